@@ -1,0 +1,35 @@
+# `make demo` and `make test` need nothing but Python (3.11 or newer) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint benchmarks lock
+
+demo: $(VENV)/installed
+	$(BIN)/python -m jobs.demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+benchmarks: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.nouns
+	$(BIN)/python -m tests.benchmarks.proposals
+	$(BIN)/python -m tests.benchmarks.regions
+	$(BIN)/python -m tests.benchmarks.listing
+
+# The lock file pins every package with its hash; the project itself is linked in, so that edits count at once.
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# One set of versions for every platform and Python ≥ 3.11 (torchvision's wheels fit one torch each).
+lock: $(VENV)/installed
+	printf 'torch==2.12.1\ntorchvision==0.27.1\n' > $(VENV)/constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --extra dev --constraint $(VENV)/constraints.txt pyproject.toml --output-file requirements.lock

@@ -1,0 +1,71 @@
+"""What every job does around its work: configuration, Ray, error messages, exit codes."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from jsonargparse import ArgumentParser
+
+from pipeline.errors import UserError
+from pipeline.mining.run import MiningError
+
+OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+class Command:
+    """A job's command line: `--config file.yaml`, and `--any.key value` for every field of the configuration."""
+
+    def __init__(self, name: str, description: str, config_class: type):
+        self._config_class = config_class
+        self.parser = ArgumentParser(prog=f"python -m {name}", description=description)
+        self.parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
+        self.parser.add_class_arguments(config_class)
+
+    def run(self, work: Callable[[Any, dict], None], arguments: list[str] | None) -> int:
+        """Parse, connect to Ray, and call `work(config, flags)`. Gives the exit code."""
+        parsed = self.parser.instantiate(self.parser.parse_args(arguments)).as_dict()
+        fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
+        return guarded(lambda: work(self._config_class(**fields), parsed))
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """Connect to Ray and do the work; errors that the user can mend become a message. Gives the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # `ray job stop` and schedulers send it
+    try:
+        _connect()
+        work()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except MiningError as error:
+        print(f"incomplete: {error}", file=sys.stderr)
+        return INCOMPLETE
+    except KeyboardInterrupt:
+        print("interrupted; the same command carries on from here", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
+def _connect() -> None:
+    """Connect to the cluster that RAY_ADDRESS names (`ray job submit` sets it), or start Ray on this machine.
+
+    A cluster that merely happens to run here is left alone: it may belong to another job and end with it.
+    """
+    if ray.is_initialized():
+        return
+    options = {"log_to_driver": False, "logging_level": logging.WARNING}
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        ray.init(address=address, **options)
+    else:
+        # The stages of mining hold two logical CPUs together, so one core counts as two.
+        ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,30 @@
+"""The configuration of the caption source."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass
+class CaptionsConfig:
+    """Where the images and their captions are."""
+
+    format: Literal["coco", "table", "webdataset"]
+    """coco: COCO Captions JSON; table: Parquet, CSV or TSV; webdataset: image-text tars."""
+
+    path: str
+    """coco: the JSON file (also .json.gz). table and webdataset: a file, a directory, a glob, or a
+    brace pattern such as "{00000..00041}.tar" (quoted, or the shell expands it)."""
+
+    images: str | None = None
+    """Directory, prefix or zip archive that relative image names are in, for example data/val2017,
+    s3://bucket/images.zip or zip://val2017::s3://bucket/val2017.zip (a directory in an archive).
+    coco: unset means the coco_url of each image. webdataset: not used."""
+
+    image_column: str = "image"
+    """table: the column with the path or URI of the image."""
+
+    caption_column: str = "caption"
+    """table: the column with a caption, or with a list of captions."""
+
+    id_column: str | None = None
+    """table: the column that identifies an image; unset: the image column does."""

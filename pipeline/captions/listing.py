@@ -1,0 +1,186 @@
+"""The listing: all rows of a source, cut into shards, as Parquet files that workers read by range.
+
+    OUTPUT/listing/000000.parquet   64 row groups, each of them exactly one shard
+    OUTPUT/listing/000001.parquet   the next 64 …
+
+It is written before anything else runs. From then on the content of every shard is fixed, and a
+worker needs nothing but the number of the shard.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.captions.source import LISTING, CaptionSource
+
+SHARDS_PER_FILE = 64
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Totals of a listing, and its identity."""
+
+    images: int
+    """Rows, those with a problem included."""
+
+    captions: int
+    """Captions of all rows."""
+
+    shards: int
+    """Rows divided by the images per shard, rounded up."""
+
+    sha256: str
+    """Over the values of all rows in order; independent of batches, shards and files."""
+
+
+def write_listing(
+    source: CaptionSource, output_uri: str, images_per_shard: int, limit: int | None = None
+) -> Listing:
+    """Write the first `limit` rows (all if None) of a source under `output_uri`/listing.
+
+    Files of an earlier, longer listing are removed. Memory is bounded by one file of shards.
+
+    Raises:
+        UserError, OSError: from the source or from writing.
+    """
+    folder = storage.join(output_uri, "listing")
+    totals = _Totals()
+    shards = _shards(totals.counted(_limited(source.batches(), limit)), images_per_shard)
+    written = []
+    with tempfile.TemporaryDirectory(prefix="ovseg-listing-") as temporary:
+        local = Path(temporary) / "listing.parquet"
+        # A first file always exists: an empty source gives a listing without rows.
+        shard = next(shards, None)
+        while shard is not None or not written:
+            with pq.ParquetWriter(local, LISTING, compression="zstd") as writer:
+                for _ in range(SHARDS_PER_FILE):
+                    if shard is None:
+                        break
+                    writer.write_table(shard, row_group_size=len(shard))
+                    shard = next(shards, None)
+            name = _file_name(len(written))
+            storage.upload(local, storage.join(folder, name))
+            written.append(name)
+    for name in set(storage.list_names(folder)) - set(written):
+        storage.remove(storage.join(folder, name))
+    return totals.listing(images_per_shard)
+
+
+def measure_listing(
+    source: CaptionSource, images_per_shard: int, limit: int | None = None
+) -> Listing:
+    """What `write_listing` would return, without writing: to plan, or to see a changed source."""
+    totals = _Totals()
+    for _ in totals.counted(_limited(source.batches(), limit)):
+        pass
+    return totals.listing(images_per_shard)
+
+
+def read_shard(output_uri: str, shard: int) -> pa.Table:
+    """The rows of one shard, schema `LISTING`, fetched by byte range.
+
+    Raises:
+        IndexError: the listing has no such shard.
+        FileNotFoundError, OSError: as `storage.read_bytes`.
+    """
+    file, group = divmod(shard, SHARDS_PER_FILE)
+    with storage.open_input(storage.join(output_uri, "listing", _file_name(file))) as stream:
+        parquet = pq.ParquetFile(stream, pre_buffer=True)
+        if group >= parquet.num_row_groups:
+            raise IndexError(f"the listing of {output_uri} has no shard {shard}")
+        return parquet.read_row_group(group, use_threads=False).cast(LISTING)
+
+
+def _file_name(number: int) -> str:
+    return f"{number:06d}.parquet"
+
+
+def _limited(batches: Iterator[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:
+    if limit is None:
+        yield from batches
+        return
+    for batch in batches:
+        yield batch[:limit]
+        limit -= len(batch)
+        if limit <= 0:
+            return
+
+
+def _shards(batches: Iterator[pa.RecordBatch], images_per_shard: int) -> Iterator[pa.Table]:
+    """Tables of exactly `images_per_shard` rows; the last may be shorter."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        while rows + len(batch) >= images_per_shard:
+            missing = images_per_shard - rows
+            waiting.append(batch[:missing])
+            # Without this the writer would make a page per batch, and the bytes depend on them.
+            yield pa.Table.from_batches(waiting, LISTING).combine_chunks()
+            waiting, rows = [], 0
+            batch = batch[missing:]
+        if len(batch):
+            waiting.append(batch)
+            rows += len(batch)
+    if rows:
+        yield pa.Table.from_batches(waiting, LISTING).combine_chunks()
+
+
+class _Totals:
+    """Counts and hashes rows as they pass, column by column: lengths, nulls and bytes apart.
+
+    A column's streams are the same however its rows are cut into batches, and no two different
+    columns have the same streams.
+    """
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._captions = 0
+        self._streams: dict[str, hashlib._Hash] = {}
+
+    def counted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self._images += len(batch)
+            self._captions += pc.sum(pc.list_value_length(batch["captions"])).as_py() or 0
+            for name in LISTING.names:
+                self._hash(name, batch[name])
+            yield batch
+
+    def listing(self, images_per_shard: int) -> Listing:
+        whole = hashlib.sha256()
+        for name, stream in sorted(self._streams.items()):
+            whole.update(f"{name} {stream.hexdigest()}\n".encode())
+        return Listing(
+            images=self._images,
+            captions=self._captions,
+            shards=-(-self._images // images_per_shard),
+            sha256=whole.hexdigest(),
+        )
+
+    def _hash(self, name: str, values: pa.Array) -> None:
+        if pa.types.is_list(values.type):
+            self._update(f"{name}.counts", pc.list_value_length(values))
+            self._hash(f"{name}.items", pc.list_flatten(values))
+            return
+        self._update(f"{name}.valid", pc.is_valid(values).cast(pa.int8()))
+        if pa.types.is_string(values.type):
+            self._update(f"{name}.lengths", pc.binary_length(pc.fill_null(values, "")))
+            joined = pa.ListArray.from_arrays([0, len(values)], pc.fill_null(values, ""))
+            self._stream(f"{name}.bytes").update(
+                pc.binary_join(joined, "")[0].as_buffer() if len(values) else b""
+            )
+        else:
+            self._update(f"{name}.values", pc.fill_null(values, 0))
+
+    def _update(self, stream: str, numbers: pa.Array) -> None:
+        self._stream(stream).update(np.ascontiguousarray(numbers.to_numpy(zero_copy_only=False)))
+
+    def _stream(self, name: str) -> "hashlib._Hash":
+        return self._streams.setdefault(name, hashlib.sha256())

@@ -1,0 +1,114 @@
+"""Sorting more rows than fit in memory: sorted runs on disk, merged block by block.
+
+DuckDB's sort was tried first: it keeps its memory limit with short captions, and fails with
+captions of a kilobyte, whatever the room on disk.
+"""
+
+import bisect
+import errno
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.errors import UserError
+
+# Sorting a run takes about three times its size. Merging holds a block of every run: 32 MB for
+# each gigabyte of rows.
+_RUN_BYTES = 2**24
+_BLOCK_BYTES = 2**19
+
+_Key = tuple[str | int, ...]
+
+
+def sort_batches(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, order_by: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """The rows of all batches in ascending order (text by UTF-8 bytes), through a temporary folder.
+
+    The columns `order_by` hold no nulls, and no two rows are equal in all of them.
+
+    Raises:
+        UserError: the temporary folder has no room.
+        Exception: whatever `batches` raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="ovseg-sort-") as folder:
+        runs = []
+        for rows in _in_runs(batches, schema):
+            path = Path(folder) / str(len(runs))
+            try:
+                _write(_sorted(rows, order_by), path)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise UserError(
+                    f"no room to sort the captions in {folder}; set TMPDIR to a larger disk"
+                ) from error
+            runs.append(path)
+        yield from _merge([_Run(path, order_by) for path in runs], order_by)
+
+
+class _Run:
+    """A sorted file, of which one block is in memory."""
+
+    def __init__(self, path: Path, order_by: list[str]) -> None:
+        self._blocks = iter(pa.ipc.open_stream(pa.OSFile(str(path))))
+        self._order_by = order_by
+        self._load(next(self._blocks))
+
+    def take_until(self, last: _Key) -> pa.RecordBatch:
+        """Remove and return the rows of this block whose key is not above `last`."""
+        count = bisect.bisect_right(range(len(self._block)), last, key=self._key)
+        taken = self._block[:count]
+        rest = self._block[count:] if count < len(self._block) else next(self._blocks, None)
+        self._load(rest)
+        return taken
+
+    def _load(self, block: pa.RecordBatch | None) -> None:
+        self._block = block
+        if block is not None:
+            self.first, self.last = self._key(0), self._key(len(block) - 1)
+
+    @property
+    def finished(self) -> bool:
+        return self._block is None
+
+    def _key(self, row: int) -> _Key:
+        return tuple(self._block[name][row].as_py() for name in self._order_by)
+
+
+def _merge(runs: list[_Run], order_by: list[str]) -> Iterator[pa.RecordBatch]:
+    while runs:
+        # Every row up to here is in memory: what a run still has on disk is above its own block.
+        last = min(run.last for run in runs)
+        parts = [run.take_until(last) for run in runs if run.first <= last]
+        yield from _sorted(pa.Table.from_batches(parts), order_by).to_batches()
+        runs = [run for run in runs if not run.finished]
+
+
+def _in_runs(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        waiting.append(batch)
+        size += batch.nbytes
+        if size >= _RUN_BYTES:
+            yield pa.Table.from_batches(waiting, schema)
+            waiting, size = [], 0
+    if any(len(batch) for batch in waiting):
+        yield pa.Table.from_batches(waiting, schema)
+
+
+def _sorted(rows: pa.Table, order_by: list[str]) -> pa.Table:
+    ordered = rows.combine_chunks().sort_by([(name, "ascending") for name in order_by])
+    return ordered.combine_chunks()
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with (
+        pa.OSFile(str(path), "wb") as file,
+        pa.ipc.new_stream(file, rows.schema, options=options) as writer,
+    ):
+        writer.write_table(rows, max_chunksize=max(1, len(rows) * _BLOCK_BYTES // rows.nbytes))

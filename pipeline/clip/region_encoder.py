@@ -1,0 +1,99 @@
+"""CLIP embeddings of masked regions, batched across images.
+
+Shape suffixes: K masks of an image, V of them valid, R regions in flight, S input side, D embedding width.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from pipeline import masks as rle
+from pipeline.clip.loading import Clip
+from pipeline.regions import RegionsConfig, masked_regions
+
+# Masks are decoded in groups of at most this many pixels, so that 300 proposals of a large photograph
+# never exist decoded at once.
+_DECODED_MASK_PIXELS = 64 * 2**20
+
+
+class RegionEncoder:
+    """Cuts the masked regions out of images and encodes them in batches of fixed size.
+
+    The composition of the batches depends on the order of the input alone, so the same input gives the same bits.
+    In flight are one decoded image, 64 Mi mask pixels, and two batches of CLIP inputs.
+    """
+
+    def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):
+        self._clip = clip
+        self._config = config
+        self._batch_size = batch_size
+
+    def encode(self, images: Iterable[tuple[np.ndarray, list[bytes]]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Encode images one after the other.
+
+        Args:
+            images: pairs of uint8 [H,W,3] RGB and the run-length masks of its K proposals.
+
+        Yields:
+            per image, in order: unit-length features float32 [V,D] and valid bool [K].
+        """
+        waiting: list[torch.Tensor] = []  # CLIP inputs not encoded yet
+        encoded: list[np.ndarray] = []  # features not handed out yet
+        unfinished: list[np.ndarray] = []  # `valid` of the images not handed out yet
+        for image, proposals in images:
+            valid = []
+            for pixels_V3SS, valid_k in self._cut(image, proposals):
+                waiting.append(pixels_V3SS)
+                valid.append(valid_k)
+                if sum(map(len, waiting)) >= self._batch_size:
+                    encoded, waiting = self._encode_full_batches(encoded, waiting)
+            unfinished.append(np.concatenate(valid) if valid else np.zeros(0, dtype=bool))
+            while unfinished and sum(map(len, encoded)) >= unfinished[0].sum():
+                features, encoded = _take(encoded, int(unfinished[0].sum()))
+                yield features, unfinished.pop(0)
+        if sum(map(len, waiting)):
+            encoded.append(self._forward(torch.cat(waiting)))
+        for valid_K in unfinished:
+            features, encoded = _take(encoded, int(valid_K.sum()))
+            yield features, valid_K
+
+    def _cut(self, image: np.ndarray, proposals: list[bytes]) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+        height, width = image.shape[:2]
+        image_3HW = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(self._clip.device)
+        group = min(self._batch_size, max(1, _DECODED_MASK_PIXELS // (height * width)))
+        for start in range(0, len(proposals), group):
+            masks_KHW = torch.from_numpy(rle.decode(proposals[start : start + group], height, width))
+            pixels_V3SS, _, valid_K, _ = masked_regions(
+                image_3HW,
+                masks_KHW.to(self._clip.device).bool(),
+                size=self._clip.image_size,
+                fill=self._config.fill,
+                expand=self._config.expand,
+                mean=self._clip.mean,
+                std=self._clip.std,
+            )
+            yield pixels_V3SS, valid_K.cpu().numpy()
+
+    def _encode_full_batches(
+        self, encoded: list[np.ndarray], waiting: list[torch.Tensor]
+    ) -> tuple[list[np.ndarray], list[torch.Tensor]]:
+        pixels_R3SS = torch.cat(waiting)
+        full = len(pixels_R3SS) // self._batch_size * self._batch_size
+        batches = [self._forward(batch) for batch in pixels_R3SS[:full].split(self._batch_size)]
+        return [*encoded, *batches], [pixels_R3SS[full:]]
+
+    @torch.inference_mode()
+    def _forward(self, pixels_R3SS: torch.Tensor) -> np.ndarray:
+        with self._clip.autocast():
+            features_RD = self._clip.vision(pixels_R3SS)
+        return F.normalize(features_RD.float(), dim=-1).cpu().numpy()
+
+
+def _take(encoded: list[np.ndarray], count: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The first `count` rows of a list of arrays, and the rest."""
+    if not encoded:
+        return np.zeros((0, 0), dtype=np.float32), encoded
+    rows = np.concatenate(encoded)
+    return rows[:count], [rows[count:]]

@@ -1,0 +1,63 @@
+"""How often a mined region shows what its noun names, against annotated objects."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline import masks
+from pipeline.proposals.ground_truth import GroundTruth
+
+
+@dataclass(frozen=True)
+class PairPrecision:
+    """Precision of mined pairs; only pairs whose noun names an annotated object of the image count."""
+
+    pairs: int
+    """All pairs."""
+    judged: int
+    """Pairs whose noun is the category of an object of the image."""
+    correct: int
+    """Judged pairs whose mask overlaps most (IoU) with an object of that category."""
+    by_chance: float
+    """Expected correct pairs if every judged noun took a random object of its image."""
+
+    @property
+    def precision(self) -> float:
+        """Share of the judged pairs that are correct; nan without any."""
+        return self.correct / self.judged if self.judged else float("nan")
+
+    @property
+    def chance(self) -> float:
+        """The precision of random objects."""
+        return self.by_chance / self.judged if self.judged else float("nan")
+
+
+def measure_pairs(rows: Iterable[dict], truth: GroundTruth) -> PairPrecision:
+    """Judge manifest rows by annotated objects.
+
+    Args:
+        rows: rows of manifests (image_id, image_width, image_height, noun, mask_rle).
+        truth: the annotations of the same images.
+    """
+    per_image: dict[str, list[dict]] = defaultdict(list)
+    for row in rows:
+        per_image[row["image_id"]].append(row)
+    pairs = judged = correct = 0
+    by_chance = 0.0
+    for image_id, found in per_image.items():
+        pairs += len(found)
+        categories = truth.categories(image_id)
+        named = [row for row in found if row["noun"] in categories]
+        if not named:
+            continue
+        height, width = found[0]["image_height"], found[0]["image_width"]
+        # Only the size of the image matters to ground truth.
+        [objects] = truth.propose([np.zeros((height, width, 3), np.uint8)], [image_id])
+        overlaps = masks.iou([row["mask_rle"].encode() for row in named], objects.masks, height, width)
+        for row, overlap in zip(named, overlaps, strict=True):
+            judged += 1
+            correct += overlap.max() > 0 and categories[int(overlap.argmax())] == row["noun"]
+            by_chance += categories.count(row["noun"]) / len(categories)
+    return PairPrecision(pairs, judged, int(correct), by_chance)

@@ -1,0 +1,125 @@
+"""Status, counts, nouns, scores and reject reasons of an output directory."""
+
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.layout import Layout
+
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_STAGES = ("images", "proposals", "matching", "writing")
+
+
+@dataclass
+class Status:
+    """What the files of an output directory say."""
+
+    output: str
+    complete: bool
+    shards: int
+    committed: int
+    images: int
+    counts: Counter = field(default_factory=Counter)
+    """images, images_with_pairs, pairs of the committed shards."""
+    nouns: Counter = field(default_factory=Counter)
+    rejected: Counter = field(default_factory=Counter)
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    """Per column of the manifests the quantiles 5, 25, 50, 75 and 95 %."""
+    seconds: Counter = field(default_factory=Counter)
+    """Worker seconds per stage, summed over the shards."""
+
+
+def read_status(output: str) -> Status:
+    """Read the status of an output directory from storage.
+
+    Raises:
+        UserError: there is no dataset.
+    """
+    layout = Layout(output)
+    try:
+        description = yaml.safe_load(storage.read_bytes(layout.config))
+    except FileNotFoundError:
+        raise UserError(f"{output}: no config.yaml, so no dataset of this program") from None
+    committed = sorted(layout.committed())
+    status = Status(
+        output=output,
+        complete=storage.exists(layout.dataset),
+        shards=description["source"]["shards"],
+        committed=len(committed),
+        images=description["source"]["images"],
+    )
+    scores: dict[str, list[np.ndarray]] = {"clip_score": [], "noun_margin": [], "mask_margin": []}
+    with ThreadPoolExecutor(16) as pool:
+        for manifest, rejects, seconds in pool.map(lambda shard: _read_shard(layout, shard), committed):
+            status.counts.update(json.loads(manifest.schema.metadata[b"counts"]))
+            status.nouns.update(manifest["noun"].to_pylist())
+            status.rejected.update(rejects)
+            status.seconds.update(seconds)
+            for column, values in scores.items():
+                values.append(manifest[column].drop_null().to_numpy())
+    for column, values in scores.items():
+        together = np.concatenate(values) if values else np.zeros(0)
+        if len(together):
+            status.scores[column] = np.quantile(together, _QUANTILES).tolist()
+    return status
+
+
+def _read_shard(layout: Layout, shard: int) -> tuple[pa.Table, Counter, dict]:
+    columns = ["noun", "clip_score", "noun_margin", "mask_margin"]
+    with storage.open_input(layout.table("manifests", shard)) as file:
+        manifest = pq.ParquetFile(file).read(columns)
+    rejects = storage.read_table(layout.table("rejects", shard)).to_pylist()
+    reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
+    try:
+        seconds = json.loads(storage.read_bytes(layout.statistics(shard)))["seconds"]
+    except FileNotFoundError:
+        seconds = {}  # the worker died between the manifest and its statistics
+    return manifest, reasons, seconds
+
+
+def print_status(output: str) -> None:
+    """Print the status of an output directory."""
+    status, console = read_status(output), Console()
+    pairs, images = status.counts["pairs"], status.counts["images"]
+    state = "complete" if status.complete else "not complete: run the same mining command to carry on"
+    console.print(f"[bold]{output}[/]  {state}", soft_wrap=True)
+
+    summary = Table("", "", show_header=False)
+    summary.add_row("shards committed", f"{status.committed} of {status.shards}")
+    summary.add_row("images in them", f"{images} of {status.images}")
+    summary.add_row("images with pairs", str(status.counts["images_with_pairs"]))
+    summary.add_row("images rejected", str(status.rejected.total()))
+    summary.add_row("pairs", f"{pairs}" + (f" ({pairs / images:.2f} an image)" if images else ""))
+    summary.add_row("different nouns", str(len(status.nouns)))
+    for stage in _STAGES:
+        if status.seconds[stage]:
+            per_image = status.seconds[stage] / max(images, 1)
+            summary.add_row(
+                f"{stage}: worker seconds",
+                f"{status.seconds[stage]:.1f} ({per_image:.3f} an image)",
+            )
+    console.print(summary)
+
+    if status.scores:
+        quantiles = Table("quantile", *(f"{quantile:.0%}" for quantile in _QUANTILES))
+        for column, values in status.scores.items():
+            quantiles.add_row(column, *(f"{value:.4f}" for value in values))
+        console.print(quantiles)
+    if status.nouns:
+        top = ", ".join(f"{noun} {count}" for noun, count in status.nouns.most_common(20))
+        console.print(f"top nouns: {top}")
+    if status.rejected:
+        reasons = Table("rejected images", "")
+        for reason, count in status.rejected.most_common():
+            reasons.add_row(reason, str(count))
+        console.print(reasons)

@@ -1,0 +1,1 @@
+"""The mining job: the steps of the pipeline composed on Ray Data. `run.mine` is the way in."""

@@ -1,0 +1,64 @@
+"""Finding the image that kills its worker.
+
+Ray starts a dead worker again and gives it the same shard, for ever. So before a stage touches a shard it leaves
+a record in the output directory, and takes it away when it is done. A record that is already there says that the
+last attempt of this run died: from then on the stage notes every image before touching it. An image that was
+being touched at `DEATHS` such deaths is rejected with the reason `kills_worker`; its neighbours survive.
+
+Deaths of the whole job (another `run`) are nobody's fault and are not counted, and an attempt that dies without
+having noted an image blames none.
+"""
+
+import json
+
+from pipeline import storage
+from pipeline.images import ImageProblem
+from pipeline.layout import Layout, stem
+
+DEATHS = 3
+
+
+class Attempt:
+    """One attempt of a stage at a shard. Use as a context manager; call `touch` before each image."""
+
+    def __init__(self, layout: Layout, run: str, stage: str, shard: int):
+        self._uri = layout.path("attempts", f"{stem(shard)}.{stage}.json")
+        self._run = run
+        self._suspects: dict[int, int] = {}
+        self._careful = False
+
+    def __enter__(self) -> "Attempt":
+        previous = self._read()
+        if previous and previous["run"] == self._run:
+            self._careful = True
+            self._suspects = {int(image): deaths for image, deaths in previous["suspects"].items()}
+            if previous["image"] is not None:
+                self._suspects[previous["image"]] = self._suspects.get(previous["image"], 0) + 1
+        self._write(None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # An exception is a result, too: only a death leaves the record behind.
+        storage.remove(self._uri)
+
+    def touch(self, image: int) -> None:
+        """Announce work on an image of the shard.
+
+        Raises:
+            ImageProblem: `kills_worker`, if workers died of it.
+        """
+        deaths = self._suspects.get(image, 0)
+        if deaths >= DEATHS:
+            raise ImageProblem("kills_worker", f"{deaths} workers died while working on it")
+        if self._careful:
+            self._write(image)
+
+    def _read(self) -> dict | None:
+        try:
+            return json.loads(storage.read_bytes(self._uri))
+        except FileNotFoundError:
+            return None
+
+    def _write(self, image: int | None) -> None:
+        record = {"run": self._run, "image": image, "suspects": self._suspects}
+        storage.write_bytes(self._uri, json.dumps(record).encode())

@@ -1,0 +1,50 @@
+"""The configuration of a mining job."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.captions import CaptionsConfig
+from pipeline.clip import ClipConfig
+from pipeline.images import ImagesConfig
+from pipeline.matching import MatchingConfig
+from pipeline.nouns import NounsConfig
+from pipeline.proposals import ProposalsConfig
+from pipeline.regions import RegionsConfig
+from pipeline.shards import ShardsConfig
+
+
+@dataclass
+class ResourcesConfig:
+    """What the workers may use. Nothing here changes what is written."""
+
+    clip_gpus: float | None = None
+    """GPUs of one CLIP worker, fractions allowed. Empty: 1 if the cluster has GPUs, else 0."""
+    proposal_gpus: float = 0.0
+    """GPUs of one proposal worker, fractions allowed."""
+    clip_workers: int | None = None
+    """Most CLIP workers at a time. Empty: as many as the cluster has GPUs (or CPUs, without GPUs)."""
+    proposal_workers: int | None = None
+    """Most proposal workers at a time. Empty: as many as the cluster has CPUs (or GPUs, if they use them)."""
+
+
+@dataclass
+class MineConfig:
+    """Everything that `python -m jobs.mine` can be told."""
+
+    captions: CaptionsConfig
+    output: str
+    """Output directory, any fsspec URI: ./mined, s3://bucket/prefix."""
+    captions_per_image: Literal[1, "all"] = 1
+    """The paper found one caption as good as five (Table 2)."""
+    limit: int | None = None
+    """Only the first images of the sorted source."""
+    max_reject_fraction: float = 0.2
+    """The job fails if more than this share of the images is rejected."""
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    nouns: NounsConfig = field(default_factory=NounsConfig)
+    proposals: ProposalsConfig = field(default_factory=ProposalsConfig)
+    regions: RegionsConfig = field(default_factory=RegionsConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
+    shards: ShardsConfig = field(default_factory=ShardsConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)

@@ -1,0 +1,164 @@
+"""Before any worker starts: is everything there, what will be done, and is the output directory ours?"""
+
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+import ray
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import storage
+from pipeline.captions import measure_listing, open_captions
+from pipeline.clip import load_clip
+from pipeline.errors import UserError
+from pipeline.layout import Layout
+from pipeline.mining.config import MineConfig
+from pipeline.mining.steps.find_nouns import make_extractor
+from pipeline.nouns import union
+from pipeline.proposals import load_proposer
+
+_SAMPLED_IMAGES = 512
+# COCO crops at most 640 px long, quality 95: measured with `python -m jobs.mine` on COCO images.
+_BYTES_PER_PAIR = 60_000
+
+
+@dataclass(frozen=True)
+class Models:
+    """Identity and hash of everything that was loaded, by part."""
+
+    nouns: dict
+    proposals: dict
+    clip: dict
+
+
+def check_configuration(config: MineConfig) -> None:
+    """Values that no type can rule out.
+
+    Raises:
+        UserError: naming the key.
+    """
+    for key, uri in (
+        ("output", config.output),
+        ("captions.path", config.captions.path),
+        ("captions.images", config.captions.images),
+    ):
+        _refuse_secrets(key, uri)
+    for key, value in (
+        ("shards.images_per_shard", config.shards.images_per_shard),
+        ("clip.batch_size", config.clip.batch_size),
+        ("clip.threads", config.clip.threads),
+        ("matching.candidates", config.matching.candidates),
+        ("limit", config.limit),
+        ("resources.clip_workers", config.resources.clip_workers),
+        ("resources.proposal_workers", config.resources.proposal_workers),
+    ):
+        if value is not None and value < 1:
+            raise UserError(f"{key} is {value}; it must be at least 1")
+    if not 0 <= config.max_reject_fraction <= 1:
+        raise UserError(f"max_reject_fraction is {config.max_reject_fraction}; it must be between 0 and 1")
+    if config.shards.context < 1 or config.regions.expand < 1:
+        raise UserError("shards.context and regions.expand must be at least 1: a smaller crop would cut the region")
+
+
+def _refuse_secrets(key: str, uri: str | None) -> None:
+    if uri is None:
+        return
+    for part in uri.split("::"):
+        split = urlsplit(part)
+        if split.password or "X-Amz-Signature" in split.query:
+            raise UserError(
+                f"{key} contains a secret, which would end up in config.yaml and logs; "
+                "give credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)"
+            )
+
+
+def check_resources(config: MineConfig) -> tuple[float, MineConfig]:
+    """GPUs per CLIP worker, and the configuration with the pool sizes that fit the cluster.
+
+    Raises:
+        UserError: GPUs are asked for and the cluster has none or too few.
+    """
+    cluster = ray.cluster_resources()
+    gpus, cpus = cluster.get("GPU", 0.0), int(cluster.get("CPU", 1))
+    resources = config.resources
+    clip_gpus = float(min(gpus, 1.0)) if resources.clip_gpus is None else resources.clip_gpus
+    for key, wanted in (("clip_gpus", clip_gpus), ("proposal_gpus", resources.proposal_gpus)):
+        if wanted > gpus:
+            raise UserError(f"resources.{key} is {wanted}, but the Ray cluster has {gpus:g} GPUs")
+    clip_workers = resources.clip_workers or max(1, int(gpus / clip_gpus) if clip_gpus else cpus // config.clip.threads)
+    proposal_workers = resources.proposal_workers or max(
+        1, int(gpus / resources.proposal_gpus) if resources.proposal_gpus else cpus
+    )
+    sized = replace(resources, clip_workers=clip_workers, proposal_workers=proposal_workers)
+    return clip_gpus, replace(config, resources=sized)
+
+
+def check_models(config: MineConfig) -> Models:
+    """Load every model once in this process, so that what is absent is said now, and take their hashes."""
+    clip = load_clip(config.clip.architecture, config.clip.weights)
+    return Models(
+        nouns=make_extractor(config.nouns).identity,
+        proposals=dict(load_proposer(config.proposals).identity),
+        clip={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
+    )
+
+
+def clear(layout: Layout) -> None:
+    """Delete a dataset, and nothing else that lies beside it.
+
+    Manifests first and `config.yaml` last, so that an interrupted deletion never leaves shards that look committed
+    under another configuration.
+    """
+    for folder in (
+        "manifests",
+        "captions",
+        "candidates",
+        "rejects",
+        "shards",
+        "statistics",
+        "attempts",
+        "listing",
+    ):
+        for name in storage.list_names(layout.path(folder)):
+            storage.remove(layout.path(folder, name))
+    for uri in (layout.dataset, layout.card, layout.vocabulary, layout.config):
+        storage.remove(uri)
+
+
+def print_plan(config: MineConfig) -> None:
+    """Say what a run would do and write. Reads the source and finds the nouns of its first shards; writes nothing.
+
+    Raises:
+        UserError: as mining would before it starts.
+    """
+    check_configuration(config)
+    storage.check_writable(config.output, "output")
+    check_resources(config)
+    source = open_captions(config.captions)
+    listing = measure_listing(source, config.shards.images_per_shard, config.limit)
+    batch = next(source.batches()).slice(0, min(config.limit or _SAMPLED_IMAGES, _SAMPLED_IMAGES))
+    per_image = None if config.captions_per_image == "all" else config.captions_per_image
+    captions = [row[:per_image] for row in batch["captions"].to_pylist()]
+    find = make_extractor(config.nouns)
+    nouns = sum(len(union(find.extract(row), config.nouns.form)) for row in captions) / max(len(captions), 1)
+    committed = len(Layout(config.output).committed())
+    pairs = round(nouns * listing.images)
+    table = Table("plan", "", show_header=False)
+    for name, value in (
+        ("images", listing.images),
+        ("captions in the source", listing.captions),
+        ("captions per image", config.captions_per_image),
+        ("shards", f"{listing.shards}, {committed} of them committed already"),
+        ("nouns found by", find.identity["name"]),
+        ("nouns an image", f"{nouns:.2f} (measured on {len(captions)} images)"),
+        ("pairs, about", pairs),
+        (
+            "shards' size, about",
+            f"{pairs * _BYTES_PER_PAIR / 1e9:.2f} GB (at {_BYTES_PER_PAIR // 1000} kB a pair)",
+        ),
+        ("proposals", config.proposals.backend),
+        ("CLIP", f"{config.clip.architecture}, {config.clip.weights}"),
+        ("output", config.output),
+    ):
+        table.add_row(name, str(value))
+    Console().print(table)

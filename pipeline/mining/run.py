@@ -1,0 +1,226 @@
+"""The mining job from configuration to finished dataset."""
+
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import numpy as np
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Dataset
+
+from pipeline import storage
+from pipeline.captions import Listing, measure_listing, open_captions, write_listing
+from pipeline.errors import UserError
+from pipeline.layout import Layout
+from pipeline.mining import fingerprint
+from pipeline.mining.config import MineConfig
+from pipeline.mining.dataset import write_dataset
+from pipeline.mining.plan import check_configuration, check_models, check_resources, clear
+from pipeline.mining.progress import Progress
+from pipeline.mining.stages import (
+    CLIP_CPUS,
+    PROPOSAL_CPUS,
+    READ_CPUS,
+    WRITE_CPUS,
+    EmbedTextStage,
+    FindNounsStage,
+    MatchStage,
+    ProposeStage,
+    Run,
+    read_stage,
+    write_stage,
+)
+from pipeline.nouns import select_vocabulary
+from pipeline.vocabulary import Vocabulary, vocabulary_table
+
+_NOUNS_PER_CHUNK = 256
+# A shard that failed is tried once more when all others are done; then the job ends with an error.
+_PASSES = 2
+# More failures than this, and more failures than successes: the cause is not a single shard.
+_FAILURES_AT_ONCE = 8
+
+
+class MiningError(Exception):
+    """The job ended with shards that are not committed, or with too many rejected images."""
+
+
+def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
+    """Mine region–noun pairs on the Ray cluster that this process is connected to.
+
+    Shards that are committed already are skipped, so running the same again after any failure carries on.
+
+    Args:
+        overwrite: delete the dataset that lies in the output directory first.
+
+    Returns:
+        the content of `dataset.json`.
+
+    Raises:
+        UserError: the configuration, the source or the output directory has to be changed.
+        MiningError: shards failed twice, or more than `max_reject_fraction` of the images were rejected.
+    """
+    check_configuration(config)
+    storage.check_writable(config.output, "output")
+    source = open_captions(config.captions)
+    clip_gpus, config = check_resources(config)
+    models = check_models(config)
+    layout = Layout(config.output)
+    if overwrite:
+        clear(layout)
+    listing = measure_listing(source, config.shards.images_per_shard, config.limit)
+    if not listing.images:
+        raise UserError(f"captions.path: {config.captions.path} lists no images")
+    fingerprint.claim(layout, fingerprint.describe(config, asdict(listing), asdict(models)))
+    if not storage.exists(layout.vocabulary):
+        write_listing(source, layout.uri, config.shards.images_per_shard, config.limit)
+
+    run = Run(layout, uuid.uuid4().hex)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False  # ours counts images and regions
+    context.execution_options.verbose_progress = False
+    _find_nouns(config, layout, listing, clip_gpus)
+    _mine_shards(config, run, listing, clip_gpus)
+    dataset = write_dataset(layout, listing)
+    _check_rejects(dataset["rejected"], listing.images, config, final=True)
+    return dataset
+
+
+def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, clip_gpus: float) -> None:
+    """Captions tables of all shards, then the vocabulary with its embeddings."""
+    if storage.exists(layout.vocabulary):
+        missing = sorted(set(range(listing.shards)) - layout.present("captions"))
+        for _ in _noun_counts(config, layout, missing):
+            pass
+        return
+    images_per_noun = Counter()
+    for counts in _noun_counts(config, layout, list(range(listing.shards))):
+        images_per_noun.update(counts)
+    nouns = select_vocabulary(images_per_noun)
+    kept = select_vocabulary(images_per_noun, config.nouns.min_count, config.nouns.max_vocabulary)
+    if not kept:
+        raise UserError(
+            f"captions.path: no nouns in the {listing.captions} captions of {config.captions.path}; "
+            f"what was wrong with each is in {layout.path('captions')}"
+        )
+    embeddings_ND = _embed(config, kept, clip_gpus)
+    table = vocabulary_table(nouns, [images_per_noun[noun] for noun in nouns], embeddings_ND)
+    storage.write_table(table, layout.vocabulary)
+
+
+def _noun_counts(config: MineConfig, layout: Layout, shards: list[int]) -> Iterator[dict[str, int]]:
+    if not shards:
+        return
+    captions_per_image = None if config.captions_per_image == "all" else config.captions_per_image
+    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map(
+        FindNounsStage,
+        fn_constructor_args=(layout, captions_per_image, config.nouns),
+        compute=_pool(int(ray.cluster_resources().get("CPU", 1))),
+        num_cpus=1,
+    )
+    progress = Progress("nouns", len(shards), "shards")
+    failures = {}
+    for row in rows.iter_rows():
+        if row["error"]:
+            failures[row["shard"]] = row["error"]
+        progress.advance(1)
+        yield dict(zip(row["nouns"], row["images"], strict=True))
+    progress.close()
+    _raise_failures(failures)
+
+
+def _embed(config: MineConfig, nouns: list[str], clip_gpus: float) -> np.ndarray:
+    """Embeddings float32 [N,D] of the kept nouns, computed once, in chunks of fixed composition."""
+    chunks = [nouns[start : start + _NOUNS_PER_CHUNK] for start in range(0, len(nouns), _NOUNS_PER_CHUNK)]
+    rows = ray.data.from_items(
+        [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)], override_num_blocks=len(chunks)
+    ).map(
+        EmbedTextStage,
+        fn_constructor_args=(config.clip, clip_gpus),
+        compute=_pool(config.resources.clip_workers),
+        num_cpus=CLIP_CPUS,
+        num_gpus=clip_gpus,
+    )
+    progress = Progress("vocabulary", len(nouns), "nouns")
+    found = {}
+    for row in rows.iter_rows():
+        found[row["chunk"]] = np.asarray(row["embeddings"], dtype=np.float32).reshape(len(chunks[row["chunk"]]), -1)
+        progress.advance(len(chunks[row["chunk"]]))
+    progress.close()
+    return np.concatenate([found[number] for number in range(len(chunks))])
+
+
+def _mine_shards(config: MineConfig, run: Run, listing: Listing, clip_gpus: float) -> None:
+    vocabulary = [ray.put(Vocabulary(storage.read_table(run.layout.vocabulary)))]
+    rejected: Counter = Counter()
+    failures: dict[int, str] = {}
+    for _ in range(_PASSES):
+        due = sorted(set(range(listing.shards)) - run.layout.committed())
+        if not due:
+            return
+        failures.clear()
+        done_images = min(listing.images, (listing.shards - len(due)) * config.shards.images_per_shard)
+        progress = Progress("regions", listing.images, "images", initial=done_images)
+        for row in _pipeline(config, run, due, vocabulary, clip_gpus).iter_rows():
+            if row["error"]:
+                failures[row["shard"]] = row["error"]
+                if len(failures) > _FAILURES_AT_ONCE and len(failures) > progress.shards:
+                    _raise_failures(failures)
+                continue
+            statistics = json.loads(row["statistics"])
+            rejected.update(statistics["rejected"])
+            progress.shard(statistics, rejected.total())
+            _check_rejects(rejected, listing.images, config)
+        progress.close()
+    _raise_failures(failures)
+
+
+def _pipeline(
+    config: MineConfig, run: Run, shards: list[int], vocabulary: list[ray.ObjectRef], clip_gpus: float
+) -> Dataset:
+    resources, clip = config.resources, config.clip
+    return (
+        ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+        .map(read_stage, fn_args=(run, config.images, vocabulary), num_cpus=READ_CPUS)
+        .map(
+            ProposeStage,
+            fn_constructor_args=(run, config.proposals),
+            compute=_pool(resources.proposal_workers),
+            num_cpus=PROPOSAL_CPUS,
+            num_gpus=resources.proposal_gpus,
+        )
+        .map(
+            MatchStage,
+            fn_constructor_args=(run, clip, clip_gpus, config.regions, config.matching.candidates, vocabulary),
+            compute=_pool(resources.clip_workers),
+            num_cpus=CLIP_CPUS,
+            num_gpus=clip_gpus,
+        )
+        .map(write_stage, fn_args=(run.layout, config.matching, config.shards), num_cpus=WRITE_CPUS)
+    )
+
+
+def _pool(workers: int) -> ActorPoolStrategy:
+    # Two shards at a worker: the next one travels while this one is computed.
+    return ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2)
+
+
+def _raise_failures(failures: dict[int, str]) -> None:
+    if failures:
+        shard, error = min(failures.items())
+        numbers = ", ".join(map(str, sorted(failures)[:20])) + (", …" if len(failures) > 20 else "")
+        raise MiningError(
+            f"{len(failures)} shards failed ({numbers}); the others are kept, run the same again to retry. "
+            f"Shard {shard}:\n{error}"
+        )
+
+
+def _check_rejects(rejected: Counter | dict, images: int, config: MineConfig, *, final: bool = False) -> None:
+    total = sum(rejected.values())
+    if total > config.max_reject_fraction * images:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in Counter(rejected).most_common(5))
+        raise MiningError(
+            f"{total} of {images} images {'were' if final else 'are already'} rejected, more than "
+            f"max_reject_fraction = {config.max_reject_fraction}: {reasons}. See {config.output}/rejects"
+        )

@@ -1,0 +1,67 @@
+"""Listing → captions table."""
+
+from collections import Counter
+
+import pyarrow as pa
+
+import schemas
+from pipeline import storage
+from pipeline.captions import read_shard
+from pipeline.layout import Layout
+from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
+
+
+class FindNouns:
+    """Listing → captions table: the nouns of every image of a shard."""
+
+    def __init__(self, layout: Layout, captions_per_image: int | None, config: NounsConfig):
+        """`captions_per_image`: only so many captions of each image are looked at; None: all."""
+        self._layout = layout
+        self._captions = captions_per_image
+        self._form = config.form
+        self._max_length = config.max_caption_length
+        self._extractor = make_extractor(config)
+
+    def __call__(self, shard: int) -> Counter:
+        """Write the shard's captions table if it is not there yet. Gives the images per noun."""
+        uri = self._layout.table("captions", shard)
+        try:
+            table = storage.read_table(uri)
+        except FileNotFoundError:
+            table = self._find(read_shard(self._layout.uri, shard))
+            storage.write_table(table, uri)
+        return Counter(noun["noun"] for nouns in table["nouns"].to_pylist() for noun in nouns)
+
+    def _find(self, listing: pa.Table) -> pa.Table:
+        rows = listing.to_pylist()
+        for row in rows:
+            row["captions"] = row["captions"][: self._captions]
+        found = iter(self._extractor.extract([caption for row in rows for caption in row["captions"]]))
+        for row in rows:
+            per_caption = [next(found) for _ in row["captions"]]
+            row["caption_problems"] = [
+                caption_problem(caption, self._max_length) or ("" if nouns else "no_nouns")
+                for caption, nouns in zip(row["captions"], per_caption, strict=True)
+            ]
+            row["nouns"] = [
+                {
+                    "noun": noun.name(self._form),
+                    "surface": noun.surface,
+                    "caption_index": caption_index,
+                    "char_start": noun.start,
+                    "char_end": noun.end,
+                }
+                for caption_index, noun in union(per_caption, self._form)
+            ]
+        return pa.Table.from_pylist(rows, schemas.CAPTIONS)
+
+
+def make_extractor(config: NounsConfig) -> NounExtractor:
+    """The extractor that a configuration describes."""
+    return NounExtractor(
+        config.pipeline,
+        compounds=config.compounds,
+        proper_nouns=config.proper_nouns,
+        stop_list=config.stop_list,
+        max_caption_length=config.max_caption_length,
+    )

@@ -1,0 +1,39 @@
+"""Proposals → candidates."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from pipeline.clip import RegionEncoder
+from pipeline.images import decode_jpeg
+from pipeline.matching import match
+from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.vocabulary import Vocabulary
+
+
+class MatchRegions:
+    """Proposals → the candidates of every noun, by CLIP."""
+
+    def __init__(self, encoder: RegionEncoder, candidates: int, vocabulary: Vocabulary):
+        self._encoder = encoder
+        self._candidates = candidates
+        self._vocabulary = vocabulary
+
+    def __call__(self, shard: Shard, touch: Callable[[int], None]) -> Shard:
+        images: list[Image] = []
+
+        def inputs() -> Iterator[tuple[np.ndarray, list[bytes]]]:
+            for image in shard.remaining():
+                with costing_only(shard, image, "matching"):
+                    touch(image.index)
+                    pixels = decode_jpeg(image.jpeg.data)
+                if not image.rejected:
+                    images.append(image)
+                    yield pixels, image.proposals.masks
+
+        for place, (features_VD, valid_K) in enumerate(self._encoder.encode(inputs())):
+            image = images[place]
+            image.valid = valid_K
+            nouns_ND = self._vocabulary.embeddings([noun["noun"] for noun in image.nouns])
+            image.matches = match(features_VD, nouns_ND, self._candidates)
+        return shard

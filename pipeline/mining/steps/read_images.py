@@ -1,0 +1,75 @@
+"""Captions table → images."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pipeline import storage
+from pipeline.captions import read_image
+from pipeline.images import ImageProblem, ImagesConfig, read_upright
+from pipeline.layout import Layout
+from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.vocabulary import Vocabulary
+
+_CONCURRENT_READS = 16
+
+
+class ReadImages:
+    """Captions table → images that have a noun of the vocabulary, as upright JPEG."""
+
+    def __init__(self, layout: Layout, config: ImagesConfig, vocabulary: Vocabulary):
+        self._layout = layout
+        self._config = config
+        self._vocabulary = vocabulary
+
+    def __call__(self, number: int, touch: Callable[[int], None]) -> Shard:
+        shard = Shard(number)
+        rows = storage.read_table(self._layout.table("captions", number)).to_pylist()
+        shard.images = [Image(index, row) for index, row in enumerate(rows)]
+        for image in shard.images:
+            self._take_nouns(shard, image)
+        for image, file in _read_ahead(shard.remaining()):
+            with costing_only(shard, image, "images"):
+                touch(image.index)
+                image.jpeg = read_upright(file.result(), self._config)
+        return shard
+
+    def _take_nouns(self, shard: Shard, image: Image) -> None:
+        row = image.row
+        if row["problem"] is not None:
+            shard.reject(image, "captions", row["problem"])
+            return
+        for caption_index, problem in enumerate(row["caption_problems"]):
+            if problem:
+                shard.reject(image, "nouns", problem, caption_index=caption_index)
+        image.nouns = [noun for noun in row["nouns"] if noun["noun"] in self._vocabulary]
+        if not row["captions"]:
+            shard.reject(image, "captions", "no_captions")
+        elif not row["nouns"]:
+            problems = sorted(set(row["caption_problems"]))
+            shard.reject(image, "nouns", problems[0] if len(problems) == 1 else "no_nouns")
+        elif not image.nouns:
+            shard.reject(
+                image,
+                "vocabulary",
+                "no_noun_kept",
+                ", ".join(noun["noun"] for noun in row["nouns"]),
+            )
+
+
+def _read_ahead(images: list[Image]) -> Iterator[tuple[Image, Future[bytes]]]:
+    """Every image with its file, a bounded number of files being read or waiting at any time."""
+    with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
+        ahead = deque(pool.submit(_read_file, image) for image in images[:_CONCURRENT_READS])
+        for place, image in enumerate(images, start=_CONCURRENT_READS):
+            yield image, ahead.popleft()
+            if place < len(images):
+                ahead.append(pool.submit(_read_file, images[place]))
+
+
+def _read_file(image: Image) -> bytes:
+    row = image.row
+    try:
+        return read_image(row["image_uri"], row["byte_offset"], row["byte_length"])
+    except FileNotFoundError:
+        raise ImageProblem("missing_file") from None

@@ -1,0 +1,94 @@
+"""Candidates → the committed shard."""
+
+from collections.abc import Iterator
+
+import schemas
+from pipeline import masks as rle
+from pipeline.images import decode_jpeg
+from pipeline.layout import Layout
+from pipeline.matching import Candidate, MatchingConfig, passes
+from pipeline.mining.work import Image, Shard
+from pipeline.shards import Sample, ShardsConfig, commit_shard, image_key
+
+
+class WriteShard:
+    """Candidates → the committed shard."""
+
+    def __init__(self, layout: Layout, matching: MatchingConfig, shards: ShardsConfig):
+        self._layout = layout
+        self._matching = matching
+        self._shards = shards
+
+    def __call__(self, shard: Shard) -> list[dict]:
+        """Commit the shard and give the rows of its manifest."""
+        candidates: list[dict] = []
+        return commit_shard(
+            self._layout,
+            shard.number,
+            len(shard.images),
+            self._samples(shard, candidates),
+            candidates,
+            shard.rejects,
+            self._shards,
+        )
+
+    def _samples(self, shard: Shard, candidates: list[dict]) -> Iterator[Sample]:
+        for image in shard.remaining():
+            proposals = [index for index, valid in enumerate(image.valid) if valid]
+            kept = []
+            for noun, best in zip(image.nouns, image.matches, strict=True):
+                rows = [_candidate_row(shard, image, noun, candidate, proposals) for candidate in best]
+                candidates.extend(rows)
+                if rows and passes(best[0], rows[0]["mask_area"], self._matching):
+                    kept.append((noun, rows[0], best[0]))
+            if not kept:
+                reason = "all_filtered" if any(image.matches) else "empty_masks"
+                shard.reject(image, "matching", reason)
+                continue
+            pixels = decode_jpeg(image.jpeg.data)
+            for pair, (noun, row, candidate) in enumerate(kept):
+                [mask] = rle.decode([row["mask_rle"].encode()], image.jpeg.height, image.jpeg.width)
+                yield Sample(
+                    _manifest_row(shard, image, pair, noun, row, candidate),
+                    pixels,
+                    mask.astype(bool),
+                )
+
+
+def _candidate_row(shard: Shard, image: Image, noun: dict, candidate: Candidate, proposals: list[int]) -> dict:
+    index = proposals[candidate.region]
+    mask, height, width = image.proposals.masks[index], image.jpeg.height, image.jpeg.width
+    [box], [area] = rle.boxes([mask], height, width), rle.areas([mask], height, width)
+    return {
+        "shard": shard.number,
+        "image_id": image.row["image_id"],
+        "image_uri": image.row["image_uri"],
+        "image_width": width,
+        "image_height": height,
+        "noun": noun["noun"],
+        "rank": candidate.rank,
+        **{f"box_{edge}": int(value) for edge, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)},
+        "mask_rle": mask.decode(),
+        "mask_area": int(area),
+        "proposal_index": index,
+        "proposal_score": float(image.proposals.scores[index]),
+        "clip_score": candidate.score,
+        "noun_margin": candidate.noun_margin,
+    }
+
+
+def _manifest_row(shard: Shard, image: Image, pair: int, noun: dict, row: dict, candidate: Candidate) -> dict:
+    row = {
+        **row,
+        "key": f"{image_key(shard.number, image.index)}-{pair:03d}",
+        "original_width": image.jpeg.original_width,
+        "original_height": image.jpeg.original_height,
+        "surface": noun["surface"],
+        "caption": image.row["captions"][noun["caption_index"]],
+        "caption_index": noun["caption_index"],
+        "char_start": noun["char_start"],
+        "char_end": noun["char_end"],
+        "mask_margin": candidate.mask_margin,
+    }
+    # In the order of the manifest's columns, without those of the candidates table alone.
+    return {name: row[name] for name in schemas.MANIFEST.names}

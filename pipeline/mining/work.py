@@ -1,0 +1,92 @@
+"""What travels between the stages: one shard at a time, images as JPEG bytes, masks run-length encoded."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.images import ImageProblem, UprightJpeg
+from pipeline.matching import Candidate
+from pipeline.proposals import Proposals
+
+
+@dataclass
+class Image:
+    """An image of a shard and what is known of it so far."""
+
+    index: int
+    """Place in the shard."""
+    row: dict
+    """Its row of the captions table."""
+    nouns: list[dict] = field(default_factory=list)
+    """Its nouns that the vocabulary keeps."""
+    jpeg: UprightJpeg | None = None
+    proposals: Proposals | None = None
+    valid: np.ndarray | None = None
+    """bool [K]: proposals that CLIP could encode (at least one pixel)."""
+    matches: list[list[Candidate]] | None = None
+    """Per noun the best candidates; `Candidate.region` counts valid proposals."""
+    rejected: bool = False
+
+
+@dataclass
+class Shard:
+    """A shard on its way through the stages."""
+
+    number: int
+    images: list[Image] = field(default_factory=list)
+    rejects: list[dict] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    """Why the shard failed; the later stages hand it on untouched."""
+
+    def remaining(self) -> list[Image]:
+        """Images that are not rejected."""
+        return [image for image in self.images if not image.rejected]
+
+    def reject(
+        self,
+        image: Image,
+        stage: str,
+        reason: str,
+        detail: str = "",
+        caption_index: int | None = None,
+    ) -> None:
+        """Record that an image, or one caption of it, gives nothing."""
+        self.rejects.append(
+            {
+                "shard": self.number,
+                "image_id": image.row["image_id"],
+                "image_uri": image.row["image_uri"],
+                "caption_index": caption_index,
+                "stage": stage,
+                "reason": reason,
+                "detail": detail,
+            }
+        )
+        if caption_index is None:
+            image.rejected = True
+            # Nothing of it is needed any more.
+            image.jpeg = image.proposals = image.matches = None
+
+    def reasons(self) -> Counter:
+        """Rejected images by `stage: reason`."""
+        return Counter(f"{r['stage']}: {r['reason']}" for r in self.rejects if r["caption_index"] is None)
+
+
+@contextlib.contextmanager
+def costing_only(shard: Shard, image: Image, stage: str) -> Iterator[None]:
+    """Whatever is wrong with one image costs that image. Failing storage, memory and configuration cost the shard."""
+    try:
+        yield
+    except ImageProblem as problem:
+        shard.reject(image, stage, problem.reason, problem.detail)
+    except (OSError, MemoryError, UserError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which not every worker has imported
+            raise
+        shard.reject(image, stage, "failed", f"{type(error).__name__}: {error}")

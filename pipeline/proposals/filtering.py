@@ -1,0 +1,53 @@
+"""Which proposals of an image are kept. The same for every backend."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline import masks
+from pipeline.masks import Rle
+from pipeline.proposals.config import ProposalsConfig
+
+_ROWS_PER_BLOCK = 32
+
+
+def keep(
+    rles: Sequence[Rle],
+    scores: np.ndarray,
+    height: int,
+    width: int,
+    config: ProposalsConfig,
+) -> np.ndarray:
+    """Places of the proposals to keep, int64, best first.
+
+    In the order of their scores (the earlier first where equal): within the area limits, not empty,
+    IoU of at most `max_iou` with everything kept before (mask non-maximum suppression), until there
+    are `max_proposals`. A score that is not a number sorts last.
+
+    Args:
+        rles: K masks in the frame height × width.
+        scores: [K], higher is better.
+    """
+    areas = masks.areas(rles, height, width)
+    frame = height * width
+    usable = (areas > 0) & (areas >= config.min_area * frame) & (areas <= config.max_area * frame)
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    waiting = order[usable[order]]
+    kept: list[int] = []
+    # In blocks: comparing all pairs of thousands of candidates would cost most of the time, and
+    # most are dropped by the first few kept.
+    while len(waiting) and len(kept) < config.max_proposals:
+        block, waiting = waiting[:_ROWS_PER_BLOCK], waiting[_ROWS_PER_BLOCK:]
+        block_rles = [rles[place] for place in block]
+        overlaps = masks.iou(block_rles, [rles[place] for place in kept], height, width)
+        within = masks.iou(block_rles, block_rles, height, width)
+        chosen: list[int] = []
+        for row in range(len(block)):
+            if (
+                (overlaps[row] <= config.max_iou).all()
+                and (within[row, chosen] <= config.max_iou).all()
+                and len(kept) + len(chosen) < config.max_proposals
+            ):
+                chosen.append(row)
+        kept.extend(block[chosen].tolist())
+    return np.array(kept, np.int64)

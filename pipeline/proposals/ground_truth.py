@@ -1,0 +1,125 @@
+"""Backend `ground_truth`: masks that people drew, from COCO annotations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline import masks
+from pipeline.errors import UserError
+from pipeline.images import ImageProblem
+from pipeline.masks import Rle
+from pipeline.proposals.coco_annotations import CocoFile
+from pipeline.proposals.coco_masks import open_masks
+from pipeline.proposals.config import ProposalsConfig
+from pipeline.proposals.filtering import keep
+from pipeline.proposals.proposer import Proposals, check_image
+
+
+class GroundTruth:
+    """Proposals are the annotated objects of an image; all have the score 1.
+
+    Table 2 of OVSeg (arXiv 2210.04150) measures such pairs beside those from proposals. An image
+    that the file does not know has no proposals.
+    """
+
+    def __init__(self, config: ProposalsConfig) -> None:
+        """Read and index the annotations.
+
+        Raises:
+            UserError: no file is named, or it is not a COCO instances or panoptic file.
+        """
+        options = config.ground_truth
+        if not options.annotations:
+            raise UserError(
+                "proposals.ground_truth.annotations is empty: the backend ground_truth needs a "
+                "COCO instances or panoptic JSON"
+            )
+        self._config = config
+        self._file = CocoFile(options.annotations)
+        self._masks = open_masks(self._file, options.panoptic_images, options.crowd)
+        self.identity = {
+            "name": "ground_truth",
+            "version": "1",
+            "annotations_sha256": self._file.sha256,
+        }
+
+    def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
+        """The annotated objects of each image, at the size of the image given.
+
+        Args:
+            images: uint8 [H, W, 3] RGB; of the size annotated, or scaled with its aspect kept.
+            image_ids: COCO's image ids as strings: "257".
+
+        Raises:
+            ImageProblem: `annotation_size`, the image has another aspect than the annotation says;
+                `damaged_annotation`, `missing_annotation`.
+        """
+        return [
+            self._propose(image, image_id)
+            for image, image_id in zip(images, image_ids, strict=True)
+        ]
+
+    def categories(self, image_id: str) -> list[str]:
+        """Category name of each proposal that `propose` gives for this image, in its order.
+
+        Raises:
+            ImageProblem: as `propose`.
+        """
+        return [self._file.categories[category] for category, _ in self._objects(image_id)]
+
+    def _objects(self, image_id: str) -> list[tuple[int, Rle]]:
+        """Category and mask of what is kept. Chosen in the annotated frame, so that the size of
+        the image given does not change the choice.
+        """
+        objects = list(self._masks(image_id))
+        if not objects:
+            return []
+        height, width = self._file.sizes[image_id]
+        rles = [rle for _, rle in objects]
+        kept = keep(rles, np.ones(len(rles)), height, width, self._config)
+        return [objects[place] for place in kept]
+
+    def _propose(self, image: np.ndarray, image_id: str) -> Proposals:
+        check_image(image)
+        height, width = image.shape[:2]
+        annotated = self._file.sizes.get(image_id, (height, width))
+        if not _is_scaled(annotated, (height, width)):
+            raise ImageProblem("annotation_size", self._size_difference(image_id, height, width))
+        rles = [rle for _, rle in self._objects(image_id)]
+        if annotated != (height, width):
+            rles = [_resize(rle, annotated, (height, width)) for rle in rles]
+        return Proposals(rles, height, width, np.ones(len(rles), np.float32))
+
+    def _size_difference(self, image_id: str, height: int, width: int) -> str:
+        annotated_height, annotated_width = self._file.sizes[image_id]
+        turned = _is_scaled((annotated_width, annotated_height), (height, width))
+        return (
+            f"image {image_id} is {width}×{height}, {self._file.uri} annotates it at "
+            f"{annotated_width}×{annotated_height}"
+            + (": turned by its EXIF orientation?" if turned else "")
+        )
+
+
+def _is_scaled(size: tuple[int, int], scaled: tuple[int, int]) -> bool:
+    """Whether `scaled` is `size` (height, width) scaled, give or take a pixel of rounding."""
+    return abs(size[0] * scaled[1] - size[1] * scaled[0]) <= max(size)
+
+
+def _resize(rle: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:
+    """A mask scaled from frame `size` to frame `target` (height, width), nearest pixel centre.
+
+    A mask that falls between the sampled pixels becomes the one pixel at its box's centre: a
+    proposal of `propose` must not be missing where `categories` names it.
+    """
+    mask_HW = masks.decode([rle], *size)[0]
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
+        for old, new in zip(size, target, strict=True)
+    )
+    resized_HW = mask_HW[np.ix_(rows, columns)]
+    if not resized_HW.any():
+        x0, y0, x1, y1 = masks.boxes([rle], *size)[0]
+        row = int((y0 + y1) / 2 * target[0] / size[0])
+        column = int((x0 + x1) / 2 * target[1] / size[1])
+        resized_HW[row, column] = 1
+    return masks.encode(resized_HW[None])[0]

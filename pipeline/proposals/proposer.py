@@ -1,0 +1,51 @@
+"""What every backend gives, and the one method it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.masks import Rle
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The mask proposals of one image, best first. K may be 0; masks overlap, none is empty."""
+
+    masks: list[Rle]
+    """K COCO run-length codes in the frame height × width."""
+    height: int
+    """Pixels, as the image given."""
+    width: int
+    """Pixels, as the image given."""
+    scores: np.ndarray
+    """float32 [K], descending; comparable within one backend only."""
+
+
+class Proposer(Protocol):
+    """A backend. Loaded once per worker and used for many images."""
+
+    identity: dict[str, str]
+    """Name, version and the SHA-256 of whatever file shapes the proposals: weights, annotations.
+    Part of the fingerprint of a dataset."""
+
+    def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
+        """Proposals for each image.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, upright, of any sizes.
+            image_ids: one per image; only `ground_truth` looks at them.
+
+        Raises:
+            ImageProblem: this image cannot be used, others can.
+        """
+        ...
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError, with what was found, unless the array is an RGB image uint8 [H, W, 3]."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(
+            f"an image must be RGB, uint8 [H, W, 3], got {image.dtype} {list(image.shape)}"
+        )

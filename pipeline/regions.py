@@ -1,0 +1,106 @@
+"""Image + masks → CLIP inputs: blank outside the mask, crop, normalise, resize (OVSeg Sec. 3.1).
+
+Shape suffixes: K masks, V valid masks, H×W the image, S the CLIP input side.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+
+from pipeline.boxes import expand_box
+
+Fill = Literal["mean", "zero"]
+
+
+@dataclass
+class RegionsConfig:
+    """How a masked region becomes a CLIP input."""
+
+    fill: Fill = "mean"
+    """Colour of the pixels outside the mask: CLIP's mean colour (0 after normalisation) or black."""
+    expand: float = 1.0
+    """The tight box is scaled about its centre by this factor before cropping."""
+
+
+def tight_boxes(masks_KHW: torch.Tensor) -> torch.Tensor:
+    """Tight boxes of boolean masks [K,H,W] with at least one pixel each: int64 [K,4], x0 y0 x1 y1, x1 y1 exclusive."""
+    columns, rows = masks_KHW.any(dim=1), masks_KHW.any(dim=2)
+
+    def first_and_end(line_KN: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        line_KN = line_KN.to(torch.uint8)  # argmax gives the first maximum
+        return line_KN.argmax(dim=1), line_KN.shape[1] - line_KN.flip(1).argmax(dim=1)
+
+    (x0, x1), (y0, y1) = first_and_end(columns), first_and_end(rows)
+    return torch.stack([x0, y0, x1, y1], dim=1)
+
+
+def masked_regions(
+    image: torch.Tensor,
+    masks: torch.Tensor,
+    *,
+    size: int = 224,
+    threshold: float = 0.5,
+    fill: Fill = "mean",
+    expand: float = 1.0,
+    mean: tuple[float, float, float] = OPENAI_DATASET_MEAN,
+    std: tuple[float, float, float] = OPENAI_DATASET_STD,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cut the masked regions out of an image.
+
+    Per mask: m = mask > threshold; masks without a pixel are dropped; the tight box of m is scaled about its
+    centre by `expand`; pixels outside m are blanked with `fill`; the crop is normalised with `mean` and `std`
+    and only then resized to size×size, bicubic without antialias, aspect not kept, so that a mean fill is
+    exactly 0 in the result.
+
+    Args:
+        image: uint8 [3,H,W], RGB.
+        masks: [K,H,W], probabilities in 0..1 or booleans.
+
+    Returns:
+        pixels float32 [V,3,S,S]; masks bool [V,1,S,S] (resized nearest); valid bool [K];
+        boxes int64 [V,4] in pixels, x1 and y1 exclusive.
+
+    Raises:
+        ValueError: shapes or dtype of image and masks do not fit, or an unknown `fill`.
+    """
+    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != torch.uint8:
+        raise ValueError(f"image must be uint8 [3,H,W], is {image.dtype} {list(image.shape)}")
+    if masks.ndim != 3 or masks.shape[1:] != image.shape[1:]:
+        raise ValueError(f"masks must be [K,{image.shape[1]},{image.shape[2]}], are {list(masks.shape)}")
+    if fill not in ("mean", "zero"):
+        raise ValueError(f'fill must be "mean" or "zero", is {fill!r}')
+
+    inside_KHW = masks if masks.dtype == torch.bool else masks > threshold
+    valid_K = inside_KHW.flatten(1).any(dim=1) if len(masks) else torch.zeros(0, dtype=torch.bool, device=image.device)
+    inside_VHW = inside_KHW[valid_K]
+    if not len(inside_VHW):
+        pixels = torch.zeros((0, 3, size, size), device=image.device)
+        return (
+            pixels,
+            pixels[:, :1].bool(),
+            valid_K,
+            torch.zeros((0, 4), dtype=torch.int64, device=image.device),
+        )
+
+    height, width = image.shape[1:]
+    boxes = [expand_box(tuple(box), expand, width, height) for box in tight_boxes(inside_VHW).tolist()]
+    mean_C = torch.tensor(mean, device=image.device).mul(255).view(3, 1, 1)
+    std_C = torch.tensor(std, device=image.device).mul(255).view(3, 1, 1)
+    blank_C = torch.zeros_like(mean_C) if fill == "mean" else -mean_C / std_C  # in normalised values
+
+    pixels, region_masks = [], []
+    for (x0, y0, x1, y1), inside_HW in zip(boxes, inside_VHW, strict=True):
+        inside_hw = inside_HW[y0:y1, x0:x1]
+        crop_Chw = (image[:, y0:y1, x0:x1].float() - mean_C) / std_C
+        crop_Chw = torch.where(inside_hw, crop_Chw, blank_C)
+        pixels.append(F.interpolate(crop_Chw[None], (size, size), mode="bicubic", align_corners=False))
+        region_masks.append(F.interpolate(inside_hw[None, None].to(torch.uint8), (size, size), mode="nearest"))
+    return (
+        torch.cat(pixels),
+        torch.cat(region_masks).bool(),
+        valid_K,
+        torch.tensor(boxes, dtype=torch.int64, device=image.device),
+    )

@@ -1,0 +1,186 @@
+"""One shard of the dataset: tar, candidates, rejects and manifest, and the order in which they are written.
+
+The manifest is written last, by one atomic put, and carries the checksums of the others: its presence commits
+the shard. A tar without a manifest is not part of the dataset. Nothing in these files depends on the time, the
+host or the number of workers, so writing a shard again gives the same bytes.
+"""
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from webdataset import TarWriter
+
+import schemas
+from pipeline import storage
+from pipeline.boxes import expand_box
+from pipeline.layout import Layout, stem
+
+
+@dataclass
+class ShardsConfig:
+    """Size and content of the shards."""
+
+    images_per_shard: int = 256
+    """Consecutive images of the sorted source that make one shard: the unit of work, retry and commit."""
+    max_side: int = 640
+    """Stored regions are scaled down to this longest side (px); 0 keeps every size."""
+    context: float = 1.0
+    """The stored crop is the tight box scaled by this factor about its centre, with its background."""
+    jpeg_quality: int = 95
+    """JPEG quality of the stored crops (4:4:4)."""
+
+
+class IncompleteShardError(Exception):
+    """The images of a shard do not add up: some neither gave pairs nor were rejected."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One region–noun pair as it goes into the tar."""
+
+    row: dict
+    """The row of the manifest."""
+    image: np.ndarray
+    """The whole upright image, uint8 [H,W,3]."""
+    mask: np.ndarray
+    """The mask in the image's frame, bool [H,W]."""
+
+
+def sample_members(sample: Sample, config: ShardsConfig) -> dict:
+    """The tar members of a sample: `jpg` (crop with its background), `mask.png` (1 bit), `txt`, `json`."""
+    row = sample.row
+    height, width = sample.mask.shape
+    box = expand_box(
+        tuple(row[f"box_{edge}"] for edge in ("x0", "y0", "x1", "y1")),
+        config.context,
+        width,
+        height,
+    )
+    x0, y0, x1, y1 = box
+    crop, mask = (
+        Image.fromarray(sample.image[y0:y1, x0:x1]),
+        Image.fromarray(sample.mask[y0:y1, x0:x1]),
+    )
+    longest = max(crop.size)
+    if config.max_side and longest > config.max_side:
+        size = tuple(max(1, round(side * config.max_side / longest)) for side in crop.size)
+        crop = crop.resize(size, Image.Resampling.LANCZOS)
+        mask = _shrink_mask(mask, size)
+    jpg, png = io.BytesIO(), io.BytesIO()
+    crop.save(jpg, "JPEG", quality=config.jpeg_quality, subsampling=0)
+    mask.save(png, "PNG")
+    details = {**row, "crop_x0": x0, "crop_y0": y0, "crop_x1": x1, "crop_y1": y1}
+    return {
+        "__key__": row["key"],
+        "jpg": jpg.getvalue(),
+        "mask.png": png.getvalue(),
+        "txt": row["noun"].encode(),
+        "json": json.dumps(details, sort_keys=True, ensure_ascii=False).encode(),
+    }
+
+
+def _shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A pixel stays foreground if half of what it covers is; a mask too thin for that keeps every pixel it touches."""
+    covered = np.asarray(mask.convert("L").resize(size, Image.Resampling.BOX))
+    inside = covered >= 128
+    return Image.fromarray(inside if inside.any() else covered > 0)
+
+
+def write_tar(samples: Iterable[Sample], config: ShardsConfig, file: io.IOBase) -> None:
+    """Write samples in their order; member order, owner, mode and time are fixed."""
+    with TarWriter(file, encoder=False, mtime=0) as tar:
+        for sample in samples:
+            tar.write(sample_members(sample, config))
+
+
+def commit_shard(
+    layout: Layout,
+    shard: int,
+    images: int,
+    samples: Iterable[Sample],
+    candidates: list[dict],
+    rejects: list[dict],
+    config: ShardsConfig,
+) -> list[dict]:
+    """Write all files of a shard, the manifest last. Gives the rows of the manifest.
+
+    Args:
+        images: number of images in the shard.
+        samples: consumed once, in order; only their rows are kept.
+
+    Raises:
+        IncompleteShardError: images with pairs and rejected images are not all images.
+        OSError: storage failed; the shard is not committed.
+    """
+    rows: list[dict] = []
+
+    def kept(samples: Iterable[Sample]) -> Iterable[Sample]:
+        for sample in samples:
+            rows.append(sample.row)
+            yield sample
+
+    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+        write_tar(kept(samples), config, file)
+        file.flush()
+        _check_accounting(shard, images, rows, rejects)
+        storage.upload(file.name, layout.tar(shard))
+        files = {_relative(layout, layout.tar(shard)): _checksum(Path(file.name))}
+
+    storage.write_table(pa.Table.from_pylist(candidates, schemas.CANDIDATES), layout.table("candidates", shard))
+    storage.write_table(pa.Table.from_pylist(rejects, schemas.REJECTS), layout.table("rejects", shard))
+    for kind in ("captions", "candidates", "rejects"):
+        uri = layout.table(kind, shard)
+        digest, size = storage.sha256(uri)
+        files[_relative(layout, uri)] = {"sha256": digest, "bytes": size}
+
+    counts = {
+        "images": images,
+        "images_with_pairs": _count_images_with_pairs(rows),
+        "pairs": len(rows),
+    }
+    metadata = {**schemas.MANIFEST.metadata, b"files": _json(files), b"counts": _json(counts)}
+    manifest = pa.Table.from_pylist(rows, schemas.MANIFEST).replace_schema_metadata(metadata)
+    storage.write_table(manifest, layout.table("manifests", shard))
+    return rows
+
+
+def image_key(shard: int, image: int) -> str:
+    """`000012-00034`: what the keys of all samples of an image begin with. No dots: WebDataset ends a key there."""
+    return f"{stem(shard)}-{image:05d}"
+
+
+def _count_images_with_pairs(rows: list[dict]) -> int:
+    return len({row["key"].rpartition("-")[0] for row in rows})
+
+
+def _check_accounting(shard: int, images: int, rows: list[dict], rejects: list[dict]) -> None:
+    with_pairs = _count_images_with_pairs(rows)
+    rejected = sum(reject["caption_index"] is None for reject in rejects)
+    if with_pairs + rejected != images:
+        raise IncompleteShardError(
+            f"shard {shard}: {images} images, but {with_pairs} with pairs and {rejected} rejected"
+        )
+
+
+def _relative(layout: Layout, uri: str) -> str:
+    return uri.removeprefix(layout.path("")).lstrip("/")
+
+
+def _checksum(path: Path) -> dict:
+    with path.open("rb") as file:
+        return {
+            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+
+
+def _json(value: dict) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()

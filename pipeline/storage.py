@@ -1,0 +1,544 @@
+"""The one place that knows about URIs.
+
+Everything else passes strings such as `data/out`, `s3://bucket/prefix`, `https://host/images` or
+`zip://train2017/1.jpg::s3://bucket/train2017.zip` to the functions below. fsspec does the work;
+what this module adds:
+
+- writes that are visible whole or not at all,
+- no listing caches: another process may have written a moment ago,
+- errors with one meaning each. `FileNotFoundError`: storage answered, and this one object is not
+  there. `PermissionError` and every other `OSError`: storage is broken, unreachable or forbidden,
+  which says nothing about the object, so a caller must let it pass. (S3 answers 403 for a missing
+  key when the credentials lack ListBucket; that stays a PermissionError.)
+
+S3 endpoint, region and credentials come from the environment (`AWS_ENDPOINT_URL`,
+`AWS_ACCESS_KEY_ID`, …) or from the machine's role, never from a URI or the configuration. Transient
+S3 errors are retried by botocore.
+
+fsspec gives each process its own connections, so the functions work in threads, in Ray workers and,
+with the precaution at `_inherited`, after a fork.
+"""
+
+import contextlib
+import errno
+import functools
+import hashlib
+import os
+import posixpath
+import secrets
+import shutil
+import struct
+import weakref
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import aiohttp
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import UserError
+
+READ_ONLY_PROTOCOLS = ("http", "https", "zip", "tar")
+
+# One upload holds at most _PART_BYTES * _PARTS_AT_ONCE in memory; objects under two parts go up as
+# one PUT.
+_PART_BYTES = 16 * 2**20
+_PARTS_AT_ONCE = 4
+
+_READ_BLOCK_BYTES = 8 * 2**20
+
+
+# A forked child that drops its copy of a filesystem closes the copied connections, and with them
+# takes the parent's out of the epoll set that both share: the parent's next read would hang until
+# its timeout. So a child keeps what it inherited, unused, until it ends. (The instances are known
+# by id: two are equal if they were made alike, and each has connections of its own.)
+_used: weakref.WeakValueDictionary[int, fsspec.AbstractFileSystem] = weakref.WeakValueDictionary()
+_inherited: list[list[fsspec.AbstractFileSystem]] = []
+os.register_at_fork(
+    before=lambda: _inherited.append(list(_used.values())), after_in_parent=lambda: _inherited.pop()
+)
+
+
+def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The fsspec filesystem of a URI, shared by the threads of this process, and the path in it.
+
+    Raises:
+        ValueError: the protocol is not known to fsspec.
+        ImportError: the protocol needs a package that is not installed.
+    """
+    return _open_filesystem(uri, attempts=8)
+
+
+def _open_filesystem(uri: str, attempts: int) -> tuple[fsspec.AbstractFileSystem, str]:
+    options = {}
+    protocol = _protocol(uri.split("::")[-1])
+    if protocol in ("s3", "s3a"):
+        options = {
+            "use_listings_cache": False,
+            "max_concurrency": _PARTS_AT_ONCE,
+            "config_kwargs": {
+                "retries": {"mode": "standard", "max_attempts": attempts},
+                "max_pool_connections": 64,
+                "connect_timeout": 10,
+                "read_timeout": 60,
+            },
+        }
+    elif protocol in ("http", "https"):
+        # trust_env: proxies are taken from HTTPS_PROXY and the like, as other programs do.
+        options = {"use_listings_cache": False, "client_kwargs": {"trust_env": True}}
+    chained = "::" in uri
+    fs, path = fsspec.core.url_to_fs(uri, **({protocol: options} if chained else options))
+    _used[id(fs)] = fs
+    return fs, path
+
+
+def join(uri: str, *parts: str) -> str:
+    """`uri` with path components appended: `join("zip://a::s3://b/c.zip", "d")` is
+    `zip://a/d::s3://b/c.zip`.
+    """
+    head, separator, archive = uri.partition("::")
+    for part in parts:
+        head = head + part if head.endswith("://") else head.rstrip("/") + "/" + part
+    return head + separator + archive
+
+
+def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> bytes:
+    """Bytes start..end (end exclusive) of an object, or all of it; fewer if it ends earlier.
+
+    One request per call on S3 and https. For zip members the archive's directory is read once per
+    process; an archive is taken to be immutable while the process lives.
+
+    Raises:
+        FileNotFoundError: storage answered that this object is not there.
+        zipfile.BadZipFile: this member of a zip archive is damaged.
+        OSError: storage is broken, unreachable or forbidden (PermissionError); also an http server
+            without byte ranges.
+    """
+    if start is not None and end is not None and start >= end:
+        return b""
+    if uri.startswith("zip://") and "::" in uri:
+        return _read_zip_member(uri)[start:end]
+    with _plain_errors(uri), _unusable_names(uri):
+        fs, path = filesystem(uri)
+        # s3fs asks for the size first unless told that one stream is enough: that would double the
+        # requests.
+        options = {"max_concurrency": 1} if _is_s3(fs) else {}
+        try:
+            data = fs.cat_file(path, start=start, end=end, **options)
+        except OSError as error:
+            if _error_code(error) in ("InvalidRange", "416"):
+                return b""  # start lies at or after the end, which local files answer with nothing
+            raise
+        except aiohttp.ClientResponseError as error:
+            if error.status == 416:
+                return b""
+            raise
+    if end is not None and len(data) > end - (start or 0):
+        raise OSError(errno.EOPNOTSUPP, "the server ignores byte ranges", uri)
+    return data
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Create or replace an object. Readers see the old content or the new one, never a part,
+    whatever happens here.
+
+    Local: a hidden temporary file beside the target, fsync, rename. S3: one PUT, or for large data
+        a multipart upload, which is not visible until it is complete.
+
+    Raises:
+        OSError: nothing was written (no space, no permission, unreachable, …).
+    """
+    with _plain_errors(uri):
+        fs, path = filesystem(uri)
+        if isinstance(fs, LocalFileSystem):
+            with _replacing(path) as file:
+                file.write(data)
+        elif _is_s3(fs):
+            fs.pipe_file(path, data, chunksize=_PART_BYTES)
+        else:
+            fs.pipe_file(path, data)
+
+
+def upload(local_path: str | os.PathLike, uri: str) -> None:
+    """Copy a local file to `uri` as `write_bytes` does, with at most 64 MiB of it in memory."""
+    with _plain_errors(uri):
+        fs, path = filesystem(uri)
+        if isinstance(fs, LocalFileSystem):
+            with open(local_path, "rb") as source, _replacing(path) as file:
+                shutil.copyfileobj(source, file, _READ_BLOCK_BYTES)
+        elif _is_s3(fs):
+            fs.put_file(os.fspath(local_path), path, chunksize=_PART_BYTES)
+        else:
+            fs.put_file(os.fspath(local_path), path)
+
+
+@contextlib.contextmanager
+def open_input(uri: str, read_ahead: bool = False) -> Iterator[BinaryIO]:
+    """A seekable binary file.
+
+    On remote storage it fetches what is asked for and nothing more, one request per read, which
+    suits Parquet; with `read_ahead` it fetches blocks of 8 MiB, for reading from front to end.
+
+    Raises:
+        FileNotFoundError, OSError: as `read_bytes`.
+    """
+    with _plain_errors(uri):
+        fs, path = filesystem(uri)
+        options = {}
+        if not isinstance(fs, LocalFileSystem):
+            cache = "readahead" if read_ahead else "none"
+            options = {"cache_type": cache, "block_size": _READ_BLOCK_BYTES}
+        with fs.open(path, "rb", **options) as file:
+            yield file
+
+
+def exists(uri: str) -> bool:
+    """Whether an object or a directory is at `uri`.
+
+    Raises:
+        OSError: storage cannot tell; also for a missing bucket.
+    """
+    if uri.startswith("zip://") and "::" in uri:
+        member, _, archive = uri.removeprefix("zip://").partition("::")
+        member, members = member.strip("/"), _zip_members(archive)
+        if member in members or not member:
+            return True
+        return any(name.startswith(f"{member}/") for name in members)
+    try:
+        _info(uri)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def list_names(uri: str) -> list[str]:
+    """Names directly inside a directory or prefix, sorted; [] if there is no such directory.
+
+    Never from a cache. Temporary files of interrupted writes are left out.
+    """
+    try:
+        with _plain_errors(uri):
+            fs, path = filesystem(uri)
+            entries = fs.ls(path, detail=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    own = path.rstrip("/")
+    names = {posixpath.basename(entry.rstrip("/")) for entry in entries if entry.rstrip("/") != own}
+    return sorted(name for name in names if not _is_temporary(name))
+
+
+def remove(uri: str) -> None:
+    """Delete one object. No error if it is not there."""
+    with contextlib.suppress(FileNotFoundError), _plain_errors(uri):
+        fs, path = filesystem(uri)
+        fs.rm_file(path)
+
+
+def remove_leftovers(uri: str) -> int:
+    """Delete what killed writers left directly inside a local directory; returns how many files.
+
+    Only for a caller that knows of no other writer there. On S3 an unfinished upload has no name
+    and is never listed.
+    """
+    fs, path = filesystem(uri)
+    if not isinstance(fs, LocalFileSystem) or not os.path.isdir(path):
+        return 0
+    leftovers = [name for name in os.listdir(path) if _is_temporary(name)]
+    for name in leftovers:
+        os.unlink(os.path.join(path, name))
+    return len(leftovers)
+
+
+def read_table(uri: str) -> pa.Table:
+    """A whole Parquet file.
+
+    Raises:
+        FileNotFoundError, OSError: as `read_bytes`.
+        pa.ArrowInvalid: the file is not Parquet, or damaged.
+    """
+    data = pa.BufferReader(read_bytes(uri))
+    try:
+        return pq.read_table(data)
+    except OSError as error:  # of Arrow, about the content: storage has answered
+        raise pa.ArrowInvalid(f"{uri}: {error}") from error
+
+
+def write_table(table: pa.Table, uri: str, row_group_size: int = 2**16) -> None:
+    """Write Parquet (zstd) as `write_bytes` does; equal tables give equal bytes.
+
+    How a table is chunked makes no difference. `row_group_size` is in rows.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.combine_chunks(), sink, compression="zstd", row_group_size=max(row_group_size, 1)
+    )
+    write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def sha256(uri: str) -> tuple[str, int]:
+    """Hex digest and size in bytes of an object, streamed."""
+    digest, size = hashlib.sha256(), 0
+    with open_input(uri) as file:
+        while block := file.read(_READ_BLOCK_BYTES):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def check_readable(uri: str, key: str) -> None:
+    """Find out before any work starts whether `uri` (a file, a directory or a prefix) can be read.
+
+    Raises:
+        UserError: naming the configuration key `key` and the reason.
+    """
+    with _user_errors(uri, key):
+        if uri.startswith("zip://") and "::" in uri:
+            archive = uri.partition("::")[2]
+            check_readable(archive, key)
+            if not exists(uri):
+                raise FileNotFoundError(errno.ENOENT, "no such directory in the archive", uri)
+            return
+        info = _info(uri, attempts=2)
+        fs, path = filesystem(uri)
+        if isinstance(fs, LocalFileSystem):
+            mode = os.R_OK | os.X_OK if info["type"] == "directory" else os.R_OK
+            if not os.access(path, mode):
+                raise PermissionError(errno.EACCES, "no permission to read it", path)
+
+
+def check_writable(uri: str, key: str) -> None:
+    """Find out before any work starts whether files can be written under the directory or prefix
+    `uri`.
+
+    Nothing is created: locally the nearest existing parent is examined; on S3 a multipart upload is
+    begun and aborted, which takes the same permission as a PUT and leaves no object.
+
+    Raises:
+        UserError: naming the configuration key `key` and the reason.
+    """
+    with _user_errors(uri, key):
+        protocol = _protocol(uri)
+        if protocol in READ_ONLY_PROTOCOLS:
+            raise UserError(f"{key}: {uri} cannot be written to: {protocol} is read only")
+        fs, path = _open_filesystem(uri, attempts=2)
+        if isinstance(fs, LocalFileSystem):
+            _check_local_directory(path)
+            return
+        try:
+            if _info(uri, attempts=2)["type"] != "directory":
+                raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a directory", uri)
+        except FileNotFoundError:
+            pass
+        if _is_s3(fs):
+            with _plain_errors(uri):
+                bucket, prefix, _ = fs.split_path(path)
+                target = {"Bucket": bucket, "Key": posixpath.join(prefix, ".write-check")}
+                begun = fs.call_s3("create_multipart_upload", **target)
+                fs.call_s3("abort_multipart_upload", UploadId=begun["UploadId"], **target)
+
+
+def _protocol(uri: str) -> str:
+    return uri.partition("://")[0] if "://" in uri else "file"
+
+
+def _is_s3(fs: fsspec.AbstractFileSystem) -> bool:
+    return "s3" in fs.protocol
+
+
+def _info(uri: str, attempts: int = 8) -> dict:
+    with _plain_errors(uri):
+        fs, path = _open_filesystem(uri, attempts)
+        if _is_s3(fs) and not fs.split_path(path)[0]:
+            raise ValueError("the URI names no bucket")
+        try:
+            return fs.info(path)
+        except PermissionError as error:
+            if not _is_s3(fs) or _error_code(error) != "403":
+                raise
+            # The answer to HEAD has no body, so no reason; a listing says whether the key or the
+            # secret is wrong.
+            bucket, prefix, _ = fs.split_path(path)
+            fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+            raise
+
+
+def _check_local_directory(path: str) -> None:
+    parent = path
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    if not os.path.isdir(parent):
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a directory", parent)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "no permission to write there", parent)
+
+
+@contextlib.contextmanager
+def _replacing(path: str) -> Iterator[BinaryIO]:
+    """A new file that takes the name `path` when the block ends, and is deleted when it fails."""
+    directory, name = os.path.split(path)
+    os.makedirs(directory, exist_ok=True)
+    # The leading dot and the suffix keep it out of patterns such as *.tar and *.parquet.
+    temporary = os.path.join(directory, f".{name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    # Without this a power cut could keep a later rename (a manifest) and lose this one (its tar).
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+@functools.lru_cache(maxsize=8)
+def _zip_members(archive: str) -> dict[str, zipfile.ZipInfo]:
+    with open_input(archive) as file, zipfile.ZipFile(file) as opened:
+        return {info.filename: info for info in opened.infolist() if not info.is_dir()}
+
+
+def _read_zip_member(uri: str) -> bytes:
+    """One member by byte range. zipfile itself would read through one shared file, in many small
+    requests.
+    """
+    name, _, archive = uri.removeprefix("zip://").partition("::")
+    info = _zip_members(archive).get(name.lstrip("/"))
+    if info is None:
+        raise FileNotFoundError(errno.ENOENT, "no such member in the zip archive", uri)
+    if info.flag_bits & 0x1:
+        raise zipfile.BadZipFile(f"{uri} is encrypted")
+    # Local header (APPNOTE 4.3.7): 30 bytes, the name, then an extra field whose length only this
+    # header knows; 256 bytes are more than common tools put there, so that one request is enough.
+    begin = info.header_offset
+    end = begin + 30 + len(info.orig_filename.encode()) + len(info.extra) + 256 + info.compress_size
+    block = read_bytes(archive, begin, end)
+    if len(block) < 30 or block[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile(f"{uri}: no member begins at byte {begin}")
+    name_length, extra_length = struct.unpack("<HH", block[26:30])
+    first = 30 + name_length + extra_length
+    if begin + first + info.compress_size > end:
+        block += read_bytes(archive, end, begin + first + info.compress_size)
+    packed = block[first : first + info.compress_size]
+    if info.compress_type == zipfile.ZIP_STORED:
+        data = packed
+    elif info.compress_type == zipfile.ZIP_DEFLATED:
+        try:
+            data = zlib.decompress(packed, -zlib.MAX_WBITS)
+        except zlib.error as error:
+            raise zipfile.BadZipFile(f"{uri}: {error}") from error
+    else:
+        raise zipfile.BadZipFile(f"{uri}: compression method {info.compress_type} is not supported")
+    if zlib.crc32(data) != info.CRC:
+        raise zipfile.BadZipFile(f"{uri}: its checksum differs from the archive's directory")
+    return data
+
+
+def _error_code(error: BaseException | None) -> str | None:
+    """The S3 error code ("NoSuchKey", "403", …) behind an exception."""
+    while error is not None and not isinstance(error, ClientError):
+        error = error.__cause__
+    return error.response["Error"].get("Code") if error is not None else None
+
+
+@contextlib.contextmanager
+def _plain_errors(uri: str) -> Iterator[None]:
+    """Let only OSErrors of the right kind out (see the top of this file) in place of botocore's and
+    aiohttp's.
+    """
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise PermissionError(errno.EACCES, "no S3 credentials were found", uri) from error
+    except BotoCoreError as error:
+        raise OSError(errno.EIO, str(error), uri) from error
+    except aiohttp.ClientResponseError as error:
+        raise _http_error(error, uri) from error
+    except aiohttp.ClientError as error:
+        raise OSError(errno.EIO, f"{type(error).__name__}: {error}", uri) from error
+    except FileNotFoundError as error:
+        if _error_code(error) == "NoSuchBucket":
+            raise OSError(errno.EIO, "the bucket does not exist", uri) from error
+        # fsspec says "not found" for whatever status a server answered to its question for the
+        # size.
+        if isinstance(error.__cause__, aiohttp.ClientResponseError):
+            raise _http_error(error.__cause__, uri) from error
+        if isinstance(error.__cause__, aiohttp.ClientError):
+            raise OSError(errno.EIO, str(error.__cause__), uri) from error
+        raise
+
+
+def _http_error(error: aiohttp.ClientResponseError, uri: str) -> OSError:
+    message = f"HTTP status {error.status}"
+    if error.status in (404, 410):
+        return FileNotFoundError(errno.ENOENT, message, uri)
+    if error.status in (401, 403, 407):
+        return PermissionError(errno.EACCES, message, uri)
+    return OSError(errno.EIO, message, uri)
+
+
+@contextlib.contextmanager
+def _unusable_names(uri: str) -> Iterator[None]:
+    """A name under which no object can be costs its reader that object, and says nothing about
+    storage.
+    """
+    try:
+        yield
+    except (IsADirectoryError, NotADirectoryError, ParamValidationError, ValueError) as error:
+        raise FileNotFoundError(errno.ENOENT, f"not the address of a file: {error}", uri) from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG and _error_code(error) != "InvalidObjectName":
+            raise
+        raise FileNotFoundError(errno.ENOENT, "the name is too long or malformed", uri) from error
+
+
+@contextlib.contextmanager
+def _user_errors(uri: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, ImportError, zipfile.BadZipFile) as error:
+        raise UserError(f"{key}: cannot use {uri}: {_explanation(error)}") from error
+
+
+def _explanation(error: BaseException) -> str:
+    code = _error_code(error)
+    if isinstance(error.__cause__, NoCredentialsError):
+        return (
+            "no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or run on a machine with a role"
+        )
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
+        keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return f"the S3 credentials are wrong ({code}); check {keys}"
+    if code in ("ExpiredToken", "InvalidToken"):
+        return f"the S3 session token is not valid any more ({code}); renew the credentials"
+    if code in ("AccessDenied", "403"):
+        return f"S3 denies access ({code}); the credentials lack permission here, or are wrong"
+    if code == "NoSuchBucket":
+        return "the bucket does not exist; create it, or check AWS_ENDPOINT_URL"
+    if isinstance(error.__cause__, BotoCoreError):
+        return f"{error.__cause__}; check AWS_ENDPOINT_URL and the network"
+    if isinstance(error, FileNotFoundError):
+        return "nothing is there"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.strerror} ({error.filename})"
+    return str(error)

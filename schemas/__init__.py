@@ -1,0 +1,207 @@
+"""The pyarrow schema of every table in an output directory.
+
+Every field carries its description and, where it has one, its unit, in the field's metadata; `VERSION` is in
+the schema's metadata and changes with any change of a field's name, type or meaning.
+"""
+
+import json
+from importlib.resources import files
+
+import pyarrow as pa
+
+VERSION = 1
+
+
+def _field(
+    name: str,
+    type_: pa.DataType,
+    description: str,
+    *,
+    unit: str | None = None,
+    null: str | None = None,
+) -> pa.Field:
+    """A field that is nullable only if `null` says what a null means."""
+    metadata = {"description": description}
+    if unit:
+        metadata["unit"] = unit
+    if null:
+        metadata["null"] = null
+    return pa.field(name, type_, nullable=null is not None, metadata=metadata)
+
+
+def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
+    return pa.schema(fields, metadata={"table": table, "schema_version": str(VERSION)})
+
+
+_IMAGE = [
+    _field("image_id", pa.string(), "identifier of the image in its source, unique in the dataset"),
+    _field("image_uri", pa.string(), "where the image was read from (fsspec URI)"),
+]
+_FRAME = [
+    _field(
+        "image_width",
+        pa.int32(),
+        "width of the upright image that boxes and masks refer to",
+        unit="px",
+    ),
+    _field(
+        "image_height",
+        pa.int32(),
+        "height of the upright image that boxes and masks refer to",
+        unit="px",
+    ),
+]
+_REGION = [
+    _field("box_x0", pa.int32(), "left edge of the tight box", unit="px"),
+    _field("box_y0", pa.int32(), "top edge of the tight box", unit="px"),
+    _field("box_x1", pa.int32(), "right edge of the tight box, exclusive", unit="px"),
+    _field("box_y1", pa.int32(), "bottom edge of the tight box, exclusive", unit="px"),
+    _field("mask_rle", pa.string(), "mask in the image's frame: COCO compressed run-length counts"),
+    _field("mask_area", pa.int64(), "foreground pixels of the mask", unit="px"),
+    _field("proposal_index", pa.int32(), "place of the mask among the image's proposals"),
+    _field("proposal_score", pa.float32(), "score that the proposal backend gave the mask"),
+    _field("clip_score", pa.float32(), "cosine similarity of the masked region and the noun"),
+    _field(
+        "noun_margin",
+        pa.float32(),
+        "clip_score minus the best score of this mask with another noun of the image",
+        null="the image has one noun",
+    ),
+]
+_SHARD = [_field("shard", pa.int32(), "number of the shard")]
+
+NOUN = pa.struct(
+    [
+        _field("noun", pa.string(), "the noun as it counts in the vocabulary"),
+        _field("surface", pa.string(), "the noun as it stands in the caption"),
+        _field("caption_index", pa.int32(), "place of the caption among the image's captions, from 0"),
+        _field(
+            "char_start",
+            pa.int32(),
+            "first character of the noun in the caption",
+            unit="characters",
+        ),
+        _field("char_end", pa.int32(), "end of the noun in the caption, exclusive", unit="characters"),
+    ]
+)
+
+LISTING = _schema(
+    "listing",
+    [
+        *_IMAGE,
+        _field(
+            "byte_offset",
+            pa.int64(),
+            "first byte of the image in its tar",
+            unit="bytes",
+            null="a file of its own",
+        ),
+        _field(
+            "byte_length",
+            pa.int64(),
+            "bytes of the image in its tar",
+            unit="bytes",
+            null="a file of its own",
+        ),
+        _field("width", pa.int32(), "width as the source states it", unit="px", null="not stated"),
+        _field("height", pa.int32(), "height as the source states it", unit="px", null="not stated"),
+        _field(
+            "captions",
+            pa.list_(pa.string()),
+            "all captions of the image, in the order of the source",
+        ),
+        _field("problem", pa.string(), "why the row is rejected already", null="nothing wrong"),
+    ],
+)
+
+CAPTIONS = _schema(
+    "captions",
+    [
+        *LISTING,
+        _field(
+            "caption_problems",
+            pa.list_(pa.string()),
+            "per caption: why it gave no nouns, empty if it gave some",
+        ),
+        _field("nouns", pa.list_(NOUN), "union over the captions, each noun once, at its first place"),
+    ],
+)
+
+VOCABULARY = _schema(
+    "vocabulary",
+    [
+        _field("noun", pa.string(), "lemma or surface form (nouns.form), lower case"),
+        _field("images", pa.int64(), "images whose captions name it", unit="images"),
+        _field("kept", pa.bool_(), "false where nouns.min_count or nouns.max_vocabulary left it out"),
+        _field(
+            "embedding",
+            pa.list_(pa.float32()),
+            "CLIP text embedding, unit length",
+            null="not kept, so not embedded",
+        ),
+    ],
+)
+
+MANIFEST = _schema(
+    "manifest",
+    [
+        _field("key", pa.string(), "key of the sample in the shard's tar"),
+        *_SHARD,
+        *_IMAGE,
+        *_FRAME,
+        _field("original_width", pa.int32(), "width before images.max_side was applied", unit="px"),
+        _field("original_height", pa.int32(), "height before images.max_side was applied", unit="px"),
+        _field("noun", pa.string(), "the noun, as in the vocabulary"),
+        _field("surface", pa.string(), "the noun as it stands in the caption"),
+        _field("caption", pa.string(), "the caption that names it"),
+        _field("caption_index", pa.int32(), "place of that caption among the image's captions, from 0"),
+        _field(
+            "char_start",
+            pa.int32(),
+            "first character of the noun in the caption",
+            unit="characters",
+        ),
+        _field("char_end", pa.int32(), "end of the noun in the caption, exclusive", unit="characters"),
+        *_REGION,
+        _field(
+            "mask_margin",
+            pa.float32(),
+            "clip_score minus the score of the noun's runner-up mask",
+            null="the image has one mask",
+        ),
+    ],
+)
+
+CANDIDATES = _schema(
+    "candidates",
+    [
+        *_SHARD,
+        *_IMAGE,
+        *_FRAME,
+        _field("noun", pa.string(), "the noun, as in the vocabulary"),
+        _field("rank", pa.int32(), "0 for the noun's best mask, 1 for the next, …"),
+        *_REGION,
+    ],
+)
+
+REJECTS = _schema(
+    "rejects",
+    [
+        *_SHARD,
+        *_IMAGE,
+        _field(
+            "caption_index",
+            pa.int32(),
+            "the caption that gave nothing",
+            null="the whole image gave nothing",
+        ),
+        _field("stage", pa.string(), "captions, nouns, vocabulary, images, proposals, matching"),
+        _field("reason", pa.string(), "short code of the reason"),
+        _field("detail", pa.string(), "what was found, in words; empty where the code says all"),
+    ],
+)
+
+
+def sample_schema() -> dict:
+    """The JSON schema of a sample's `KEY.json`."""
+    return json.loads(files(__package__).joinpath("sample.schema.json").read_text())

@@ -1,0 +1,52 @@
+"""Configurations of small mining jobs."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.captions import CaptionsConfig
+from pipeline.clip import ClipConfig
+from pipeline.mining.config import MineConfig
+from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.shards import ShardsConfig
+
+
+def mine_config(world: Path, small_clip: str, output: Path | str, **changes: Any) -> MineConfig:
+    """Six images a shard, ground-truth masks, the small CLIP."""
+    config = MineConfig(
+        captions=CaptionsConfig(format="coco", path=str(world / "captions.json"), images=str(world / "images")),
+        output=str(output),
+        clip=ClipConfig(architecture=small_clip, weights=None, batch_size=16),
+        proposals=ProposalsConfig(
+            backend="ground_truth",
+            ground_truth=GroundTruthConfig(annotations=str(world / "instances.json")),
+        ),
+        shards=ShardsConfig(images_per_shard=6),
+    )
+    return replace(config, **changes)
+
+
+def command_line(world: Path, small_clip: str, output: str) -> list[str]:
+    """The same job as arguments of `python -m jobs.mine`."""
+    return [
+        "--captions.format=coco",
+        f"--captions.path={world / 'captions.json'}",
+        f"--captions.images={world / 'images'}",
+        f"--output={output}",
+        f"--clip.architecture={small_clip}",
+        "--clip.weights=null",
+        "--clip.batch_size=16",
+        "--proposals.backend=ground_truth",
+        f"--proposals.ground_truth.annotations={world / 'instances.json'}",
+        "--shards.images_per_shard=6",
+    ]
+
+
+def dataset_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file of a dataset that has to be the same in every run, by relative path."""
+    kept = ("captions", "shards", "manifests", "candidates", "rejects", "vocabulary.parquet")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] in kept
+    }

@@ -1,0 +1,259 @@
+"""Mining on real Ray: the contracts of the output directory."""
+
+import io
+import json
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+import webdataset
+import yaml
+from PIL import Image
+
+import schemas
+from pipeline import masks as rle
+from pipeline.clip import TextEmbedder, load_clip
+from pipeline.errors import UserError
+from pipeline.inspection import repair, verify
+from pipeline.layout import Layout
+from pipeline.matching import MatchingConfig
+from pipeline.mining.config import ResourcesConfig
+from pipeline.mining.run import MiningError, mine
+from pipeline.nouns import NounsConfig
+from pipeline.regions import masked_regions
+from tests.mining.configs import dataset_bytes, mine_config
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def mined(world, small_clip, tmp_path_factory, ray_cluster) -> Path:
+    output = tmp_path_factory.mktemp("mined")
+    mine(mine_config(world, small_clip, output))
+    return output
+
+
+def manifest(folder: Path) -> list[dict]:
+    return pq.read_table(folder / "manifests").to_pylist()
+
+
+def samples(folder: Path) -> list[dict]:
+    tars = sorted(map(str, (folder / "shards").glob("*.tar")))
+    return list(webdataset.WebDataset(tars, shardshuffle=False))
+
+
+def test_every_noun_of_every_image_has_exactly_its_best_region(mined, world, small_clip):
+    """Against one region at a time, without any of the mining code."""
+    clip = load_clip(small_clip)
+    instances = json.loads((world / "instances.json").read_text())
+    files = {image["id"]: image["file_name"] for image in instances["images"]}
+    captions = json.loads((world / "captions.json").read_text())["annotations"]
+    masks = defaultdict(list)
+    for annotation in instances["annotations"]:
+        masks[annotation["image_id"]].append(annotation["segmentation"]["counts"])
+    rows = manifest(mined)
+    embed = TextEmbedder(clip, "vild")
+    for caption in captions[:8]:
+        image = caption["image_id"]
+        found = [row for row in rows if row["image_id"] == str(image)]
+        words = caption["caption"].lower().strip(".").split()
+        expected = [word for word in words if word in {c["name"] for c in instances["categories"]}]
+        assert [row["noun"] for row in found] == expected
+        pixels_HW3 = np.asarray(Image.open(world / "images" / files[image]))
+        features = []
+        for counts in masks[image]:
+            mask = rle.decode([counts.encode()], 160, 160)
+            pixels, *_ = masked_regions(
+                torch.from_numpy(pixels_HW3.transpose(2, 0, 1).copy()), torch.from_numpy(mask).float(), size=32
+            )
+            features.append(clip.vision(pixels)[0])
+        cosine = torch.nn.functional.normalize(torch.stack(features), dim=1) @ embed(expected).T
+        for column, row in enumerate(found):
+            assert row["clip_score"] == pytest.approx(cosine[:, column].max().item(), abs=2e-5)
+            assert row["mask_rle"] == masks[image][int(cosine[:, column].argmax())]
+            assert row["caption"][row["char_start"] : row["char_end"]] == row["surface"]
+
+
+def test_samples_are_the_manifests_rows_and_cut_the_image(mined, world):
+    rows = {row["key"]: row for row in manifest(mined)}
+    read = samples(mined)
+    assert [sample["__key__"] for sample in read] == list(rows)
+    for sample in read:
+        row = rows[sample["__key__"]]
+        details = json.loads(sample["json"])
+        jsonschema.validate(details, schemas.sample_schema())
+        assert {name: details[name] for name in row} == pytest.approx(row)
+        assert sample["txt"].decode() == row["noun"]
+        x0, y0, x1, y1 = (details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+        [mask] = rle.decode([row["mask_rle"].encode()], row["image_height"], row["image_width"])
+        assert (np.asarray(Image.open(io.BytesIO(sample["mask.png"]))) == mask[y0:y1, x0:x1]).all()
+        assert mask.sum() == row["mask_area"] > 0
+        image = np.asarray(Image.open(world / "images" / f"{int(row['image_id']):06d}.jpg")).astype(int)
+        crop = np.asarray(Image.open(io.BytesIO(sample["jpg"]))).astype(int)
+        assert np.abs(crop - image[y0:y1, x0:x1]).mean() < 4
+
+
+def test_tables_have_their_schemas_and_nothing_disappears(mined):
+    for table, schema in (
+        ("captions", schemas.CAPTIONS),
+        ("manifests", schemas.MANIFEST),
+        ("candidates", schemas.CANDIDATES),
+        ("rejects", schemas.REJECTS),
+    ):
+        for path in (mined / table).iterdir():
+            assert pq.read_schema(path).equals(schema), path
+    dataset = json.loads((mined / "dataset.json").read_text())
+    images = {row["image_id"] for row in manifest(mined)}
+    assert dataset["images"] == 24 == dataset["images_with_pairs"] + sum(dataset["rejected"].values())
+    assert dataset["images_with_pairs"] == len(images)
+    assert dataset["pairs"] == len(manifest(mined))
+    assert not (mined / "attempts").exists() or not list((mined / "attempts").iterdir())
+
+
+def test_vocabulary_counts_images(mined, world):
+    table = pq.read_table(mined / "vocabulary.parquet").to_pylist()
+    captions = [a["caption"].lower() for a in json.loads((world / "captions.json").read_text())["annotations"]]
+    for row in table:
+        assert row["images"] == sum(f" {row['noun']}" in f" {caption}" for caption in captions)
+        assert np.linalg.norm(row["embedding"]) == pytest.approx(1, abs=1e-5)
+    assert [row["images"] for row in table] == sorted((row["images"] for row in table), reverse=True)
+
+
+def test_candidates_hold_the_pairs_at_rank_zero(mined):
+    candidates = pq.read_table(mined / "candidates").to_pylist()
+    best = {(row["image_id"], row["noun"]): row for row in candidates if row["rank"] == 0}
+    assert len(best) == len(manifest(mined))
+    for row in manifest(mined):
+        assert best[row["image_id"], row["noun"]]["clip_score"] == row["clip_score"]
+
+
+def test_the_number_of_workers_does_not_change_a_byte(mined, world, small_clip, tmp_path):
+    config = mine_config(
+        world, small_clip, tmp_path / "again", resources=ResourcesConfig(clip_workers=2, proposal_workers=2)
+    )
+    mine(config)
+    assert dataset_bytes(tmp_path / "again") == dataset_bytes(mined)
+
+
+def test_running_again_touches_nothing_and_lost_shards_come_back(world, small_clip, tmp_path):
+    config = mine_config(world, small_clip, tmp_path / "out")
+    mine(config)
+    before = dataset_bytes(tmp_path / "out")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards").iterdir()}
+    mine(config)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards").iterdir()} == times
+
+    # A shard without a manifest is not committed, whatever lies in its tar.
+    (tmp_path / "out" / "manifests" / "000001.parquet").unlink()
+    (tmp_path / "out" / "shards" / "000001.tar").write_bytes(b"half a shard")
+    (tmp_path / "out" / "shards" / "000002.tar").write_bytes(b"kept: its manifest is there")
+    mine(config)
+    after = dataset_bytes(tmp_path / "out")
+    assert after.pop("shards/000002.tar") == b"kept: its manifest is there"
+    before.pop("shards/000002.tar")
+    assert after == before
+
+
+def test_verify_finds_damage_and_repair_makes_it_due(world, small_clip, tmp_path):
+    output = tmp_path / "out"
+    config = mine_config(world, small_clip, output)
+    mine(config)
+    before = dataset_bytes(output)
+    assert verify(str(output)) == []
+    tar = output / "shards" / "000000.tar"
+    tar.write_bytes(tar.read_bytes()[:-1] + b"x")
+    (output / "candidates" / "000001.parquet").unlink()
+    (output / "manifests" / "000002.parquet").write_bytes(b"PAR1")
+    (output / "captions" / "000003.parquet").write_bytes(b"")
+    damages = verify(str(output))
+    assert {damage.file for damage in damages} == {
+        "shards/000000.tar", "candidates/000001.parquet", "manifests/000002.parquet", "captions/000003.parquet",
+    }  # fmt: skip
+    assert repair(str(output), damages) == [0, 1, 2, 3]
+    assert not (output / "dataset.json").exists()
+    mine(config)
+    assert dataset_bytes(output) == before
+    assert verify(str(output)) == []
+
+
+def test_another_configuration_is_refused_with_the_differences(mined, world, small_clip):
+    config = mine_config(world, small_clip, mined, matching=MatchingConfig(candidates=3))
+    before = dataset_bytes(mined)
+    with pytest.raises(UserError, match=r"matching\.candidates: 5 → 3"):
+        mine(config)
+    with pytest.raises(UserError, match=r"source\.images: 24 → 7"):
+        mine(replace(config, matching=MatchingConfig(), limit=7))
+    assert dataset_bytes(mined) == before
+
+
+def test_overwrite_deletes_the_dataset_and_nothing_else(world, small_clip, tmp_path):
+    output = tmp_path / "out"
+    mine(mine_config(world, small_clip, output))
+    (output / "notes.txt").write_text("mine")
+    mine(mine_config(world, small_clip, output, limit=7), overwrite=True)
+    assert (output / "notes.txt").read_text() == "mine"
+    assert json.loads((output / "dataset.json").read_text())["images"] == 7
+    assert len(list((output / "shards").iterdir())) == 2
+
+
+def test_shards_without_a_configuration_are_not_adopted(world, small_clip, tmp_path):
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "000000.parquet").write_bytes(b"somebody's")
+    with pytest.raises(UserError, match=r"holds shards but no config\.yaml"):
+        mine(mine_config(world, small_clip, tmp_path))
+
+
+def test_config_says_what_ran(mined):
+    config = yaml.safe_load((mined / "config.yaml").read_text())
+    assert config["models"]["nouns"]["name"]
+    assert len(config["models"]["clip"]["sha256"]) == 64
+    assert len(config["models"]["proposals"]["annotations_sha256"]) == 64
+    assert config["versions"]["ray"].startswith("2.")
+    assert config["configuration"]["clip"]["templates"] == "vild"
+
+
+def test_filters_and_the_vocabulary_limit_reject_with_their_reasons(world, small_clip, tmp_path):
+    config = mine_config(
+        world, small_clip, tmp_path / "few", max_reject_fraction=1.0,
+        nouns=NounsConfig(max_vocabulary=1), matching=MatchingConfig(min_area=6000),
+    )  # fmt: skip
+    dataset = mine(config)
+    assert dataset["nouns"] == 1
+    assert set(dataset["rejected"]) <= {"vocabulary: no_noun_kept", "matching: all_filtered"}
+    assert all(row["mask_area"] >= 6000 for row in manifest(tmp_path / "few"))
+    assert dataset["images"] == dataset["images_with_pairs"] + sum(dataset["rejected"].values())
+
+
+def test_too_many_rejects_stop_the_job_with_the_reasons(world, small_clip, tmp_path):
+    config = mine_config(world, small_clip, tmp_path, matching=MatchingConfig(min_score=2.0))
+    with pytest.raises(MiningError, match=r"max_reject_fraction = 0\.2: matching: all_filtered"):
+        mine(config)
+    assert not (tmp_path / "dataset.json").exists()
+
+
+def test_all_captions_give_the_pairs_of_the_first_and_more(mined, world, small_clip, tmp_path):
+    captions = json.loads((world / "captions.json").read_text())
+    extra = [
+        {"id": 1000 + a["id"], "image_id": a["image_id"], "caption": "A castle beside a river."}
+        for a in captions["annotations"]
+    ]
+    captions["annotations"] += extra
+    (tmp_path / "captions.json").write_text(json.dumps(captions))
+    config = mine_config(world, small_clip, tmp_path / "out", captions_per_image="all")
+    mine(replace(config, captions=replace(config.captions, path=str(tmp_path / "captions.json"))))
+    one = {(row["image_id"], row["noun"]) for row in manifest(mined)}
+    every = {(row["image_id"], row["noun"]): row for row in manifest(tmp_path / "out")}
+    assert every.keys() == one | {(image, noun) for image, _ in one for noun in ("castle", "river")}
+    assert every["1", "castle"]["caption_index"] == 1
+
+
+def test_a_gpu_that_is_not_there_is_said_at_once(world, small_clip, tmp_path):
+    config = mine_config(world, small_clip, tmp_path, resources=ResourcesConfig(clip_gpus=1))
+    with pytest.raises(UserError, match=r"resources\.clip_gpus is 1.* 0 GPUs"):
+        mine(config)
+    assert not Layout(str(tmp_path)).committed()
