@@ -34,15 +34,19 @@ class Command:
 
 def guarded(work: Callable[[], None]) -> int:
     """Connect to Ray and do the work; errors that the user can mend become a message. Gives the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)  # `ray job stop` and schedulers send it
     try:
         _connect()
+        # `ray job stop` and schedulers send it. Only now: `ray.init` sets a handler of its own.
+        signal.signal(signal.SIGTERM, _interrupt)
         work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
     except MiningError as error:
         print(f"incomplete: {error}", file=sys.stderr)
+        return INCOMPLETE
+    except OSError as error:
+        print(f"incomplete: storage failed: {error}; the same command carries on from here", file=sys.stderr)
         return INCOMPLETE
     except KeyboardInterrupt:
         print("interrupted; the same command carries on from here", file=sys.stderr)

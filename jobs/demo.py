@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import torch
 
 from jobs.command import guarded
 from pipeline.captions import CaptionsConfig
@@ -43,6 +44,7 @@ def _demo(folder: Path, images: int) -> None:
         started = time.monotonic()
         print(f"training a small CLIP on other scenes → {clip}")
         write_world(folder / "training-world", 120, seed=2)
+        torch.set_num_threads(1)  # its tensors are so small that more threads only wait for each other
         build_small_clip(folder / "training-world", clip)
         print(f"trained in {time.monotonic() - started:.0f} s")
     config = MineConfig(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pipeline import storage
 
 SHARD_TABLES = ("captions", "manifests", "candidates", "rejects")
+FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "listing")
+"""All folders of a dataset; manifests first, since they make a shard count."""
 
 
 def stem(shard: int) -> str:

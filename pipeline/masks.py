@@ -4,6 +4,7 @@ Masks travel between the stages as `Rle`, the `counts` bytes of COCO's compresse
 runs of zeros and ones in column-major order. The code does not say how large its frame is, so
 (height, width) is kept beside it, and every function here checks that the runs fill exactly the
 frame it is given: pycocotools itself does not, and would answer with a sheared mask.
+Height and width swapped cannot be told apart.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ def decode(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
 
 def areas(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
     """Pixels in each mask, int64 [K]. Raises ValueError for codes of another frame."""
-    # Not coco_mask.area: with NumPy 2 it fails on more than 255 masks (pycocotools 2.0.10).
+    # Not coco_mask.area: with NumPy 2 it fails on more than 255 masks (pycocotools 2.0.11).
     return np.array([_checked_runs(rle, height, width)[1::2].sum() for rle in rles], np.int64)
 
 

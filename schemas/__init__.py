@@ -34,8 +34,8 @@ def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
 
 
 _IMAGE = [
-    _field("image_id", pa.string(), "identifier of the image in its source, unique in the dataset"),
-    _field("image_uri", pa.string(), "where the image was read from (fsspec URI)"),
+    _field("image_id", pa.string(), "identifier of the image in its source; unique among the images that give pairs"),
+    _field("image_uri", pa.string(), "where the image was read from (fsspec URI); empty if the source names none"),
 ]
 _FRAME = [
     _field(
@@ -85,6 +85,8 @@ NOUN = pa.struct(
     ]
 )
 
+# One row per image of the source, and one per input that cannot be used. Rows are sorted, so that "the images 256 to
+# 511" means the same in every run.
 LISTING = _schema(
     "listing",
     [

@@ -14,6 +14,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=3, help="how often tests/mining/test_kill.py disturbs a job")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference material beside the checkout; tests that use it skip where it is absent."""
@@ -61,3 +65,14 @@ def small_clip(world: Path, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("small-clip")
     build_small_clip(world, folder, steps=2)
     return f"local-dir:{folder}"
+
+
+@pytest.fixture(scope="session")
+def mined(world: Path, small_clip: str, ray_cluster: None, tmp_path_factory) -> Path:
+    """The dataset that an undisturbed job mines from `world`. Tests only read it."""
+    from pipeline.mining.run import mine
+    from tests.mining.configs import mine_config
+
+    output = tmp_path_factory.mktemp("mined")
+    mine(mine_config(world, small_clip, output))
+    return output

@@ -4,13 +4,12 @@ from pipeline.captions.coco import CocoCaptions
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.images import read_image
 from pipeline.captions.listing import Listing, measure_listing, read_shard, write_listing
-from pipeline.captions.source import LISTING, CaptionSource
+from pipeline.captions.source import CaptionSource
 from pipeline.captions.table import TableCaptions
 from pipeline.captions.webdataset import WebDatasetCaptions
 from pipeline.errors import UserError
 
 __all__ = [
-    "LISTING",
     "CaptionSource",
     "CaptionsConfig",
     "Listing",

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.source import LISTING, image_address, image_root
+from pipeline.captions.source import image_address, image_root
 from pipeline.errors import UserError
+from schemas import LISTING
 
 _ROWS_PER_BATCH = 4096
 
@@ -60,9 +61,7 @@ class CocoCaptions:
                 yield row | {"problem": "listed_twice"}
                 continue
             previous = image_id
-            while position < len(annotations) and _order(
-                annotations[position]["image_id"]
-            ) < _order(image_id):
+            while position < len(annotations) and _order(annotations[position]["image_id"]) < _order(image_id):
                 unknown, position = _annotations_of_one_image(annotations, position)
                 yield _unknown_image(unknown)
             own = []
@@ -98,18 +97,14 @@ class CocoCaptions:
                 f"not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
             ) from error
         except UnicodeDecodeError as error:
-            raise self._malformed(
-                f"not UTF-8 text: {error.reason} at byte {error.start}"
-            ) from error
+            raise self._malformed(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
         except (OSError, EOFError, zlib.error) as error:
             raise self._malformed(f"not a whole gzip file: {error}") from error
         except RecursionError as error:
             raise self._malformed("not COCO Captions: it is nested too deeply") from error
         if not isinstance(document, dict):
             raise self._malformed(f"holds a JSON {type(document).__name__}, not an object")
-        missing = [
-            key for key in ("images", "annotations") if not isinstance(document.get(key), list)
-        ]
+        missing = [key for key in ("images", "annotations") if not isinstance(document.get(key), list)]
         if missing:
             raise self._malformed(
                 f"has no list {' and no list '.join(map(repr, missing))} at its top level "
@@ -125,13 +120,9 @@ class CocoCaptions:
             for name in needed:
                 if name not in record:
                     hint = "; set captions.images" if name == "coco_url" else ""
-                    raise self._malformed(
-                        f"{where} has no {name!r} (it has {', '.join(list(record)[:8])}){hint}"
-                    )
+                    raise self._malformed(f"{where} has no {name!r} (it has {', '.join(list(record)[:8])}){hint}")
                 if not _has_right_type(name, record[name]):
-                    raise self._malformed(
-                        f"{where} has {name!r} of type {type(record[name]).__name__}"
-                    )
+                    raise self._malformed(f"{where} has {name!r} of type {type(record[name]).__name__}")
             for name in ("width", "height"):
                 if not _is_pixels_or_none(record.get(name)):
                     raise self._malformed(f"{where} has {name!r} {record[name]!r}")
@@ -156,9 +147,7 @@ def _order(identifier: int | str) -> tuple[bool, int | str]:
 
 def _annotations_of_one_image(annotations: list[dict], position: int) -> tuple[list[dict], int]:
     end = position
-    while (
-        end < len(annotations) and annotations[end]["image_id"] == annotations[position]["image_id"]
-    ):
+    while end < len(annotations) and annotations[end]["image_id"] == annotations[position]["image_id"]:
         end += 1
     return annotations[position:end], end
 

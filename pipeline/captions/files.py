@@ -50,7 +50,5 @@ def _expand(pattern: str, suffixes: Sequence[str]) -> list[str]:
     if pattern.lower().endswith(tuple(suffixes)):
         return [pattern]
     return [
-        storage.join(pattern, name)
-        for name in storage.list_names(pattern)
-        if name.lower().endswith(tuple(suffixes))
+        storage.join(pattern, name) for name in storage.list_names(pattern) if name.lower().endswith(tuple(suffixes))
     ]

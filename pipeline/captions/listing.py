@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.captions.source import LISTING, CaptionSource
+from pipeline.captions.source import CaptionSource
+from schemas import LISTING
 
 SHARDS_PER_FILE = 64
 
@@ -41,9 +42,7 @@ class Listing:
     """Over the values of all rows in order; independent of batches, shards and files."""
 
 
-def write_listing(
-    source: CaptionSource, output_uri: str, images_per_shard: int, limit: int | None = None
-) -> Listing:
+def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int, limit: int | None = None) -> Listing:
     """Write the first `limit` rows (all if None) of a source under `output_uri`/listing.
 
     Files of an earlier, longer listing are removed. Memory is bounded by one file of shards.
@@ -74,9 +73,7 @@ def write_listing(
     return totals.listing(images_per_shard)
 
 
-def measure_listing(
-    source: CaptionSource, images_per_shard: int, limit: int | None = None
-) -> Listing:
+def measure_listing(source: CaptionSource, images_per_shard: int, limit: int | None = None) -> Listing:
     """What `write_listing` would return, without writing: to plan, or to see a changed source."""
     totals = _Totals()
     for _ in totals.counted(_limited(source.batches(), limit)):
@@ -173,9 +170,7 @@ class _Totals:
         if pa.types.is_string(values.type):
             self._update(f"{name}.lengths", pc.binary_length(pc.fill_null(values, "")))
             joined = pa.ListArray.from_arrays([0, len(values)], pc.fill_null(values, ""))
-            self._stream(f"{name}.bytes").update(
-                pc.binary_join(joined, "")[0].as_buffer() if len(values) else b""
-            )
+            self._stream(f"{name}.bytes").update(pc.binary_join(joined, "")[0].as_buffer() if len(values) else b"")
         else:
             self._update(f"{name}.values", pc.fill_null(values, 0))
 

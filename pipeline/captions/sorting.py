@@ -22,9 +22,7 @@ _BLOCK_BYTES = 2**19
 _Key = tuple[str | int, ...]
 
 
-def sort_batches(
-    batches: Iterable[pa.RecordBatch], schema: pa.Schema, order_by: list[str]
-) -> Iterator[pa.RecordBatch]:
+def sort_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, order_by: list[str]) -> Iterator[pa.RecordBatch]:
     """The rows of all batches in ascending order (text by UTF-8 bytes), through a temporary folder.
 
     The columns `order_by` hold no nulls, and no two rows are equal in all of them.
@@ -42,9 +40,7 @@ def sort_batches(
             except OSError as error:
                 if error.errno != errno.ENOSPC:
                     raise
-                raise UserError(
-                    f"no room to sort the captions in {folder}; set TMPDIR to a larger disk"
-                ) from error
+                raise UserError(f"no room to sort the captions in {folder}; set TMPDIR to a larger disk") from error
             runs.append(path)
         yield from _merge([_Run(path, order_by) for path in runs], order_by)
 

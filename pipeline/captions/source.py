@@ -7,27 +7,6 @@ import pyarrow as pa
 
 from pipeline import storage
 
-# One row per image of the input, and one per input that cannot be used. Rows are sorted, so that
-# "the images 256 to 511" means the same in every run.
-LISTING = pa.schema(
-    [
-        # Unique among the rows without a problem.
-        pa.field("image_id", pa.string(), nullable=False),
-        # "" if the input names no image.
-        pa.field("image_uri", pa.string(), nullable=False),
-        # First byte and length in bytes of the image inside the tar; null for a whole file.
-        pa.field("byte_offset", pa.int64()),
-        pa.field("byte_length", pa.int64()),
-        # Pixels, as the source says; null if it does not say.
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
-        # In the order of the source; may be empty.
-        pa.field("captions", pa.list_(pa.string()), nullable=False),
-        # Reason for which this row is to be rejected without looking at the image; null if none.
-        pa.field("problem", pa.string()),
-    ]
-)
-
 
 class CaptionSource(Protocol):
     """Images with their captions, from one kind of dataset."""

@@ -13,8 +13,9 @@ from pipeline import storage
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.files import matching_files
 from pipeline.captions.sorting import sort_batches
-from pipeline.captions.source import LISTING, image_root
+from pipeline.captions.source import image_root
 from pipeline.errors import UserError
+from schemas import LISTING
 
 _DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 _SUFFIXES = (".parquet", *_DELIMITERS)
@@ -47,9 +48,7 @@ class TableCaptions:
         self._files = matching_files(config.path, _SUFFIXES)
         kinds = {_suffix(file) == ".parquet" for file in self._files}
         if len(kinds) > 1:
-            raise UserError(
-                f"captions.path: {config.path} matches Parquet and text tables; name one kind"
-            )
+            raise UserError(f"captions.path: {config.path} matches Parquet and text tables; name one kind")
         self._images = image_root(config.images)
         self._columns = {
             "image_id": ("captions.id_column", config.id_column),
@@ -180,8 +179,7 @@ class TableCaptions:
             names = [name for name in batch["image"].to_pylist() if name]
             if names and self._images is None and not _is_absolute(pa.array(names))[0].as_py():
                 raise UserError(
-                    f"captions.images: must be set, since {self._files[0]} names its images "
-                    f"relatively ({names[0]!r})"
+                    f"captions.images: must be set, since {self._files[0]} names its images relatively ({names[0]!r})"
                 )
             return
 
@@ -197,11 +195,7 @@ class TableCaptions:
             with self._open(file) as batches:
                 for batch in batches:
                     yield from _one_caption_per_row(
-                        {
-                            name: batch[column]
-                            for name, (_, column) in self._columns.items()
-                            if column is not None
-                        }
+                        {name: batch[column] for name, (_, column) in self._columns.items() if column is not None}
                     )
 
     @contextlib.contextmanager
@@ -221,16 +215,10 @@ class TableCaptions:
                     source = pa.CompressedInputStream(source, "gzip")
                 reader = pyarrow.csv.open_csv(
                     source,
-                    read_options=pyarrow.csv.ReadOptions(
-                        block_size=_CSV_BLOCK_BYTES, use_threads=False
-                    ),
-                    parse_options=pyarrow.csv.ParseOptions(
-                        delimiter=_DELIMITERS[suffix], newlines_in_values=True
-                    ),
+                    read_options=pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES, use_threads=False),
+                    parse_options=pyarrow.csv.ParseOptions(delimiter=_DELIMITERS[suffix], newlines_in_values=True),
                     # Text only: a guessed type could differ from file to file.
-                    convert_options=pyarrow.csv.ConvertOptions(
-                        column_types={column: pa.string() for column in wanted}
-                    ),
+                    convert_options=pyarrow.csv.ConvertOptions(column_types={column: pa.string() for column in wanted}),
                 )
                 self._check_columns(file, reader.schema)
                 yield reader
@@ -245,9 +233,7 @@ class TableCaptions:
             if column is None:
                 continue
             if column not in schema.names:
-                raise UserError(
-                    f"{key}: {file} has no column {column!r}; it has {', '.join(schema.names)}"
-                )
+                raise UserError(f"{key}: {file} has no column {column!r}; it has {', '.join(schema.names)}")
             kind = schema.field(column).type
             if name == "caption" and _is_list(kind):
                 kind = kind.value_type

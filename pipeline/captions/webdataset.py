@@ -18,8 +18,8 @@ from pipeline import storage
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.files import matching_files
 from pipeline.captions.sorting import sort_batches
-from pipeline.captions.source import LISTING
 from pipeline.errors import UserError
+from schemas import LISTING
 
 _IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 _TARS_AT_ONCE = 8
@@ -57,11 +57,7 @@ class WebDatasetCaptions:
             usable = np.flatnonzero(pc.is_null(batch["problem"]).to_numpy(zero_copy_only=False))
             keys = batch["image_id"].take(pa.array(usable)).to_pylist()
             before = [last_key, *keys][: len(keys)]
-            repeated = {
-                int(row)
-                for row, key, previous in zip(usable, keys, before, strict=True)
-                if key == previous
-            }
+            repeated = {int(row) for row, key, previous in zip(usable, keys, before, strict=True) if key == previous}
             if repeated:
                 problems = [
                     "listed_twice" if row in repeated else problem
@@ -119,9 +115,7 @@ def index_tar(tar: str) -> list[dict]:
                 rows.extend(_row(sample, tar))
                 sample = None
                 name = posixpath.basename(tar)
-                rows.append(
-                    {"image_id": name, "image_uri": tar, "captions": [], "problem": "truncated_tar"}
-                )
+                rows.append({"image_id": name, "image_uri": tar, "captions": [], "problem": "truncated_tar"})
                 break
             key, extension = _key_and_extension(member.name)
             if sample is None or key != sample.key:
@@ -206,11 +200,7 @@ def _captions(sample: _Sample) -> tuple[list[str], int | None, int | None, str |
             return [], width, height, "bad_text"
     captions = description.get("caption")
     captions = captions if isinstance(captions, list) else [captions]
-    captions = [
-        caption.encode(errors="replace").decode()
-        for caption in captions
-        if isinstance(caption, str)
-    ]
+    captions = [caption.encode(errors="replace").decode() for caption in captions if isinstance(caption, str)]
     return captions, width, height, problem if captions else problem or "no_text"
 
 

@@ -15,14 +15,14 @@ from pipeline.regions import RegionsConfig, masked_regions
 
 # Masks are decoded in groups of at most this many pixels, so that 300 proposals of a large photograph
 # never exist decoded at once.
-_DECODED_MASK_PIXELS = 64 * 2**20
+_DECODED_MASK_PIXELS = 16 * 2**20
 
 
 class RegionEncoder:
     """Cuts the masked regions out of images and encodes them in batches of fixed size.
 
     The composition of the batches depends on the order of the input alone, so the same input gives the same bits.
-    In flight are one decoded image, 64 Mi mask pixels, and two batches of CLIP inputs.
+    In flight are one decoded image, masks of 16 Mi pixels together, and one batch of CLIP inputs.
     """
 
     def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):
@@ -39,22 +39,28 @@ class RegionEncoder:
         Yields:
             per image, in order: unit-length features float32 [V,D] and valid bool [K].
         """
-        waiting: list[torch.Tensor] = []  # CLIP inputs not encoded yet
+        size = self._clip.image_size
+        batch_R3SS = torch.empty((self._batch_size, 3, size, size), device=self._clip.device)
+        filled = 0
         encoded: list[np.ndarray] = []  # features not handed out yet
         unfinished: list[np.ndarray] = []  # `valid` of the images not handed out yet
         for image, proposals in images:
             valid = []
             for pixels_V3SS, valid_k in self._cut(image, proposals):
-                waiting.append(pixels_V3SS)
                 valid.append(valid_k)
-                if sum(map(len, waiting)) >= self._batch_size:
-                    encoded, waiting = self._encode_full_batches(encoded, waiting)
+                while len(pixels_V3SS):
+                    taken = pixels_V3SS[: self._batch_size - filled]
+                    batch_R3SS[filled : filled + len(taken)] = taken
+                    filled, pixels_V3SS = filled + len(taken), pixels_V3SS[len(taken) :]
+                    if filled == self._batch_size:
+                        encoded.append(self._forward(batch_R3SS))
+                        filled = 0
             unfinished.append(np.concatenate(valid) if valid else np.zeros(0, dtype=bool))
             while unfinished and sum(map(len, encoded)) >= unfinished[0].sum():
                 features, encoded = _take(encoded, int(unfinished[0].sum()))
                 yield features, unfinished.pop(0)
-        if sum(map(len, waiting)):
-            encoded.append(self._forward(torch.cat(waiting)))
+        if filled:
+            encoded.append(self._forward(batch_R3SS[:filled]))
         for valid_K in unfinished:
             features, encoded = _take(encoded, int(valid_K.sum()))
             yield features, valid_K
@@ -75,14 +81,6 @@ class RegionEncoder:
                 std=self._clip.std,
             )
             yield pixels_V3SS, valid_K.cpu().numpy()
-
-    def _encode_full_batches(
-        self, encoded: list[np.ndarray], waiting: list[torch.Tensor]
-    ) -> tuple[list[np.ndarray], list[torch.Tensor]]:
-        pixels_R3SS = torch.cat(waiting)
-        full = len(pixels_R3SS) // self._batch_size * self._batch_size
-        batches = [self._forward(batch) for batch in pixels_R3SS[:full].split(self._batch_size)]
-        return [*encoded, *batches], [pixels_R3SS[full:]]
 
     @torch.inference_mode()
     def _forward(self, pixels_R3SS: torch.Tensor) -> np.ndarray:

@@ -82,7 +82,7 @@ def write_world(folder: Path, images: int, seed: int = 0) -> None:
     for image_id in range(1, images + 1):
         pixels, objects, caption = _scene(rng)
         name = f"{image_id:06d}.jpg"
-        Image.fromarray(pixels).save(folder / "images" / name, quality=95)
+        Image.fromarray(pixels).save(folder / "images" / name, quality=95, subsampling=0)
         listed.append({"id": image_id, "file_name": name, "width": SIDE, "height": SIDE})
         captions.append({"id": image_id, "image_id": image_id, "caption": caption})
         for noun, mask in objects:

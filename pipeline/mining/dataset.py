@@ -13,8 +13,8 @@ from pipeline.captions import Listing
 from pipeline.layout import Layout
 
 
-def write_dataset(layout: Layout, listing: Listing) -> dict:
-    """Write `README.md` and `dataset.json` and give the content of the latter.
+def summarize(layout: Layout, listing: Listing) -> dict:
+    """The content of `dataset.json`: totals of all shards and the checksums of all files.
 
     Raises:
         RuntimeError: a shard is missing, or the images of all shards are not those of the listing.
@@ -39,7 +39,7 @@ def write_dataset(layout: Layout, listing: Listing) -> dict:
         files[uri.rpartition("/")[2]] = {"sha256": digest, "bytes": size}
     vocabulary = storage.read_table(layout.vocabulary)
     description = yaml.safe_load(storage.read_bytes(layout.config))
-    dataset = {
+    return {
         "fingerprint": description["fingerprint"],
         "shards": listing.shards,
         "images": listing.images,
@@ -50,9 +50,14 @@ def write_dataset(layout: Layout, listing: Listing) -> dict:
         "bytes": sum(file["bytes"] for file in files.values()),
         "files": dict(sorted(files.items())),
     }
+
+
+def write_dataset(layout: Layout, dataset: dict) -> None:
+    """Write `README.md` and, last, `dataset.json`, which says that the dataset is complete."""
+    vocabulary = storage.read_table(layout.vocabulary)
+    description = yaml.safe_load(storage.read_bytes(layout.config))
     storage.write_bytes(layout.card, _card(dataset, description, vocabulary).encode())
     storage.write_bytes(layout.dataset, json.dumps(dataset, indent=1, ensure_ascii=False).encode())
-    return dataset
 
 
 def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, dict]:

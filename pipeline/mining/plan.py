@@ -11,10 +11,9 @@ from pipeline import storage
 from pipeline.captions import measure_listing, open_captions
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
-from pipeline.layout import Layout
+from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import MineConfig
-from pipeline.mining.steps.find_nouns import make_extractor
-from pipeline.nouns import union
+from pipeline.nouns import NounExtractor, union
 from pipeline.proposals import load_proposer
 
 _SAMPLED_IMAGES = 512
@@ -97,7 +96,7 @@ def check_models(config: MineConfig) -> Models:
     """Load every model once in this process, so that what is absent is said now, and take their hashes."""
     clip = load_clip(config.clip.architecture, config.clip.weights)
     return Models(
-        nouns=make_extractor(config.nouns).identity,
+        nouns=NounExtractor.from_config(config.nouns).identity,
         proposals=dict(load_proposer(config.proposals).identity),
         clip={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
     )
@@ -109,16 +108,7 @@ def clear(layout: Layout) -> None:
     Manifests first and `config.yaml` last, so that an interrupted deletion never leaves shards that look committed
     under another configuration.
     """
-    for folder in (
-        "manifests",
-        "captions",
-        "candidates",
-        "rejects",
-        "shards",
-        "statistics",
-        "attempts",
-        "listing",
-    ):
+    for folder in FOLDERS:
         for name in storage.list_names(layout.path(folder)):
             storage.remove(layout.path(folder, name))
     for uri in (layout.dataset, layout.card, layout.vocabulary, layout.config):
@@ -139,7 +129,7 @@ def print_plan(config: MineConfig) -> None:
     batch = next(source.batches()).slice(0, min(config.limit or _SAMPLED_IMAGES, _SAMPLED_IMAGES))
     per_image = None if config.captions_per_image == "all" else config.captions_per_image
     captions = [row[:per_image] for row in batch["captions"].to_pylist()]
-    find = make_extractor(config.nouns)
+    find = NounExtractor.from_config(config.nouns)
     nouns = sum(len(union(find.extract(row), config.nouns.form)) for row in captions) / max(len(captions), 1)
     committed = len(Layout(config.output).committed())
     pairs = round(nouns * listing.images)

@@ -13,10 +13,10 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from pipeline import storage
 from pipeline.captions import Listing, measure_listing, open_captions, write_listing
 from pipeline.errors import UserError
-from pipeline.layout import Layout
+from pipeline.layout import FOLDERS, Layout
 from pipeline.mining import fingerprint
 from pipeline.mining.config import MineConfig
-from pipeline.mining.dataset import write_dataset
+from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.plan import check_configuration, check_models, check_resources, clear
 from pipeline.mining.progress import Progress
 from pipeline.mining.stages import (
@@ -60,6 +60,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     Raises:
         UserError: the configuration, the source or the output directory has to be changed.
         MiningError: shards failed twice, or more than `max_reject_fraction` of the images were rejected.
+        OSError: the output directory cannot be written to any more (the disk is full, the network is gone).
     """
     check_configuration(config)
     storage.check_writable(config.output, "output")
@@ -73,6 +74,8 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
     fingerprint.claim(layout, fingerprint.describe(config, asdict(listing), asdict(models)))
+    for folder in ("", *FOLDERS):  # half-written files of a run that was killed
+        storage.remove_leftovers(layout.path(folder))
     if not storage.exists(layout.vocabulary):
         write_listing(source, layout.uri, config.shards.images_per_shard, config.limit)
 
@@ -82,8 +85,9 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     context.execution_options.verbose_progress = False
     _find_nouns(config, layout, listing, clip_gpus)
     _mine_shards(config, run, listing, clip_gpus)
-    dataset = write_dataset(layout, listing)
+    dataset = summarize(layout, listing)
     _check_rejects(dataset["rejected"], listing.images, config, final=True)
+    write_dataset(layout, dataset)
     return dataset
 
 
@@ -197,7 +201,7 @@ def _pipeline(
             num_cpus=CLIP_CPUS,
             num_gpus=clip_gpus,
         )
-        .map(write_stage, fn_args=(run.layout, config.matching, config.shards), num_cpus=WRITE_CPUS)
+        .map(write_stage, fn_args=(run, config.matching, config.shards), num_cpus=WRITE_CPUS)
     )
 
 

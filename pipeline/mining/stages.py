@@ -144,7 +144,7 @@ class MatchStage:
         return _advance(self._run, "matching", shard, lambda touch: self._step(shard, touch))
 
 
-def write_stage(row: dict, layout: Layout, matching: MatchingConfig, shards: "ShardsConfig") -> dict:
+def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: "ShardsConfig") -> dict:
     """Packed shard → {shard, statistics, error}; the shard is committed."""
     from pipeline.mining.steps.write_shard import WriteShard
 
@@ -154,12 +154,14 @@ def write_stage(row: dict, layout: Layout, matching: MatchingConfig, shards: "Sh
     if not shard.error:
         started = time.perf_counter()
         try:
-            pairs = len(WriteShard(layout, matching, shards)(shard))
+            step = WriteShard(run.layout, matching, shards)
+            with Attempt(run.layout, run.name, "writing", shard.number) as attempt:
+                pairs = len(step(shard, attempt.touch))
             shard.seconds["writing"] = time.perf_counter() - started
             counts = {"images": len(shard.images), "regions": regions, "pairs": pairs}
             details = {**counts, "rejected": shard.reasons(), "seconds": shard.seconds}
             statistics = json.dumps(details, sort_keys=True).encode()
-            storage.write_bytes(layout.statistics(shard.number), statistics)
+            storage.write_bytes(run.layout.statistics(shard.number), statistics)
         except Exception:
             shard.error = f"writing: {traceback.format_exc()}"
     return {"shard": shard.number, "statistics": statistics, "error": shard.error or ""}

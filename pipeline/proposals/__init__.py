@@ -1,5 +1,7 @@
 """Mask proposals: class-agnostic masks of what an image may show. One file per backend."""
 
+import importlib
+
 from pipeline.errors import UserError
 from pipeline.proposals.config import GroundTruthConfig, ProposalsConfig, SegmentsConfig
 from pipeline.proposals.proposer import Proposals, Proposer
@@ -13,6 +15,11 @@ __all__ = [
     "load_proposer",
 ]
 
+_BACKENDS = {
+    "segments": "pipeline.proposals.segments:Segments",
+    "ground_truth": "pipeline.proposals.ground_truth:GroundTruth",
+}
+
 
 def load_proposer(config: ProposalsConfig) -> Proposer:
     """The backend that `config` names, ready for use. Only that backend's libraries are imported.
@@ -21,14 +28,21 @@ def load_proposer(config: ProposalsConfig) -> Proposer:
         UserError: naming the key or file, for values, files or annotations that cannot be used.
     """
     config.check()
-    if config.backend == "segments":
-        from pipeline.proposals.segments import Segments
+    return _find_class(config.backend)(config)
 
-        return Segments(config)
-    if config.backend == "ground_truth":
-        from pipeline.proposals.ground_truth import GroundTruth
 
-        return GroundTruth(config)
-    raise UserError(
-        f"proposals.backend: {config.backend!r} is not a backend; choose segments or ground_truth"
-    )
+def _find_class(backend: str) -> type[Proposer]:
+    module, _, name = _BACKENDS.get(backend, backend).partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise UserError(
+            f"proposals.backend: {backend!r} is not a backend; choose {', '.join(_BACKENDS)} or package.module:Class"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, something that it needs is not
+        raise UserError(f"proposals.backend: {backend!r}: there is no module {error.name}") from None
+    if not isinstance(found, type):
+        raise UserError(f"proposals.backend: {backend!r}: the module {module} has no class {name}")
+    return found

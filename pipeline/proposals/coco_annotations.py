@@ -54,26 +54,21 @@ class CocoFile:
         except UnicodeDecodeError as error:
             raise self.malformed(f"not UTF-8 text: {error.reason} at {error.start}") from error
         except json.JSONDecodeError as error:
-            raise self.malformed(
-                f"not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-            ) from error
+            raise self.malformed(f"not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
         except RecursionError as error:
             raise self.malformed("not a COCO annotation file: nested too deeply") from error
         if missing := [key for key in ("images", "annotations", "categories") if key not in found]:
-            raise self.malformed(
-                f"not COCO instances or panoptic annotations: no elements in {', '.join(missing)}"
-            )
+            raise self.malformed(f"not COCO instances or panoptic annotations: no elements in {', '.join(missing)}")
         if self.instances and self.panoptic:
             raise self.malformed("a mixture of instance and panoptic annotations")
         unlisted = (self.instances.keys() | self.panoptic.keys()) - self.sizes.keys()
         if unlisted:
             raise self.malformed(
-                f"annotating {len(unlisted)} images that it does not list under images, "
-                f"such as {min(unlisted)}"
+                f"annotating {len(unlisted)} images that it does not list under images, such as {min(unlisted)}"
             )
 
         if unnamed := self._used_categories - self.categories.keys():
-            raise self.malformed(f"annotating with a category that it does not name: {unnamed}")
+            raise self.malformed(f"annotating with categories that it does not name: {', '.join(map(str, unnamed))}")
 
     def malformed(self, what: str) -> UserError:
         return UserError(f"{_KEY}: {self.uri} is {what}")
@@ -91,12 +86,9 @@ class CocoFile:
                 self.categories[record["id"]] = str(record["name"])
             elif "segments_info" in record:
                 segments = [
-                    [part["id"], part["category_id"], bool(part.get("iscrowd"))]
-                    for part in record["segments_info"]
+                    [part["id"], part["category_id"], bool(part.get("iscrowd"))] for part in record["segments_info"]
                 ]
-                self._used_categories.update(
-                    part["category_id"] for part in record["segments_info"]
-                )
+                self._used_categories.update(part["category_id"] for part in record["segments_info"])
                 image = [str(record["file_name"]), segments]
                 self.panoptic[str(record["image_id"])] = json.dumps(image).encode()
             else:

@@ -77,8 +77,7 @@ class PanopticMasks:
         if colours.shape[:2] != size:
             raise ImageProblem(
                 "damaged_annotation",
-                f"{uri} is {colours.shape[1]}×{colours.shape[0]}, "
-                f"the annotation file says {size[1]}×{size[0]}",
+                f"{uri} is {colours.shape[1]}×{colours.shape[0]}, the annotation file says {size[1]}×{size[0]}",
             )
         return colours @ np.array([1, 256, 65536], np.int32)
 
@@ -104,16 +103,13 @@ def _rle(segmentation: Any, height: int, width: int) -> Rle:
         return coco_mask.merge(parts)["counts"]
     if segmentation["size"] != [height, width]:
         raise ValueError(
-            f"its run-length code is for height and width {segmentation['size']}, "
-            f"the image has {[height, width]}"
+            f"its run-length code is for height and width {segmentation['size']}, the image has {[height, width]}"
         )
     counts = segmentation["counts"]
     if isinstance(counts, list):
         if not all(is_whole(run, 0) for run in counts) or sum(counts) != height * width:
             raise ValueError(f"its runs do not fill the frame of {height * width} pixels")
-        return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)[
-            "counts"
-        ]
+        return coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
     rle = counts.encode("ascii")
     masks.areas([rle], height, width)  # checks the code
     return rle

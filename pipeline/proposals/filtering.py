@@ -8,7 +8,7 @@ from pipeline import masks
 from pipeline.masks import Rle
 from pipeline.proposals.config import ProposalsConfig
 
-_ROWS_PER_BLOCK = 32
+_ROWS_PER_BLOCK = 64
 
 
 def keep(
@@ -38,16 +38,13 @@ def keep(
     # most are dropped by the first few kept.
     while len(waiting) and len(kept) < config.max_proposals:
         block, waiting = waiting[:_ROWS_PER_BLOCK], waiting[_ROWS_PER_BLOCK:]
-        block_rles = [rles[place] for place in block]
-        overlaps = masks.iou(block_rles, [rles[place] for place in kept], height, width)
-        within = masks.iou(block_rles, block_rles, height, width)
-        chosen: list[int] = []
-        for row in range(len(block)):
-            if (
-                (overlaps[row] <= config.max_iou).all()
-                and (within[row, chosen] <= config.max_iou).all()
-                and len(kept) + len(chosen) < config.max_proposals
-            ):
-                chosen.append(row)
-        kept.extend(block[chosen].tolist())
+        compared = [rles[place] for place in (*kept, *block)]
+        overlaps = masks.iou([rles[place] for place in block], compared, height, width)
+        chosen = list(range(len(kept)))  # columns of what is kept, before and in this block
+        for row, place in enumerate(block.tolist()):
+            if len(kept) == config.max_proposals:
+                break
+            if (overlaps[row, chosen] <= config.max_iou).all():
+                chosen.append(len(compared) - len(block) + row)
+                kept.append(place)
     return np.array(kept, np.int64)

@@ -43,6 +43,11 @@ class GroundTruth:
             "annotations_sha256": self._file.sha256,
         }
 
+    @property
+    def image_ids(self) -> list[str]:
+        """Ids of the images that the annotation file lists."""
+        return list(self._file.sizes)
+
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
         """The annotated objects of each image, at the size of the image given.
 
@@ -54,10 +59,7 @@ class GroundTruth:
             ImageProblem: `annotation_size`, the image has another aspect than the annotation says;
                 `damaged_annotation`, `missing_annotation`.
         """
-        return [
-            self._propose(image, image_id)
-            for image, image_id in zip(images, image_ids, strict=True)
-        ]
+        return [self._propose(image, image_id) for image, image_id in zip(images, image_ids, strict=True)]
 
     def categories(self, image_id: str) -> list[str]:
         """Category name of each proposal that `propose` gives for this image, in its order.
@@ -95,8 +97,7 @@ class GroundTruth:
         turned = _is_scaled((annotated_width, annotated_height), (height, width))
         return (
             f"image {image_id} is {width}×{height}, {self._file.uri} annotates it at "
-            f"{annotated_width}×{annotated_height}"
-            + (": turned by its EXIF orientation?" if turned else "")
+            f"{annotated_width}×{annotated_height}" + (": turned by its EXIF orientation?" if turned else "")
         )
 
 
@@ -113,8 +114,7 @@ def _resize(rle: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:
     """
     mask_HW = masks.decode([rle], *size)[0]
     rows, columns = (
-        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64)
-        for old, new in zip(size, target, strict=True)
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.int64) for old, new in zip(size, target, strict=True)
     )
     resized_HW = mask_HW[np.ix_(rows, columns)]
     if not resized_HW.any():

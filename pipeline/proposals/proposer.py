@@ -46,6 +46,4 @@ class Proposer(Protocol):
 def check_image(image: np.ndarray) -> None:
     """Raise ValueError, with what was found, unless the array is an RGB image uint8 [H, W, 3]."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(
-            f"an image must be RGB, uint8 [H, W, 3], got {image.dtype} {list(image.shape)}"
-        )
+        raise ValueError(f"an image must be RGB, uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")

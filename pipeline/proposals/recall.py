@@ -13,9 +13,7 @@ SMALL_AREA = 32**2
 MEDIUM_AREA = 96**2
 
 
-def best_overlaps(
-    objects: Sequence[Rle], proposals: Sequence[Rle], height: int, width: int
-) -> np.ndarray:
+def best_overlaps(objects: Sequence[Rle], proposals: Sequence[Rle], height: int, width: int) -> np.ndarray:
     """Per object the IoU of the proposal that covers it best, float32 [objects]; 0 without any.
 
     A proposal may serve several objects: the question is whether a good mask was offered.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 _COLOUR_BINS = 20
 _TEXTURE_BINS = 32
@@ -39,9 +40,7 @@ class WorkingImage:
         self.lab = lab_HW3
         """CIE L*a*b*, float32 [H, W, 3]."""
         smooth_HW3 = cv2.GaussianBlur(lab_HW3, (0, 0), 1.0)
-        self.steps = tuple(
-            np.sqrt((np.diff(smooth_HW3, axis=axis) ** 2).sum(axis=2)) for axis in (1, 0)
-        )
+        self.steps = tuple(np.sqrt((np.diff(smooth_HW3, axis=axis) ** 2).sum(axis=2)) for axis in (1, 0))
         """Colour difference to the right [H, W − 1] and downwards [H − 1, W], in units of L*."""
         scaled = (lab_HW3 + np.float32([0, 80, 80])) / np.float32([100, 160, 160]) * _COLOUR_BINS
         self.colour_bins = np.clip(scaled, 0, _COLOUR_BINS - 1).astype(np.int64)
@@ -78,9 +77,7 @@ class RegionTree:
         """The region of a node, bool [H, W]."""
         return (self._order_HW >= self._first[node]) & (self._order_HW < self._end[node])
 
-    def _measure_leaves(
-        self, image: WorkingImage, labels: np.ndarray, leaves: int, nodes: int
-    ) -> None:
+    def _measure_leaves(self, image: WorkingImage, labels: np.ndarray, leaves: int, nodes: int) -> None:
         flat = labels.ravel()
 
         def histogram(bins: np.ndarray, count: int) -> np.ndarray:
@@ -92,17 +89,13 @@ class RegionTree:
         self.areas = np.zeros(nodes)
         """Pixels, float64 [M]."""
         self.areas[:leaves] = np.bincount(flat, minlength=leaves)
-        self._colours = np.concatenate(
-            [histogram(image.colour_bins[..., c], _COLOUR_BINS) for c in range(3)], axis=1
-        )
+        self._colours = np.concatenate([histogram(image.colour_bins[..., c], _COLOUR_BINS) for c in range(3)], axis=1)
         self._textures = histogram(image.texture_bins, _TEXTURE_BINS)
-        rows, columns = np.divmod(np.arange(flat.size), image.width)
         self.boxes = np.zeros((nodes, 4))
         """x0, y0, x1, y1 in pixels, x1 and y1 exclusive, float64 [M, 4]."""
-        self.boxes[:, :2] = np.inf
-        for column, places in enumerate((columns, rows)):
-            np.minimum.at(self.boxes[:, column], flat, places)
-            np.maximum.at(self.boxes[:, column + 2], flat, places + 1)
+        self.boxes[:leaves] = [
+            (columns.start, rows.start, columns.stop, rows.stop) for rows, columns in ndimage.find_objects(labels + 1)
+        ]
         self.on_border = np.zeros(nodes)
         """Length of the region's outline that is the image's border, in pixels, [M]."""
         for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
@@ -154,9 +147,7 @@ class RegionTree:
             around.pop(b, None)
             around[node] = border
 
-    def _enqueue(
-        self, queue: list[tuple[float, int, int]], node: int, others: list[int]
-    ) -> None:
+    def _enqueue(self, queue: list[tuple[float, int, int]], node: int, others: list[int]) -> None:
         if others:
             for other, value in zip(others, self._similarities(node, others), strict=True):
                 heapq.heappush(queue, (-value, other, node))
@@ -164,12 +155,8 @@ class RegionTree:
     def _similarities(self, node: int, others: list[int]) -> list[float]:
         weights = self._similarity
         area, areas = self.areas[node], self.areas[others]
-        colour = np.minimum(
-            self._colours[node] / area, self._colours[others] / areas[:, None]
-        ).sum(axis=1)
-        texture = np.minimum(
-            self._textures[node] / area, self._textures[others] / areas[:, None]
-        ).sum(axis=1)
+        colour = np.minimum(self._colours[node] / area, self._colours[others] / areas[:, None]).sum(axis=1)
+        texture = np.minimum(self._textures[node] / area, self._textures[others] / areas[:, None]).sum(axis=1)
         corners = np.minimum(self.boxes[node, :2], self.boxes[others, :2])
         sides = np.maximum(self.boxes[node, 2:], self.boxes[others, 2:]) - corners
         borders = np.array([self._neighbours[node][other] for other in others])
@@ -195,9 +182,7 @@ class RegionTree:
         self._order_HW = self._first[labels]
 
 
-def _neighbours(
-    image: WorkingImage, labels: np.ndarray, leaves: int
-) -> list[dict[int, tuple[int, float]]]:
+def _neighbours(image: WorkingImage, labels: np.ndarray, leaves: int) -> list[dict[int, tuple[int, float]]]:
     """Per region its neighbours, with the pixel sides in common and the sum of the steps there."""
     pairs, steps = [], []
     for one, other, step in (
@@ -208,9 +193,7 @@ def _neighbours(
         low, high = np.minimum(one, other)[differ], np.maximum(one, other)[differ]
         pairs.append(low * leaves + high)
         steps.append(step[differ])
-    codes, places, sides = np.unique(
-        np.concatenate(pairs), return_inverse=True, return_counts=True
-    )
+    codes, places, sides = np.unique(np.concatenate(pairs), return_inverse=True, return_counts=True)
     totals = np.bincount(places, np.concatenate(steps), minlength=len(codes))
     result: list[dict[int, tuple[int, float]]] = [{} for _ in range(leaves)]
     for code, count, total in zip(codes.tolist(), sides.tolist(), totals.tolist(), strict=True):

@@ -14,7 +14,7 @@ from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals, check_image
 from pipeline.proposals.region_tree import RegionTree, Similarity, WorkingImage
 
-_RANKED_PER_PROPOSAL = 8
+_RANKED_PER_PROPOSAL = 6
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,43 @@ class _Scale:
     similarity: Similarity
 
 
-# Of 30 pairs of a scale and a similarity, the three that together cover the objects of real COCO
-# images best. They differ in what they merge by, so that they do not fail together.
+# Chosen one after the other from 30 pairs of a scale and a similarity, each time the pair that adds
+# most to the best overlaps with objects of COCO images. They differ in what they merge by, so that
+# they do not fail together.
 _SCALES = (
     _Scale(30, 20, Similarity(colour=1, texture=1, size=1, fill=1, edge=0.05)),
     _Scale(100, 20, Similarity(colour=1, texture=0, size=0.5, fill=0.5, edge=0.05)),
     _Scale(300, 60, Similarity(colour=0, texture=1, size=1, fill=1, edge=0)),
 )
 
+# Of the features of a region, for the score that ranks regions: the ridge regression that
+# `python -m tests.benchmarks.proposals --fit` prints, which also measures it on images that it was
+# not fitted to.
+WEIGHTS = np.array([0.042, 0.194, 0.119, 0.034, 0.406, 0.019, -0.224, 0.021, 0.323, 0.014, -0.204])
 
-# Ridge regression of a region's best IoU with an annotated object on `_features`.
-_WEIGHTS = np.zeros(11)
+
+class Regions:
+    """The regions of an image at all scales that are within the area limits."""
+
+    def __init__(self, small: np.ndarray, config: ProposalsConfig) -> None:
+        """Segment a working image, uint8 [h, w, 3] RGB."""
+        image = WorkingImage(small)
+        frame = image.height * image.width
+        self._places: list[tuple[RegionTree, int]] = []
+        features = []
+        for scale in _SCALES:
+            labels = felzenszwalb(small, scale=scale.scale, sigma=0.8, min_size=scale.min_size)
+            tree = RegionTree(image, labels, scale.similarity)
+            usable = (tree.areas >= config.min_area * frame) & (tree.areas <= config.max_area * frame)
+            self._places += [(tree, node) for node in np.flatnonzero(usable).tolist()]
+            features.append(_features(tree, frame)[usable])
+        self.features = np.concatenate(features)
+        """What the score looks at, float64 [K, 11]."""
+
+    def encode(self, places: np.ndarray) -> list[Rle]:
+        """Masks of some of the K regions, in the frame of the working image."""
+        masks_HW = (tree.mask(node) for tree, node in (self._places[place] for place in places))
+        return [masks.encode(mask_HW[None])[0] for mask_HW in masks_HW]
 
 
 class Segments:
@@ -46,71 +72,54 @@ class Segments:
 
     Deterministic. The search runs on a copy of at most `working_side` pixels a side, so its time
     and memory do not grow with the image; each mask kept is then enlarged with smooth edges, one
-    at a time. Beyond the image itself that takes 6 bytes per pixel of the image (144 MB at
-    6000 × 4000) and under 150 MB for the search at the default `working_side`.
+    at a time. Beyond the image itself and at the default `working_side` that takes under 150 MB for
+    an image of 6000 × 4000, whatever the number of proposals, and less for smaller ones.
     """
 
-    def __init__(self, config: ProposalsConfig) -> None:
+    def __init__(self, config: ProposalsConfig, weights: np.ndarray = WEIGHTS) -> None:
         self._config = config
+        self._weights = weights
         self.identity = {"name": "segments", "version": "1"}
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
-        """Proposals of each image; the score estimates the IoU with an object.
+        """Proposals of each image; a higher score means rather an object, see `WEIGHTS`.
 
         None for an image of one colour: its only region is the whole image.
 
         Args:
             images: uint8 [H, W, 3] RGB, of any sizes from 1 × 1.
             image_ids: one per image, not looked at.
+
+        Raises:
+            ValueError: an image is not such an array.
         """
         return [self._propose(image) for image, _ in zip(images, image_ids, strict=True)]
 
     def _propose(self, image: np.ndarray) -> Proposals:
         check_image(image)
         height, width = image.shape[:2]
-        small = _shrink(image, self._config.segments.working_side)
+        small = shrink(image, self._config.segments.working_side)
         small_height, small_width = small.shape[:2]
-        rles, scores = self._candidates(small)
+        regions = Regions(small, self._config)
+        scores = regions.features @ self._weights
+        # Far more than are kept, and a bound for images that fall into thousands of regions.
+        ranked = np.argsort(-scores, kind="stable")
+        ranked = ranked[: _RANKED_PER_PROPOSAL * self._config.max_proposals]
+        rles, scores = regions.encode(ranked), scores[ranked]
         kept = keep(rles, scores, small_height, small_width, self._config)
         rles, scores = [rles[place] for place in kept], scores[kept]
         if (small_height, small_width) != (height, width):
-            rles = [
-                _enlarge(masks.decode([rle], small_height, small_width)[0], height, width)
-                for rle in rles
-            ]
+            rles = [_enlarge(masks.decode([rle], small_height, small_width)[0], height, width) for rle in rles]
             # Enlarging moves areas and overlaps a little: the limits hold for what is given out.
             kept = keep(rles, scores, height, width, self._config)
             rles, scores = [rles[place] for place in kept], scores[kept]
         return Proposals(rles, height, width, scores.astype(np.float32))
 
-    def _candidates(self, small: np.ndarray) -> tuple[list[Rle], np.ndarray]:
-        """The best regions of all trees, in the frame of the working image, and their scores."""
-        working = WorkingImage(small)
-        frame = working.height * working.width
-        trees, nodes, scores = [], [], []
-        for scale in _SCALES:
-            labels = felzenszwalb(small, scale=scale.scale, sigma=0.8, min_size=scale.min_size)
-            tree = RegionTree(working, labels, scale.similarity)
-            usable = np.flatnonzero(
-                (tree.areas >= self._config.min_area * frame)
-                & (tree.areas <= self._config.max_area * frame)
-            )
-            trees += [tree] * len(usable)
-            nodes += usable.tolist()
-            scores.append(_features(tree, working)[usable] @ _WEIGHTS)
-        scores_K = np.concatenate(scores)
-        # Far more than are kept, and a bound for images that fall into thousands of regions.
-        best = np.argsort(-scores_K, kind="stable")
-        best = best[: _RANKED_PER_PROPOSAL * self._config.max_proposals]
-        rles = [masks.encode(trees[place].mask(nodes[place])[None])[0] for place in best]
-        return rles, scores_K[best]
 
-
-def _features(tree: RegionTree, image: WorkingImage) -> np.ndarray:
-    """What the score looks at, [M, 11]: area, contrast, roundness, share of its box, contact with
-    the image's border, and how they go together with the area.
+def _features(tree: RegionTree, frame: int) -> np.ndarray:
+    """Of each node: area, contrast, roundness, share of its box, contact with the image's border,
+    and how these go together with the area; [M, 11].
     """
-    frame = image.height * image.width
     area = np.log(tree.areas / frame) / 5
     contrast = np.log1p(tree.contrast)
     outline = tree.inner_outline + tree.on_border
@@ -122,7 +131,8 @@ def _features(tree: RegionTree, image: WorkingImage) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _shrink(image: np.ndarray, side: int) -> np.ndarray:
+def shrink(image: np.ndarray, side: int) -> np.ndarray:
+    """The working image: at most `side` pixels a side, never enlarged."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:
@@ -133,5 +143,6 @@ def _shrink(image: np.ndarray, side: int) -> np.ndarray:
 
 def _enlarge(mask: np.ndarray, height: int, width: int) -> Rle:
     """A mask uint8 [h, w] of 0 and 1 in a larger frame; its outline is interpolated linearly."""
-    grey = cv2.resize(mask * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
-    return masks.encode((grey > 127)[None])[0]
+    # Turned on its side, since run-length codes go down the columns: saves turning the large one.
+    grey_WH = cv2.resize(mask.T * np.uint8(255), (height, width), interpolation=cv2.INTER_LINEAR)
+    return masks.encode((grey_WH > 127).T[None])[0]

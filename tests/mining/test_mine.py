@@ -31,13 +31,6 @@ from tests.mining.configs import dataset_bytes, mine_config
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
-@pytest.fixture(scope="module")
-def mined(world, small_clip, tmp_path_factory, ray_cluster) -> Path:
-    output = tmp_path_factory.mktemp("mined")
-    mine(mine_config(world, small_clip, output))
-    return output
-
-
 def manifest(folder: Path) -> list[dict]:
     return pq.read_table(folder / "manifests").to_pylist()
 

@@ -20,7 +20,7 @@ class FindNouns:
         self._captions = captions_per_image
         self._form = config.form
         self._max_length = config.max_caption_length
-        self._extractor = make_extractor(config)
+        self._extractor = NounExtractor.from_config(config)
 
     def __call__(self, shard: int) -> Counter:
         """Write the shard's captions table if it is not there yet. Gives the images per noun."""
@@ -54,14 +54,3 @@ class FindNouns:
                 for caption_index, noun in union(per_caption, self._form)
             ]
         return pa.Table.from_pylist(rows, schemas.CAPTIONS)
-
-
-def make_extractor(config: NounsConfig) -> NounExtractor:
-    """The extractor that a configuration describes."""
-    return NounExtractor(
-        config.pipeline,
-        compounds=config.compounds,
-        proper_nouns=config.proper_nouns,
-        stop_list=config.stop_list,
-        max_caption_length=config.max_caption_length,
-    )

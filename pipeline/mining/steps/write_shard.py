@@ -1,13 +1,13 @@
 """Candidates → the committed shard."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import schemas
 from pipeline import masks as rle
 from pipeline.images import decode_jpeg
 from pipeline.layout import Layout
 from pipeline.matching import Candidate, MatchingConfig, passes
-from pipeline.mining.work import Image, Shard
+from pipeline.mining.work import Image, Shard, costing_only
 from pipeline.shards import Sample, ShardsConfig, commit_shard, image_key
 
 
@@ -19,21 +19,25 @@ class WriteShard:
         self._matching = matching
         self._shards = shards
 
-    def __call__(self, shard: Shard) -> list[dict]:
+    def __call__(self, shard: Shard, touch: Callable[[int], None]) -> list[dict]:
         """Commit the shard and give the rows of its manifest."""
         candidates: list[dict] = []
         return commit_shard(
             self._layout,
             shard.number,
             len(shard.images),
-            self._samples(shard, candidates),
+            self._samples(shard, touch, candidates),
             candidates,
             shard.rejects,
             self._shards,
         )
 
-    def _samples(self, shard: Shard, candidates: list[dict]) -> Iterator[Sample]:
+    def _samples(self, shard: Shard, touch: Callable[[int], None], candidates: list[dict]) -> Iterator[Sample]:
         for image in shard.remaining():
+            with costing_only(shard, image, "writing"):
+                touch(image.index)
+            if image.rejected:
+                continue
             proposals = [index for index, valid in enumerate(image.valid) if valid]
             kept = []
             for noun, best in zip(image.nouns, image.matches, strict=True):

@@ -1,0 +1,129 @@
+"""Mining jobs in processes of their own, to be killed at chosen moments."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+LIMIT_SECONDS = 600
+"""No job of the tests takes this long, however busy the machine: one that does hangs."""
+
+Disturbance = Literal["kill driver", "kill worker", "interrupt"]
+
+
+@contextlib.contextmanager
+def job(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
+    """`python -m jobs.mine` in a process group of its own; its output is added to `log`."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.mine", *arguments],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def run(arguments: Sequence[str], log: Path) -> int:
+    """The exit code of a job that nobody disturbs.
+
+    Raises:
+        subprocess.TimeoutExpired: it hangs.
+    """
+    with job(arguments, log) as process:
+        return process.wait(LIMIT_SECONDS)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """SIGKILL for a job's process group; returns when nothing that the job started is left, Ray's daemons included."""
+    if process.poll() is not None:
+        return
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    # Ray's daemons die with the driver, and its workers with them; this takes a moment.
+    _, left = psutil.wait_procs(started, timeout=30)
+    for survivor in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            survivor.kill()
+
+
+def workers(process: subprocess.Popen) -> list[psutil.Process]:
+    """The Ray workers of a job that are running, or waiting for, a stage of mining."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if " ".join(child.cmdline()).startswith("ray::Map"):
+                    found.append(child)
+    return found
+
+
+def run_disturbed(
+    arguments: Sequence[str],
+    files: Callable[[], int],
+    disturbances: Sequence[Disturbance],
+    moments: Sequence[int],
+    log: Path,
+    seed: int,
+) -> list[int]:
+    """Run a job, again and again, until it ends by itself. Gives the exit codes of all runs.
+
+    Each disturbance comes when the output has as many files as its moment says, and up to half a second later, when
+    workers are at work. All of them come, or the last run ended before.
+
+    Raises:
+        subprocess.TimeoutExpired: a run hangs.
+    """
+    rng = random.Random(seed)
+    due = deque(zip(sorted(moments), disturbances, strict=True))
+    codes = []
+    while not codes or codes[-1] not in (0, 2):
+        with job(arguments, log) as process:
+            while due:
+                moment, disturbance = due[0]
+                if not _reached(process, lambda moment=moment: files() >= moment and bool(workers(process))):
+                    break
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(rng.uniform(0, 0.5))
+                present = workers(process)
+                if not present:
+                    continue
+                due.popleft()
+                if disturbance == "kill worker":
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        rng.choice(present).kill()
+                elif disturbance == "interrupt":
+                    process.send_signal(signal.SIGTERM)
+                    break
+                else:
+                    kill(process)
+                    break
+            codes.append(process.wait(LIMIT_SECONDS))
+    assert not due, f"the job ended before {list(due)}"
+    return codes
+
+
+def _reached(process: subprocess.Popen, condition: Callable[[], bool]) -> bool:
+    """Wait for a condition; False if the process ended before."""
+    while not condition():
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        return False
+    return True

@@ -1,0 +1,103 @@
+"""Mining into S3: the same bytes as on a local disk, and clear errors."""
+
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import inspect as inspect_job
+from jobs import mine as mine_job
+from tests.mining.configs import command_line, dataset_bytes
+from tests.mining.jobs import run, run_disturbed
+from tests.s3 import s3_environment
+from tests.servers.s3_server import S3Server
+
+
+def objects(server: S3Server, uri: str) -> dict[str, bytes]:
+    """All objects of a bucket, read by another library than the one that wrote them."""
+    bucket, client = uri.removeprefix("s3://"), server.client()
+    listed = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {item["Key"]: client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in listed}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("s3", "disturbances"), [("ceph", ["kill driver"]), ("moto_s3", [])], indirect=["s3"])
+def test_on_s3_lies_what_a_local_run_writes(s3, disturbances, s3_uri, mined, world, small_clip, tmp_path, capsys):
+    bucket, client = s3_uri.removeprefix("s3://"), s3.client()
+
+    def files() -> int:
+        listed = client.list_objects_v2(Bucket=bucket).get("Contents", [])
+        return sum("/attempts/" not in item["Key"] for item in listed)
+
+    # Seven files are there when the first shard begins.
+    moments = [12] * len(disturbances)
+    arguments = command_line(world, small_clip, f"{s3_uri}/out")
+    codes = run_disturbed(arguments, files, disturbances, moments, tmp_path / "log.txt", seed=1)
+    assert codes == [-9] * len(disturbances) + [0], (tmp_path / "log.txt").read_text()
+    expected = {f"out/{file}": data for file, data in dataset_bytes(mined).items()}
+    found = objects(s3, s3_uri)
+    assert {key: found.get(key) for key in expected} == expected
+    assert "out/dataset.json" in found
+    assert not [key for key in found if key.startswith("out/attempts/") or "write-check" in key]
+
+    assert inspect_job.main([f"{s3_uri}/out", "--verify"]) == 0
+    assert "0 damaged or missing files" in capsys.readouterr().out
+    assert inspect_job.main([f"{s3_uri}/out"]) == 0
+    assert "4 of 4" in capsys.readouterr().out
+    client.delete_object(Bucket=bucket, Key="out/candidates/000001.parquet")
+    client.put_object(Bucket=bucket, Key="out/shards/000002.tar", Body=b"damaged")
+    assert inspect_job.main([f"{s3_uri}/out", "--verify"]) == 1
+    assert inspect_job.main([f"{s3_uri}/out", "--repair"]) == 0
+    assert "due again: shards 1, 2" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_captions_images_and_annotations_on_s3(s3, s3_uri, mined, world, small_clip, tmp_path):
+    bucket = s3_uri.removeprefix("s3://")
+    for path in world.rglob("*.*"):
+        s3.client().upload_file(str(path), bucket, f"in/{path.relative_to(world)}")
+    output = tmp_path / "out"
+    arguments = [
+        *command_line(world, small_clip, str(output)),
+        f"--captions.path={s3_uri}/in/captions.json",
+        f"--captions.images={s3_uri}/in/images",
+        f"--proposals.ground_truth.annotations={s3_uri}/in/instances.json",
+    ]
+    assert run(arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    found, expected = dataset_bytes(output), dataset_bytes(mined)
+    assert found.keys() == expected.keys()
+    assert found["vocabulary.parquet"] == expected["vocabulary.parquet"]
+    rows, others = (pq.read_table(folder / "manifests").to_pylist() for folder in (output, mined))
+    assert [row.pop("image_uri") for row in rows] == [
+        f"{s3_uri}/in/images/{Path(other.pop('image_uri')).name}" for other in others
+    ]
+    assert rows == others
+
+
+# moto accepts any credentials.
+@pytest.mark.parametrize("s3", ["ceph"], indirect=True)
+def test_a_wrong_secret_is_said_before_anything_starts(s3, s3_uri, ray_cluster, world, small_clip, tmp_path, capsys):
+    with s3_environment(s3.environment | {"AWS_SECRET_ACCESS_KEY": "wrong-secret"}):
+        assert mine_job.main(command_line(world, small_clip, f"{s3_uri}/out")) == 2
+        error = capsys.readouterr().err
+        assert f"error: output: cannot use {s3_uri}/out: the S3 credentials are wrong" in error
+        local = command_line(world, small_clip, str(tmp_path / "out"))
+        assert mine_job.main([*local, f"--captions.path={s3_uri}/captions.json"]) == 2
+        error += capsys.readouterr().err
+        assert f"error: captions.path: cannot use {s3_uri}/captions.json: the S3 credentials are wrong" in error
+        assert inspect_job.main([f"{s3_uri}/out"]) == 2
+        error += capsys.readouterr().err
+    assert "wrong-secret" not in error
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in error
+    assert "Traceback" not in error
+    assert objects(s3, s3_uri) == {}
+
+
+@pytest.mark.parametrize("key", ["output", "captions.path", "captions.images"])
+def test_a_missing_bucket_is_said_before_anything_starts(s3, key, ray_cluster, world, small_clip, tmp_path, capsys):
+    arguments = [*command_line(world, small_clip, str(tmp_path / "out")), f"--{key}=s3://no-such-bucket-here/data"]
+    assert mine_job.main(arguments) == 2
+    assert f"error: {key}: cannot use s3://no-such-bucket-here/data: the bucket does not" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
