@@ -176,9 +176,7 @@ def test_coco_images_come_from_a_zip_a_prefix_or_their_url(tmp_path: Path) -> No
         ),
     ],
 )
-def test_malformed_coco_names_the_file_and_the_place(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
+def test_malformed_coco_names_the_file_and_the_place(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "captions.json"
     path.write_bytes(content)
     config = CaptionsConfig("coco", str(path), images=str(tmp_path))
@@ -365,9 +363,7 @@ def test_any_table_gives_the_group_by_in_shards(
     groups = collections.defaultdict(list)
     for image, caption in rows:
         groups[image].append(caption)
-    expected = [
-        good(image, image, *groups[image]) for image in sorted(groups, key=lambda x: x.encode())
-    ]
+    expected = [good(image, image, *groups[image]) for image in sorted(groups, key=lambda x: x.encode())]
     with tempfile.TemporaryDirectory() as folder:
         images, captions = zip(*rows, strict=True)
         pq.write_table(
@@ -381,9 +377,7 @@ def test_any_table_gives_the_group_by_in_shards(
         shards = [read_shard(folder, shard) for shard in range(listing.shards)]
         assert all(len(shard) == images_per_shard for shard in shards[:-1])
         listed = pa.concat_tables(shards).select(["image_id", "captions"]).to_pylist()
-        assert listed == [
-            {"image_id": row["image_id"], "captions": row["captions"]} for row in expected
-        ]
+        assert listed == [{"image_id": row["image_id"], "captions": row["captions"]} for row in expected]
         assert listing.images == len(groups)
         assert listing.captions == len(rows)
 
@@ -401,11 +395,7 @@ def test_rows_are_sorted_that_do_not_fit_in_the_memory_allowed() -> None:
         if fail:
             raise UserError("the input is malformed")
 
-    ordered = [
-        key
-        for batch in sort_batches(batches(fail=False), schema, ["key"])
-        for key in batch["key"].to_pylist()
-    ]
+    ordered = [key for batch in sort_batches(batches(fail=False), schema, ["key"]) for key in batch["key"].to_pylist()]
     assert ordered == sorted(f"{key}{number:03d}" for key in keys for number in range(100))
     with pytest.raises(UserError, match="the input is malformed"):
         list(sort_batches(batches(fail=True), schema, ["key"]))
@@ -414,9 +404,7 @@ def test_rows_are_sorted_that_do_not_fit_in_the_memory_allowed() -> None:
 # WebDataset
 
 
-def write_tar(
-    path: Path, members: list[tuple[str, bytes]], format: int = tarfile.GNU_FORMAT
-) -> None:
+def write_tar(path: Path, members: list[tuple[str, bytes]], format: int = tarfile.GNU_FORMAT) -> None:
     with tarfile.open(path, "w", format=format) as tar:
         for name, content in members:
             info = tarfile.TarInfo(name)
@@ -434,9 +422,7 @@ def sample(key: str, image: bytes = b"image", text: str = "text", extension: str
 
 
 def without_offsets(rows: list[dict]) -> list[dict]:
-    return [
-        {name: value for name, value in row.items() if not name.startswith("byte_")} for row in rows
-    ]
+    return [{name: value for name, value in row.items() if not name.startswith("byte_")} for row in rows]
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -521,9 +507,7 @@ def test_a_truncated_tar_gives_the_samples_before_the_damage(tmp_path: Path) -> 
         tar.write_bytes(whole[:cut])
         *rows, damage = rows_of(config)
         assert damage == bad("a.tar", str(tar), "truncated_tar")
-        assert [row["image_id"] for row in rows] == [
-            key for key in "0123" if ends[f"{key}.jpg"] <= cut
-        ]
+        assert [row["image_id"] for row in rows] == [key for key in "0123" if ends[f"{key}.jpg"] <= cut]
         assert [row.get("problem") for row in rows] == [
             None if ends[f"{row['image_id']}.json"] <= cut else "no_text" for row in rows
         ]
@@ -673,9 +657,7 @@ def test_the_digest_depends_on_every_value_and_on_nothing_else(
 
 
 def test_the_same_source_gives_the_same_bytes_however_it_is_batched(tmp_path: Path) -> None:
-    rows = [
-        good(str(number), f"/{number}.jpg", *["x" * number] * (number % 4)) for number in range(200)
-    ]
+    rows = [good(str(number), f"/{number}.jpg", *["x" * number] * (number % 4)) for number in range(200)]
     digests = set()
     for name, sizes in (("a", []), ("b", [1, 5, 64, 3]), ("c", [7] * 100)):
         listing = write_listing(_Rows(rows, sizes), str(tmp_path / name), 16)

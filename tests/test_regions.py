@@ -114,9 +114,7 @@ def test_tight_boxes_are_the_extremes_of_the_pixels(data, height, width):
     assert tight_boxes(mask).tolist() == [[min(xs), min(ys), max(xs) + 1, max(ys) + 1]]
 
 
-@given(
-    x0=st.integers(0, 99), y0=st.integers(0, 99), w=st.integers(1, 50), h=st.integers(1, 50), factor=st.floats(1, 4)
-)
+@given(x0=st.integers(0, 99), y0=st.integers(0, 99), w=st.integers(1, 50), h=st.integers(1, 50), factor=st.floats(1, 4))
 def test_expanded_boxes_contain_the_box_and_stay_inside(x0, y0, w, h, factor):
     width, height = max(x0 + w, 120), max(y0 + h, 110)
     box = (x0, y0, x0 + w, y0 + h)

@@ -42,20 +42,7 @@ _THINGS: dict[str, Callable[[ImageDraw.ImageDraw, float, float, float], None]] =
     "box": _polygon((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
     "tent": _polygon((0, -1), (1, 0.8), (-1, 0.8)),
     "star": lambda draw, x, y, r: draw.polygon(_star(x, y, r), fill=1),
-    "cross": _polygon(
-        (-0.3, -1),
-        (0.3, -1),
-        (0.3, -0.3),
-        (1, -0.3),
-        (1, 0.3),
-        (0.3, 0.3),
-        (0.3, 1),
-        (-0.3, 1),
-        (-0.3, 0.3),
-        (-1, 0.3),
-        (-1, -0.3),
-        (-0.3, -0.3),
-    ),  # fmt: skip
+    "cross": _polygon(*_CROSS),
     "ring": lambda draw, x, y, r: draw.ellipse((x - r, y - r, x + r, y + r), outline=1, width=max(2, round(0.35 * r))),
     "house": _polygon((0, -1), (0.9, -0.2), (0.7, -0.2), (0.7, 0.9), (-0.7, 0.9), (-0.7, -0.2), (-0.9, -0.2)),
     "fence": lambda draw, x, y, r: (

@@ -40,7 +40,7 @@ _SCALES = (
 # Of the features of a region, for the score that ranks regions: the ridge regression that
 # `python -m tests.benchmarks.proposals --fit` prints, which also measures it on images that it was
 # not fitted to.
-WEIGHTS = np.array([0.042, 0.194, 0.119, 0.034, 0.406, 0.019, -0.224, 0.021, 0.323, 0.014, -0.204])
+WEIGHTS = np.array([0.047, 0.194, 0.116, 0.030, 0.397, 0.016, -0.216, 0.018, 0.314, 0.011, -0.195])
 
 
 class Regions:

@@ -62,6 +62,14 @@ def kill(process: subprocess.Popen) -> None:
             survivor.kill()
 
 
+def interrupt(process: subprocess.Popen) -> None:
+    """What `ray job stop` and schedulers do; the job has to end, and to take Ray with it."""
+    started = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    process.wait(LIMIT_SECONDS)
+    assert not psutil.wait_procs(started, timeout=30)[1], "an interrupted job leaves Ray running"
+
+
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
     """The Ray workers of a job that are running, or waiting for, a stage of mining."""
     found = []
@@ -81,10 +89,10 @@ def run_disturbed(
     log: Path,
     seed: int,
 ) -> list[int]:
-    """Run a job, again and again, until it ends by itself. Gives the exit codes of all runs.
+    """Run a job, and again whenever a disturbance ended it. Gives the exit codes of all runs.
 
-    Each disturbance comes when the output has as many files as its moment says, and up to half a second later, when
-    workers are at work. All of them come, or the last run ended before.
+    Each disturbance comes when the output has as many files as its moment says and workers are at work, and then up
+    to half a second later.
 
     Raises:
         subprocess.TimeoutExpired: a run hangs.
@@ -92,27 +100,25 @@ def run_disturbed(
     rng = random.Random(seed)
     due = deque(zip(sorted(moments), disturbances, strict=True))
     codes = []
-    while not codes or codes[-1] not in (0, 2):
+    ended_by_itself = False
+    while not ended_by_itself:
         with job(arguments, log) as process:
-            while due:
+            ended_by_itself = True
+            while due and ended_by_itself:
                 moment, disturbance = due[0]
                 if not _reached(process, lambda moment=moment: files() >= moment and bool(workers(process))):
                     break
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(rng.uniform(0, 0.5))
-                present = workers(process)
-                if not present:
+                if not (present := workers(process)):
                     continue
                 due.popleft()
                 if disturbance == "kill worker":
                     with contextlib.suppress(psutil.NoSuchProcess):
                         rng.choice(present).kill()
-                elif disturbance == "interrupt":
-                    process.send_signal(signal.SIGTERM)
-                    break
                 else:
-                    kill(process)
-                    break
+                    (kill if disturbance == "kill driver" else interrupt)(process)
+                    ended_by_itself = False
             codes.append(process.wait(LIMIT_SECONDS))
     assert not due, f"the job ended before {list(due)}"
     return codes

@@ -1,0 +1,28 @@
+"""Every field says what it means."""
+
+import pyarrow as pa
+import pytest
+
+import schemas
+
+TABLES = ("LISTING", "CAPTIONS", "VOCABULARY", "MANIFEST", "CANDIDATES", "REJECTS")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_fields_have_a_description_and_nullable_ones_say_what_null_means(name):
+    schema: pa.Schema = getattr(schemas, name)
+    assert schema.metadata == {b"table": name.lower().encode(), b"schema_version": str(schemas.VERSION).encode()}
+    for field in schema:
+        assert field.metadata[b"description"], field.name
+        assert field.nullable == (b"null" in field.metadata), field.name
+
+
+def test_the_json_of_a_sample_is_the_manifest_row_and_the_crop():
+    schema = schemas.sample_schema()
+    crop = {"crop_x0", "crop_y0", "crop_x1", "crop_y1"}
+    assert set(schema["properties"]) == set(schemas.MANIFEST.names) | crop
+    assert set(schema["required"]) == set(schema["properties"])
+    kinds = {pa.string(): "string", pa.int32(): "integer", pa.int64(): "integer", pa.float32(): "number"}
+    for field in schemas.MANIFEST:
+        expected = [kinds[field.type], "null"] if field.nullable else kinds[field.type]
+        assert schema["properties"][field.name]["type"] == expected

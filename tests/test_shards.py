@@ -1,0 +1,112 @@
+"""Samples and tars: what is cut, scaled and stored."""
+
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import schemas
+from pipeline import storage
+from pipeline.layout import Layout
+from pipeline.shards import IncompleteShardError, Sample, ShardsConfig, commit_shard, sample_members, write_tar
+
+
+def make_sample(mask: np.ndarray, key: str = "000000-00000-000", noun: str = "dog") -> Sample:
+    height, width = mask.shape
+    ys, xs = np.nonzero(mask)
+    row = dict.fromkeys(schemas.MANIFEST.names, 0)
+    row |= {"key": key, "noun": noun, "image_id": "7", "image_uri": "7.jpg", "image_height": height}
+    row |= {"surface": noun, "caption": f"a {noun}", "mask_rle": "", "image_width": width}
+    row |= {"box_x0": int(xs.min()), "box_y0": int(ys.min())}
+    row |= {"box_x1": int(xs.max()) + 1, "box_y1": int(ys.max()) + 1, "mask_area": int(mask.sum())}
+    gradient = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1) % 256
+    image = np.concatenate([gradient, np.full((height, width, 1), 90)], axis=-1).astype(np.uint8)
+    return Sample(row, image, mask)
+
+
+def rectangle(height: int, width: int, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
+    mask = np.zeros((height, width), bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+def opened(members: dict) -> tuple[np.ndarray, np.ndarray, dict]:
+    jpg, png = Image.open(io.BytesIO(members["jpg"])), Image.open(io.BytesIO(members["mask.png"]))
+    assert png.mode == "1"
+    return np.asarray(jpg), np.asarray(png), json.loads(members["json"])
+
+
+def test_the_crop_is_the_box_with_its_background():
+    sample = make_sample(rectangle(100, 120, 20, 30, 60, 90) & (np.arange(120) % 7 != 0))
+    crop, mask, details = opened(sample_members(sample, ShardsConfig()))
+    x0, y0, x1, y1 = (details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+    assert (x0, y0, x1, y1) == tuple(sample.row[f"box_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+    assert (mask == sample.mask[y0:y1, x0:x1]).all()
+    assert np.abs(crop.astype(int) - sample.image[y0:y1, x0:x1]).max() <= 12
+
+
+def test_context_widens_the_crop_and_keeps_the_mask_in_place():
+    sample = make_sample(rectangle(100, 120, 40, 50, 60, 70))
+    crop, mask, details = opened(sample_members(sample, ShardsConfig(context=2.0)))
+    assert (details["crop_x0"], details["crop_y0"], details["crop_x1"], details["crop_y1"]) == (40, 30, 80, 70)
+    assert crop.shape == (40, 40, 3)
+    assert (mask == sample.mask[30:70, 40:80]).all()
+
+
+def test_large_crops_are_scaled_down_with_their_masks():
+    sample = make_sample(rectangle(800, 1600, 0, 0, 800, 1600) & (np.arange(1600) < 400))
+    sample.row["box_x1"] = 1600
+    crop, mask, _ = opened(sample_members(sample, ShardsConfig(max_side=160)))
+    assert crop.shape == (80, 160, 3)
+    assert mask.shape == (80, 160)
+    assert mask[:, :40].all()
+    assert not mask[:, 40:].any()
+
+
+@given(data=st.data(), height=st.integers(1, 90), width=st.integers(1, 90), side=st.integers(1, 40))
+@settings(deadline=None, max_examples=40)
+def test_no_stored_mask_is_empty(data, height, width, side):
+    y, x = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    sample = make_sample(rectangle(height, width, y, x, y + 1, x + 1) | (np.arange(width) == x))
+    crop, mask, _ = opened(sample_members(sample, ShardsConfig(max_side=side)))
+    assert mask.any()
+    assert mask.shape == crop.shape[:2]
+    assert max(mask.shape) <= max(side, 1)
+
+
+def test_tars_are_the_same_bytes_with_sorted_members_and_no_time():
+    samples = [make_sample(rectangle(40, 40, 1, 2, 30, 35), key=f"000003-0000{i}-000") for i in range(3)]
+    tars = []
+    for _ in range(2):
+        file = io.BytesIO()
+        write_tar(iter(samples), ShardsConfig(), file)
+        tars.append(file.getvalue())
+    assert tars[0] == tars[1]
+    with tarfile.open(fileobj=io.BytesIO(tars[0])) as tar:
+        names = tar.getnames()
+        assert names == [f"000003-0000{i}-000.{kind}" for i in range(3) for kind in ("jpg", "json", "mask.png", "txt")]
+        assert {member.mtime for member in tar.getmembers()} == {0}
+
+
+def test_a_shard_is_committed_by_its_manifest_alone(tmp_path):
+    layout = Layout(str(tmp_path))
+    storage.write_table(schemas.CAPTIONS.empty_table(), layout.table("captions", 4))
+    sample = make_sample(rectangle(40, 40, 1, 2, 30, 35), key="000004-00000-000")
+    with pytest.raises(IncompleteShardError, match="3 images, but 1 with pairs and 0 rejected"):
+        commit_shard(layout, 4, 3, [sample], [], [], ShardsConfig())
+    assert layout.committed() == set()
+    reject = {"shard": 4, "image_id": "8", "image_uri": "", "stage": "images", "reason": "damaged", "detail": ""}
+    rejects = [{**reject, "caption_index": None}, {**reject, "caption_index": 0}]
+    commit_shard(layout, 4, 2, [sample], [], rejects, ShardsConfig())
+    assert layout.committed() == {4}
+    manifest = storage.read_table(layout.table("manifests", 4))
+    files = json.loads(manifest.schema.metadata[b"files"])
+    assert set(files) == {f"{k}/000004.parquet" for k in ("captions", "candidates", "rejects")} | {"shards/000004.tar"}
+    for name, checksum in files.items():
+        assert (checksum["sha256"], checksum["bytes"]) == storage.sha256(layout.path(name))
+    assert json.loads(manifest.schema.metadata[b"counts"]) == {"images": 2, "images_with_pairs": 1, "pairs": 1}
