@@ -2,12 +2,13 @@
 
 python -m jobs.inspect OUTPUT [--verify | --repair]
 
-Exit codes: 0 fine, 1 damaged files found, 2 no dataset there.
+Exit codes: 0 fine, 1 damaged files found, 2 no dataset there, or storage cannot be read.
 """
 
 import argparse
 import sys
 
+from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.inspection import print_status, repair, verify
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--repair", action="store_true", help="verify, and make damaged shards due again")
     options = parser.parse_args(arguments)
     try:
+        storage.check_readable(options.output, "output")
         if not options.verify and not options.repair:
             print_status(options.output)
             return 0
@@ -38,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1 if damages else 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        print(f"error: storage failed: {error}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

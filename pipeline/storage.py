@@ -64,9 +64,7 @@ _READ_BLOCK_BYTES = 8 * 2**20
 # by id: two are equal if they were made alike, and each has connections of its own.)
 _used: weakref.WeakValueDictionary[int, fsspec.AbstractFileSystem] = weakref.WeakValueDictionary()
 _inherited: list[list[fsspec.AbstractFileSystem]] = []
-os.register_at_fork(
-    before=lambda: _inherited.append(list(_used.values())), after_in_parent=lambda: _inherited.pop()
-)
+os.register_at_fork(before=lambda: _inherited.append(list(_used.values())), after_in_parent=lambda: _inherited.pop())
 
 
 def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -110,6 +108,17 @@ def join(uri: str, *parts: str) -> str:
     for part in parts:
         head = head + part if head.endswith("://") else head.rstrip("/") + "/" + part
     return head + separator + archive
+
+
+def is_absolute(uri: str) -> bool:
+    """Whether a URI means the same in every working directory."""
+    return all("://" in part or part.startswith("/") for part in uri.split("::"))
+
+
+def absolute(uri: str) -> str:
+    """A local path made absolute; other URIs as they are. In a chain, the archive's path is made absolute."""
+    head, separator, archive = uri.rpartition("::")
+    return head + separator + (archive if "://" in archive else os.path.abspath(archive))
 
 
 def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> bytes:
@@ -279,9 +288,7 @@ def write_table(table: pa.Table, uri: str, row_group_size: int = 2**16) -> None:
     How a table is chunked makes no difference. `row_group_size` is in rows.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table.combine_chunks(), sink, compression="zstd", row_group_size=max(row_group_size, 1)
-    )
+    pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=max(row_group_size, 1))
     write_bytes(uri, sink.getvalue().to_pybytes())
 
 

@@ -70,20 +70,13 @@ _REGION = [
 ]
 _SHARD = [_field("shard", pa.int32(), "number of the shard")]
 
-NOUN = pa.struct(
-    [
-        _field("noun", pa.string(), "the noun as it counts in the vocabulary"),
-        _field("surface", pa.string(), "the noun as it stands in the caption"),
-        _field("caption_index", pa.int32(), "place of the caption among the image's captions, from 0"),
-        _field(
-            "char_start",
-            pa.int32(),
-            "first character of the noun in the caption",
-            unit="characters",
-        ),
-        _field("char_end", pa.int32(), "end of the noun in the caption, exclusive", unit="characters"),
-    ]
-)
+_NOUN = _field("noun", pa.string(), "the noun as the vocabulary has it: lemma or surface form (nouns.form), lower case")
+_SURFACE = _field("surface", pa.string(), "the noun as it stands in the caption")
+_PLACE = [
+    _field("caption_index", pa.int32(), "place of the caption among the image's captions, from 0"),
+    _field("char_start", pa.int32(), "first character of the noun in the caption", unit="characters"),
+    _field("char_end", pa.int32(), "end of the noun in the caption, exclusive", unit="characters"),
+]
 
 # One row per image of the source, and one per input that cannot be used. Rows are sorted, so that "the images 256 to
 # 511" means the same in every run.
@@ -125,14 +118,18 @@ CAPTIONS = _schema(
             pa.list_(pa.string()),
             "per caption: why it gave no nouns, empty if it gave some",
         ),
-        _field("nouns", pa.list_(NOUN), "union over the captions, each noun once, at its first place"),
+        _field(
+            "nouns",
+            pa.list_(pa.struct([_NOUN, _SURFACE, *_PLACE])),
+            "union over the captions, each noun once, at its first place",
+        ),
     ],
 )
 
 VOCABULARY = _schema(
     "vocabulary",
     [
-        _field("noun", pa.string(), "lemma or surface form (nouns.form), lower case"),
+        _NOUN,
         _field("images", pa.int64(), "images whose captions name it", unit="images"),
         _field("kept", pa.bool_(), "false where nouns.min_count or nouns.max_vocabulary left it out"),
         _field(
@@ -153,17 +150,10 @@ MANIFEST = _schema(
         *_FRAME,
         _field("original_width", pa.int32(), "width before images.max_side was applied", unit="px"),
         _field("original_height", pa.int32(), "height before images.max_side was applied", unit="px"),
-        _field("noun", pa.string(), "the noun, as in the vocabulary"),
-        _field("surface", pa.string(), "the noun as it stands in the caption"),
+        _NOUN,
+        _SURFACE,
         _field("caption", pa.string(), "the caption that names it"),
-        _field("caption_index", pa.int32(), "place of that caption among the image's captions, from 0"),
-        _field(
-            "char_start",
-            pa.int32(),
-            "first character of the noun in the caption",
-            unit="characters",
-        ),
-        _field("char_end", pa.int32(), "end of the noun in the caption, exclusive", unit="characters"),
+        *_PLACE,
         *_REGION,
         _field(
             "mask_margin",
@@ -180,7 +170,7 @@ CANDIDATES = _schema(
         *_SHARD,
         *_IMAGE,
         *_FRAME,
-        _field("noun", pa.string(), "the noun, as in the vocabulary"),
+        _NOUN,
         _field("rank", pa.int32(), "0 for the noun's best mask, 1 for the next, …"),
         *_REGION,
     ],

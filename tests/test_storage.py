@@ -552,3 +552,21 @@ def test_http_is_read_and_its_errors_keep_their_meaning(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Connect call failed") as caught:
         storage.read_bytes(storage.join(root, "a b.jpg"))  # nobody listens there any more
     assert not isinstance(caught.value, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("data/out", "/here/data/out"),
+        ("/data/out", "/data/out"),
+        ("s3://bucket/out", "s3://bucket/out"),
+        ("zip://train::images.zip", "zip://train::/here/images.zip"),
+        ("zip://train::s3://b/images.zip", "zip://train::s3://b/images.zip"),
+        ("shards/{00000..00009}.tar", "/here/shards/{00000..00009}.tar"),
+    ],
+)
+def test_local_paths_become_absolute(uri, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert storage.absolute(uri) == expected.replace("/here", str(tmp_path))
+    assert storage.is_absolute(storage.absolute(uri))
+    assert storage.is_absolute(uri) == (storage.absolute(uri) == uri)

@@ -39,6 +39,7 @@ def verify(output: str) -> list[Damage]:
 
     Raises:
         UserError: there is no dataset.
+        OSError: storage cannot be read, which says nothing about the dataset.
     """
     layout = Layout(output)
     if not storage.exists(layout.config):
@@ -71,8 +72,12 @@ def _check_shard(layout: Layout, shard: int, expected: dict) -> Iterator[Damage]
             yield from found
             return
     try:
-        metadata = pq.read_schema(pa.BufferReader(storage.read_bytes(layout.path(manifest)))).metadata
-        files = json.loads(metadata[b"files"])
+        data = pa.BufferReader(storage.read_bytes(layout.path(manifest)))
+    except FileNotFoundError:
+        yield Damage(manifest, "missing")
+        return
+    try:
+        files = json.loads(pq.read_schema(data).metadata[b"files"])
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError, OSError) as error:
         yield Damage(manifest, f"unreadable: {error}")
         return

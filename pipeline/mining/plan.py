@@ -1,6 +1,7 @@
 """Before any worker starts: is everything there, what will be done, and is the output directory ours?"""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import ray
@@ -12,7 +13,7 @@ from pipeline.captions import measure_listing, open_captions
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.layout import FOLDERS, Layout
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
 from pipeline.proposals import load_proposer
 
@@ -28,6 +29,36 @@ class Models:
     nouns: dict
     proposals: dict
     clip: dict
+
+
+def with_absolute_paths(config: MineConfig) -> MineConfig:
+    """The configuration with local paths made absolute: workers may run in another directory than this process.
+
+    Raises:
+        UserError: `output` is relative to the temporary directory of a submitted job, where it would be lost.
+    """
+    if not storage.is_absolute(config.output) and "working_dir_files" in Path.cwd().parts:
+        raise UserError(
+            f"output: {config.output!r} is relative to the temporary working directory of the submitted job; "
+            "give a URI or an absolute path that all nodes share"
+        )
+    captions, proposals, clip = config.captions, config.proposals, config.clip
+    truth = proposals.ground_truth
+    scheme, _, folder = clip.architecture.partition(":")
+    local_dir = f"local-dir:{storage.absolute(folder)}" if scheme == "local-dir" else clip.architecture
+    weights = storage.absolute(clip.weights) if clip.weights and Path(clip.weights).is_file() else clip.weights
+    annotations, panoptic = (uri and storage.absolute(uri) for uri in (truth.annotations, truth.panoptic_images))
+    return replace(
+        config,
+        output=storage.absolute(config.output),
+        captions=replace(
+            captions,
+            path=storage.absolute(captions.path),
+            images=captions.images and storage.absolute(captions.images),
+        ),
+        clip=replace(clip, architecture=local_dir, weights=weights),
+        proposals=replace(proposals, ground_truth=replace(truth, annotations=annotations, panoptic_images=panoptic)),
+    )
 
 
 def check_configuration(config: MineConfig) -> None:
@@ -71,8 +102,8 @@ def _refuse_secrets(key: str, uri: str | None) -> None:
             )
 
 
-def check_resources(config: MineConfig) -> tuple[float, MineConfig]:
-    """GPUs per CLIP worker, and the configuration with the pool sizes that fit the cluster.
+def check_resources(config: MineConfig) -> tuple[float, ResourcesConfig]:
+    """GPUs per CLIP worker, and the resources with the pool sizes that fit the cluster.
 
     Raises:
         UserError: GPUs are asked for and the cluster has none or too few.
@@ -88,8 +119,7 @@ def check_resources(config: MineConfig) -> tuple[float, MineConfig]:
     proposal_workers = resources.proposal_workers or max(
         1, int(gpus / resources.proposal_gpus) if resources.proposal_gpus else cpus
     )
-    sized = replace(resources, clip_workers=clip_workers, proposal_workers=proposal_workers)
-    return clip_gpus, replace(config, resources=sized)
+    return clip_gpus, replace(resources, clip_workers=clip_workers, proposal_workers=proposal_workers)
 
 
 def check_models(config: MineConfig) -> Models:
@@ -121,6 +151,7 @@ def print_plan(config: MineConfig) -> None:
     Raises:
         UserError: as mining would before it starts.
     """
+    config = with_absolute_paths(config)
     check_configuration(config)
     storage.check_writable(config.output, "output")
     check_resources(config)

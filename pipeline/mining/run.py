@@ -4,7 +4,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import ray
@@ -17,7 +17,7 @@ from pipeline.layout import FOLDERS, Layout
 from pipeline.mining import fingerprint
 from pipeline.mining.config import MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
-from pipeline.mining.plan import check_configuration, check_models, check_resources, clear
+from pipeline.mining.plan import check_configuration, check_models, check_resources, clear, with_absolute_paths
 from pipeline.mining.progress import Progress
 from pipeline.mining.stages import (
     CLIP_CPUS,
@@ -62,10 +62,11 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
         MiningError: shards failed twice, or more than `max_reject_fraction` of the images were rejected.
         OSError: the output directory cannot be written to any more (the disk is full, the network is gone).
     """
+    config = with_absolute_paths(config)
     check_configuration(config)
     storage.check_writable(config.output, "output")
     source = open_captions(config.captions)
-    clip_gpus, config = check_resources(config)
+    clip_gpus, resources = check_resources(config)
     models = check_models(config)
     layout = Layout(config.output)
     if overwrite:
@@ -79,10 +80,10 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     if not storage.exists(layout.vocabulary):
         write_listing(source, layout.uri, config.shards.images_per_shard, config.limit)
 
+    config = replace(config, resources=resources)
     run = Run(layout, uuid.uuid4().hex)
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours counts images and regions
-    context.execution_options.verbose_progress = False
     _find_nouns(config, layout, listing, clip_gpus)
     _mine_shards(config, run, listing, clip_gpus)
     dataset = summarize(layout, listing)

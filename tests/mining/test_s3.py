@@ -11,6 +11,7 @@ from jobs import mine as mine_job
 from tests.mining.configs import command_line, dataset_bytes
 from tests.mining.jobs import run, run_disturbed
 from tests.s3 import s3_environment
+from tests.servers.faulty_proxy import faulty_proxy
 from tests.servers.s3_server import S3Server
 
 
@@ -101,3 +102,19 @@ def test_a_missing_bucket_is_said_before_anything_starts(s3, key, ray_cluster, w
     assert mine_job.main(arguments) == 2
     assert f"error: {key}: cannot use s3://no-such-bucket-here/data: the bucket does not" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_failing_storage_is_not_taken_for_damage(s3, s3_uri, mined, capsys):
+    for path in mined.rglob("*.*"):
+        if path.name != "dataset.json":  # an unfinished dataset: its manifests have no checksums
+            s3.client().upload_file(str(path), s3_uri.removeprefix("s3://"), f"out/{path.relative_to(mined)}")
+    with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
+        proxy.fault = lambda method, path: 403 if "manifests/000001" in path else None
+        assert inspect_job.main([f"{s3_uri}/out", "--repair"]) == 2
+        assert "error: storage failed" in capsys.readouterr().err
+    with s3_environment(s3.environment):
+        assert inspect_job.main([f"{s3_uri}/out", "--verify"]) == 0
+        s3.client().put_object(Bucket=s3_uri.removeprefix("s3://"), Key="out/manifests/000001.parquet", Body=b"PAR1")
+        assert inspect_job.main([f"{s3_uri}/out", "--verify"]) == 1
+        assert "manifests/000001.parquet: unreadable" in capsys.readouterr().out
