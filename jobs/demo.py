@@ -19,11 +19,9 @@ from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.evaluation import measure_pairs
 from pipeline.inspection import print_status
-from pipeline.microworld import build_small_clip, write_world
+from pipeline.microworld import all_annotated, build_small_clip, write_world
 from pipeline.mining.config import MineConfig
 from pipeline.mining.run import mine
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
 from pipeline.shards import ShardsConfig
 
 
@@ -43,9 +41,10 @@ def _demo(folder: Path, images: int) -> None:
     if not (clip / "open_clip_config.json").exists():
         started = time.monotonic()
         print(f"training a small CLIP on other scenes → {clip}")
-        write_world(folder / "training-world", 120, seed=2)
+        training = folder / "training-world"
+        write_world(training, 120, seed=2)
         torch.set_num_threads(1)  # its tensors are so small that more threads only wait for each other
-        build_small_clip(folder / "training-world", clip)
+        build_small_clip(training / "instances.json", training / "images", clip)
         print(f"trained in {time.monotonic() - started:.0f} s")
     config = MineConfig(
         captions=CaptionsConfig(format="coco", path=str(world / "captions.json"), images=str(world / "images")),
@@ -56,12 +55,7 @@ def _demo(folder: Path, images: int) -> None:
     mine(config, overwrite=True)
     print_status(str(mined))
 
-    annotations = GroundTruthConfig(annotations=str(world / "instances.json"))
-    # Everything annotated counts, however small or large.
-    truth = GroundTruth(
-        ProposalsConfig(backend="ground_truth", min_area=0.0, max_area=1.0, max_iou=1.0, ground_truth=annotations)
-    )
-    result = measure_pairs(pq.read_table(mined / "manifests").to_pylist(), truth)
+    result = measure_pairs(pq.read_table(mined / "manifests").to_pylist(), all_annotated(world / "instances.json"))
     print(
         f"{result.correct} of {result.judged} regions show what their noun names "
         f"({result.precision:.0%}; a random object of the image: {result.chance:.0%})"

@@ -63,7 +63,7 @@ def small_clip(world: Path, tmp_path_factory) -> str:
     from pipeline.microworld import build_small_clip
 
     folder = tmp_path_factory.mktemp("small-clip")
-    build_small_clip(world, folder, steps=2)
+    build_small_clip(world / "instances.json", world / "images", folder, steps=2)
     return f"local-dir:{folder}"
 
 

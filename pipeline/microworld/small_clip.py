@@ -1,7 +1,6 @@
-"""A small CLIP, built and trained on the spot on the masked regions of a made-up world."""
+"""A small CLIP, built and trained on the spot on annotated regions: it knows their names and nothing else."""
 
 import json
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +12,61 @@ from safetensors.torch import save_file
 
 from pipeline import masks as rle
 from pipeline.clip.templates import TEMPLATES
+from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals.ground_truth import GroundTruth
 from pipeline.regions import masked_regions
 
-MODEL = {
-    "embed_dim": 64,
-    "vision_cfg": {"image_size": 32, "layers": 3, "width": 96, "head_width": 32, "patch_size": 8},
-    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1},
-}
+_CONTEXT_LENGTH = 20  # the longest `vild` prompt of a short noun
+_BATCH = 64
 
 
-def build_small_clip(world: Path, folder: Path, steps: int = 300, seed: int = 0) -> None:
-    """Train the model on the regions of `world` and write it as an open_clip `local-dir:`.
+def all_annotated(annotations: Path) -> GroundTruth:
+    """Ground truth with every object of a COCO file, however small, large or overlapping."""
+    return GroundTruth(
+        ProposalsConfig(
+            backend="ground_truth",
+            min_area=0.0,
+            max_area=1.0,
+            max_iou=1.0,
+            max_proposals=10**6,
+            ground_truth=GroundTruthConfig(annotations=str(annotations)),
+        )
+    )
 
-    It learns to tell the masked regions (mean fill, as mining makes them) by their nouns under the `vild` templates.
+
+def build_small_clip(
+    annotations: Path, images: Path, folder: Path, *, image_size: int = 32, steps: int = 300, seed: int = 0
+) -> None:
+    """Train a model on the regions of a COCO dataset and write it as an open_clip `local-dir:`.
+
+    It learns to tell the masked regions (mean fill, as mining makes them) by their category names under the `vild`
+    templates.
 
     Args:
-        world: folder written by `write_world`.
+        annotations: COCO instances JSON.
+        images: folder of the images.
         folder: gets `open_clip_config.json` and `open_clip_model.safetensors`.
+        image_size: input side, px; always 16 patches.
         steps: batches of 64 regions.
     """
-    pixels_R3SS, labels_R, nouns = _regions(world)
+    model_config = {
+        "embed_dim": 64,
+        "vision_cfg": {
+            "image_size": image_size, "patch_size": image_size // 4, "layers": 3, "width": 96, "head_width": 32,
+        },
+        "text_cfg": {"context_length": _CONTEXT_LENGTH, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1},
+    }  # fmt: skip
+    pixels_R3SS, names = _regions(annotations, images, image_size)
+    nouns = sorted(set(names))
+    labels_R = torch.tensor([nouns.index(name) for name in names])
     torch.manual_seed(seed)
-    model = open_clip.CLIP(**MODEL)
-    tokenizer = open_clip.SimpleTokenizer(context_length=MODEL["text_cfg"]["context_length"])
+    model = open_clip.CLIP(**model_config)
+    tokenizer = open_clip.SimpleTokenizer(context_length=_CONTEXT_LENGTH)
     tokens_TNL = torch.stack([tokenizer([template.format(noun) for noun in nouns]) for template in TEMPLATES["vild"]])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
     for step in range(steps):
-        batch = torch.randint(len(pixels_R3SS), (64,))
+        batch = torch.randint(len(pixels_R3SS), (_BATCH,))
         images_BD = model.encode_image(pixels_R3SS[batch], normalize=True)
         nouns_ND = model.encode_text(tokens_TNL[step % len(tokens_TNL)], normalize=True)
         loss = F.cross_entropy(model.logit_scale.exp() * images_BD @ nouns_ND.T, labels_R[batch])
@@ -50,26 +76,23 @@ def build_small_clip(world: Path, folder: Path, steps: int = 300, seed: int = 0)
         schedule.step()
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    preprocess = {"size": MODEL["vision_cfg"]["image_size"]}
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": MODEL, "preprocess_cfg": preprocess}))
+    config = {"model_cfg": model_config, "preprocess_cfg": {"size": image_size}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
 
 
-def _regions(world: Path) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
-    """All masked regions of a world: pixels [R,3,S,S], labels [R], and the nouns that the labels count."""
-    instances = json.loads((world / "instances.json").read_text())
-    per_image = defaultdict(list)
-    for annotation in instances["annotations"]:
-        per_image[annotation["image_id"]].append(annotation)
-    pixels, labels = [], []
-    for image in instances["images"]:
-        annotations = per_image[image["id"]]
-        counts = [annotation["segmentation"]["counts"].encode() for annotation in annotations]
-        masks_KHW = torch.from_numpy(rle.decode(counts, image["height"], image["width"]))
-        with Image.open(world / "images" / image["file_name"]) as opened:
-            image_3HW = torch.from_numpy(np.array(opened)).permute(2, 0, 1)
-        regions, _, valid_K, _ = masked_regions(image_3HW, masks_KHW.bool(), size=MODEL["vision_cfg"]["image_size"])
+def _regions(annotations: Path, images: Path, image_size: int) -> tuple[torch.Tensor, list[str]]:
+    """All annotated regions: pixels [R,3,S,S] and the category name of each."""
+    truth = all_annotated(annotations)
+    pixels, names = [], []
+    for image in json.loads(annotations.read_text())["images"]:
+        categories = truth.categories(str(image["id"]))
+        if not categories:
+            continue
+        with Image.open(images / image["file_name"]) as opened:
+            image_HW3 = np.array(opened.convert("RGB"))
+        [objects] = truth.propose([image_HW3], [str(image["id"])])
+        masks_KHW = torch.from_numpy(rle.decode(objects.masks, objects.height, objects.width)).bool()
+        regions, *_ = masked_regions(torch.from_numpy(image_HW3).permute(2, 0, 1), masks_KHW, size=image_size)
         pixels.append(regions)
-        labels.extend(
-            annotation["category_id"] - 1 for annotation, valid in zip(annotations, valid_K, strict=True) if valid
-        )
-    return torch.cat(pixels), torch.tensor(labels), [category["name"] for category in instances["categories"]]
+        names.extend(categories)
+    return torch.cat(pixels), names
