@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A folder with images/ and annotations/{instances,panoptic}.json, for the recall of proposals.
+COCO ?= ../shared/coco-sample
 
 .PHONY: demo test lint benchmarks lock
 
@@ -17,8 +19,9 @@ lint: $(VENV)/installed
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.nouns
-	$(BIN)/python -m tests.benchmarks.proposals
+	$(BIN)/python -m tests.benchmarks.proposals --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.regions
+	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.listing
 
 # The lock file pins every package with its hash; the project itself is linked in, so that edits count at once.

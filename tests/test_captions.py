@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 
 from pipeline import storage
 from pipeline.captions import (
-    LISTING,
     CaptionsConfig,
     measure_listing,
     open_captions,
@@ -34,6 +33,7 @@ from pipeline.captions import (
 from pipeline.captions.listing import SHARDS_PER_FILE
 from pipeline.captions.sorting import sort_batches
 from pipeline.errors import UserError
+from schemas import LISTING
 
 
 def rows_of(config: CaptionsConfig) -> list[dict]:

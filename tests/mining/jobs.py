@@ -92,7 +92,7 @@ def run_disturbed(
     """Run a job, and again whenever a disturbance ended it. Gives the exit codes of all runs.
 
     Each disturbance comes when the output has as many files as its moment says and workers are at work, and then up
-    to half a second later.
+    to a fifth of a second later.
 
     Raises:
         subprocess.TimeoutExpired: a run hangs.
@@ -109,7 +109,7 @@ def run_disturbed(
                 if not _reached(process, lambda moment=moment: files() >= moment and bool(workers(process))):
                     break
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(rng.uniform(0, 0.5))
+                    process.wait(rng.uniform(0, 0.2))
                 if not (present := workers(process)):
                     continue
                 due.popleft()

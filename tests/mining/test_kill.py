@@ -9,14 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.inspection import verify
-from tests.mining.configs import command_line, dataset_bytes
+from pipeline.layout import Layout
+from pipeline.mining.run import mine
+from pipeline.shards import ShardsConfig
+from tests.mining.configs import command_line, dataset_bytes, mine_config
 from tests.mining.jobs import run, run_disturbed
 from tests.mining.killer import EXITS, KILLED
 
 pytestmark = pytest.mark.slow
 
-# config.yaml, listing, vocabulary, four captions tables, and five files for each of the four shards.
-FILES = 3 + 4 + 4 * 5
+IMAGES_PER_SHARD = 2
+SHARDS = 12
+# config.yaml, listing, vocabulary, and a captions table and five files of every shard.
+FILES = 3 + 6 * SHARDS
 
 
 def files_in(folder: Path) -> int:
@@ -27,19 +32,22 @@ def files_in(folder: Path) -> int:
     )
 
 
-def test_kills_at_random_moments_do_not_change_a_byte(pytestconfig, mined, world, small_clip, tmp_path):
+def test_kills_at_random_moments_do_not_change_a_byte(pytestconfig, ray_cluster, world, small_clip, tmp_path):
+    undisturbed, output, log = tmp_path / "undisturbed", tmp_path / "out", tmp_path / "log.txt"
+    mine(mine_config(world, small_clip, undisturbed, shards=ShardsConfig(images_per_shard=IMAGES_PER_SHARD)))
+
     kills = pytestconfig.getoption("kills")
     kinds = list(islice(cycle(["kill driver", "kill worker", "interrupt"]), kills))
-    # No later: a job that is all but done ends before its workers can be killed.
-    moments = random.Random(1).choices(range(1, FILES - 6), k=kills)
-    output, log = tmp_path / "out", tmp_path / "log.txt"
+    # Not in the last third: a job that is all but done ends before its workers can be killed.
+    moments = random.Random(1).choices(range(1, FILES * 2 // 3), k=kills)
     output.mkdir()
-    arguments = command_line(world, small_clip, str(output))
+    arguments = [*command_line(world, small_clip, str(output)), f"--shards.images_per_shard={IMAGES_PER_SHARD}"]
     codes = run_disturbed(arguments, lambda: files_in(output), kinds, moments, log, seed=1)
     assert codes == [{"kill driver": -9, "interrupt": 130}[kind] for kind in kinds if kind != "kill worker"] + [0], (
         log.read_text()
     )
-    assert dataset_bytes(output) == dataset_bytes(mined)
+    assert len(Layout(str(output)).committed()) == SHARDS
+    assert dataset_bytes(output) == dataset_bytes(undisturbed)
     assert verify(str(output)) == []
     assert not [path for path in output.rglob("*") if path.name.endswith(".tmp") or path.parent.name == "attempts"]
 
