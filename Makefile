@@ -31,8 +31,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# One set of versions for every platform and Python ≥ 3.11 (torchvision's wheels fit one torch each).
+# One set of versions for every platform and Python ≥ 3.11. torchvision's wheels fit one torch each; open_clip_train's
+# own reader breaks with webdataset 1.0, this project's shards and code work with both.
 lock: $(VENV)/installed
-	printf 'torch==2.12.1\ntorchvision==0.27.1\n' > $(VENV)/constraints.txt
+	printf 'torch==2.12.1\ntorchvision==0.27.1\nwebdataset==0.2.86\n' > $(VENV)/constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --extra dev --constraint $(VENV)/constraints.txt pyproject.toml --output-file requirements.lock

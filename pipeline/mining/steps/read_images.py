@@ -73,3 +73,9 @@ def _read_file(image: Image) -> bytes:
         return read_image(row["image_uri"], row["byte_offset"], row["byte_length"])
     except FileNotFoundError:
         raise ImageProblem("missing_file") from None
+    except OSError as error:
+        # One host of many that refuses or does not answer says something about this image. Storage that fails does
+        # not, and ends the shard.
+        if row["image_uri"].startswith(("http://", "https://")):
+            raise ImageProblem("unreachable", str(error)) from None
+        raise
