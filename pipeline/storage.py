@@ -25,12 +25,9 @@ import functools
 import hashlib
 import os
 import posixpath
-import secrets
 import shutil
-import struct
 import weakref
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -38,15 +35,12 @@ import aiohttp
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    NoCredentialsError,
-    ParamValidationError,
-)
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import UserError
+from pipeline.local_files import check_directory, is_temporary, replacing
+from pipeline.storage_errors import error_code, plain_errors, unusable_names, user_errors
+from pipeline.zip_members import read_member
 
 READ_ONLY_PROTOCOLS = ("http", "https", "zip", "tar")
 
@@ -137,7 +131,7 @@ def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> by
         return b""
     if uri.startswith("zip://") and "::" in uri:
         return _read_zip_member(uri)[start:end]
-    with _plain_errors(uri), _unusable_names(uri):
+    with plain_errors(uri), unusable_names(uri):
         fs, path = filesystem(uri)
         # s3fs asks for the size first unless told that one stream is enough: that would double the
         # requests.
@@ -145,7 +139,7 @@ def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> by
         try:
             data = fs.cat_file(path, start=start, end=end, **options)
         except OSError as error:
-            if _error_code(error) in ("InvalidRange", "416"):
+            if error_code(error) in ("InvalidRange", "416"):
                 return b""  # start lies at or after the end, which local files answer with nothing
             raise
         except aiohttp.ClientResponseError as error:
@@ -167,10 +161,10 @@ def write_bytes(uri: str, data: bytes) -> None:
     Raises:
         OSError: nothing was written (no space, no permission, unreachable, …).
     """
-    with _plain_errors(uri):
+    with plain_errors(uri):
         fs, path = filesystem(uri)
         if isinstance(fs, LocalFileSystem):
-            with _replacing(path) as file:
+            with replacing(path) as file:
                 file.write(data)
         elif _is_s3(fs):
             fs.pipe_file(path, data, chunksize=_PART_BYTES)
@@ -180,10 +174,10 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 def upload(local_path: str | os.PathLike, uri: str) -> None:
     """Copy a local file to `uri` as `write_bytes` does, with at most 64 MiB of it in memory."""
-    with _plain_errors(uri):
+    with plain_errors(uri):
         fs, path = filesystem(uri)
         if isinstance(fs, LocalFileSystem):
-            with open(local_path, "rb") as source, _replacing(path) as file:
+            with open(local_path, "rb") as source, replacing(path) as file:
                 shutil.copyfileobj(source, file, _READ_BLOCK_BYTES)
         elif _is_s3(fs):
             fs.put_file(os.fspath(local_path), path, chunksize=_PART_BYTES)
@@ -201,7 +195,7 @@ def open_input(uri: str, read_ahead: bool = False) -> Iterator[BinaryIO]:
     Raises:
         FileNotFoundError, OSError: as `read_bytes`.
     """
-    with _plain_errors(uri):
+    with plain_errors(uri):
         fs, path = filesystem(uri)
         options = {}
         if not isinstance(fs, LocalFileSystem):
@@ -236,19 +230,19 @@ def list_names(uri: str) -> list[str]:
     Never from a cache. Temporary files of interrupted writes are left out.
     """
     try:
-        with _plain_errors(uri):
+        with plain_errors(uri):
             fs, path = filesystem(uri)
             entries = fs.ls(path, detail=False)
     except (FileNotFoundError, NotADirectoryError):
         return []
     own = path.rstrip("/")
     names = {posixpath.basename(entry.rstrip("/")) for entry in entries if entry.rstrip("/") != own}
-    return sorted(name for name in names if not _is_temporary(name))
+    return sorted(name for name in names if not is_temporary(name))
 
 
 def remove(uri: str) -> None:
     """Delete one object. No error if it is not there."""
-    with contextlib.suppress(FileNotFoundError), _plain_errors(uri):
+    with contextlib.suppress(FileNotFoundError), plain_errors(uri):
         fs, path = filesystem(uri)
         fs.rm_file(path)
 
@@ -262,7 +256,7 @@ def remove_leftovers(uri: str) -> int:
     fs, path = filesystem(uri)
     if not isinstance(fs, LocalFileSystem) or not os.path.isdir(path):
         return 0
-    leftovers = [name for name in os.listdir(path) if _is_temporary(name)]
+    leftovers = [name for name in os.listdir(path) if is_temporary(name)]
     for name in leftovers:
         os.unlink(os.path.join(path, name))
     return len(leftovers)
@@ -308,7 +302,7 @@ def check_readable(uri: str, key: str) -> None:
     Raises:
         UserError: naming the configuration key `key` and the reason.
     """
-    with _user_errors(uri, key):
+    with user_errors(uri, key):
         if uri.startswith("zip://") and "::" in uri:
             archive = uri.partition("::")[2]
             check_readable(archive, key)
@@ -333,13 +327,13 @@ def check_writable(uri: str, key: str) -> None:
     Raises:
         UserError: naming the configuration key `key` and the reason.
     """
-    with _user_errors(uri, key):
+    with user_errors(uri, key):
         protocol = _protocol(uri)
         if protocol in READ_ONLY_PROTOCOLS:
             raise UserError(f"{key}: {uri} cannot be written to: {protocol} is read only")
         fs, path = _open_filesystem(uri, attempts=2)
         if isinstance(fs, LocalFileSystem):
-            _check_local_directory(path)
+            check_directory(path)
             return
         try:
             if _info(uri, attempts=2)["type"] != "directory":
@@ -347,7 +341,7 @@ def check_writable(uri: str, key: str) -> None:
         except FileNotFoundError:
             pass
         if _is_s3(fs):
-            with _plain_errors(uri):
+            with plain_errors(uri):
                 bucket, prefix, _ = fs.split_path(path)
                 target = {"Bucket": bucket, "Key": posixpath.join(prefix, ".write-check")}
                 begun = fs.call_s3("create_multipart_upload", **target)
@@ -363,59 +357,20 @@ def _is_s3(fs: fsspec.AbstractFileSystem) -> bool:
 
 
 def _info(uri: str, attempts: int = 8) -> dict:
-    with _plain_errors(uri):
+    with plain_errors(uri):
         fs, path = _open_filesystem(uri, attempts)
         if _is_s3(fs) and not fs.split_path(path)[0]:
             raise ValueError("the URI names no bucket")
         try:
             return fs.info(path)
         except PermissionError as error:
-            if not _is_s3(fs) or _error_code(error) != "403":
+            if not _is_s3(fs) or error_code(error) != "403":
                 raise
             # The answer to HEAD has no body, so no reason; a listing says whether the key or the
             # secret is wrong.
             bucket, prefix, _ = fs.split_path(path)
             fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
             raise
-
-
-def _check_local_directory(path: str) -> None:
-    parent = path
-    while not os.path.lexists(parent):
-        parent = os.path.dirname(parent)
-    if not os.path.isdir(parent):
-        raise NotADirectoryError(errno.ENOTDIR, "it is a file, not a directory", parent)
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, "no permission to write there", parent)
-
-
-@contextlib.contextmanager
-def _replacing(path: str) -> Iterator[BinaryIO]:
-    """A new file that takes the name `path` when the block ends, and is deleted when it fails."""
-    directory, name = os.path.split(path)
-    os.makedirs(directory, exist_ok=True)
-    # The leading dot and the suffix keep it out of patterns such as *.tar and *.parquet.
-    temporary = os.path.join(directory, f".{name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    # Without this a power cut could keep a later rename (a manifest) and lose this one (its tar).
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
 
 
 @functools.lru_cache(maxsize=8)
@@ -425,127 +380,8 @@ def _zip_members(archive: str) -> dict[str, zipfile.ZipInfo]:
 
 
 def _read_zip_member(uri: str) -> bytes:
-    """One member by byte range. zipfile itself would read through one shared file, in many small
-    requests.
-    """
     name, _, archive = uri.removeprefix("zip://").partition("::")
     info = _zip_members(archive).get(name.lstrip("/"))
     if info is None:
         raise FileNotFoundError(errno.ENOENT, "no such member in the zip archive", uri)
-    if info.flag_bits & 0x1:
-        raise zipfile.BadZipFile(f"{uri} is encrypted")
-    # Local header (APPNOTE 4.3.7): 30 bytes, the name, then an extra field whose length only this
-    # header knows; 256 bytes are more than common tools put there, so that one request is enough.
-    begin = info.header_offset
-    end = begin + 30 + len(info.orig_filename.encode()) + len(info.extra) + 256 + info.compress_size
-    block = read_bytes(archive, begin, end)
-    if len(block) < 30 or block[:4] != b"PK\x03\x04":
-        raise zipfile.BadZipFile(f"{uri}: no member begins at byte {begin}")
-    name_length, extra_length = struct.unpack("<HH", block[26:30])
-    first = 30 + name_length + extra_length
-    if begin + first + info.compress_size > end:
-        block += read_bytes(archive, end, begin + first + info.compress_size)
-    packed = block[first : first + info.compress_size]
-    if info.compress_type == zipfile.ZIP_STORED:
-        data = packed
-    elif info.compress_type == zipfile.ZIP_DEFLATED:
-        try:
-            data = zlib.decompress(packed, -zlib.MAX_WBITS)
-        except zlib.error as error:
-            raise zipfile.BadZipFile(f"{uri}: {error}") from error
-    else:
-        raise zipfile.BadZipFile(f"{uri}: compression method {info.compress_type} is not supported")
-    if zlib.crc32(data) != info.CRC:
-        raise zipfile.BadZipFile(f"{uri}: its checksum differs from the archive's directory")
-    return data
-
-
-def _error_code(error: BaseException | None) -> str | None:
-    """The S3 error code ("NoSuchKey", "403", …) behind an exception."""
-    while error is not None and not isinstance(error, ClientError):
-        error = error.__cause__
-    return error.response["Error"].get("Code") if error is not None else None
-
-
-@contextlib.contextmanager
-def _plain_errors(uri: str) -> Iterator[None]:
-    """Let only OSErrors of the right kind out (see the top of this file) in place of botocore's and
-    aiohttp's.
-    """
-    try:
-        yield
-    except NoCredentialsError as error:
-        raise PermissionError(errno.EACCES, "no S3 credentials were found", uri) from error
-    except BotoCoreError as error:
-        raise OSError(errno.EIO, str(error), uri) from error
-    except aiohttp.ClientResponseError as error:
-        raise _http_error(error, uri) from error
-    except aiohttp.ClientError as error:
-        raise OSError(errno.EIO, f"{type(error).__name__}: {error}", uri) from error
-    except FileNotFoundError as error:
-        if _error_code(error) == "NoSuchBucket":
-            raise OSError(errno.EIO, "the bucket does not exist", uri) from error
-        # fsspec says "not found" for whatever status a server answered to its question for the
-        # size.
-        if isinstance(error.__cause__, aiohttp.ClientResponseError):
-            raise _http_error(error.__cause__, uri) from error
-        if isinstance(error.__cause__, aiohttp.ClientError):
-            raise OSError(errno.EIO, str(error.__cause__), uri) from error
-        raise
-
-
-def _http_error(error: aiohttp.ClientResponseError, uri: str) -> OSError:
-    message = f"HTTP status {error.status}"
-    if error.status in (404, 410):
-        return FileNotFoundError(errno.ENOENT, message, uri)
-    if error.status in (401, 403, 407):
-        return PermissionError(errno.EACCES, message, uri)
-    return OSError(errno.EIO, message, uri)
-
-
-@contextlib.contextmanager
-def _unusable_names(uri: str) -> Iterator[None]:
-    """A name under which no object can be costs its reader that object, and says nothing about
-    storage.
-    """
-    try:
-        yield
-    except (IsADirectoryError, NotADirectoryError, ParamValidationError, ValueError) as error:
-        raise FileNotFoundError(errno.ENOENT, f"not the address of a file: {error}", uri) from error
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG and _error_code(error) != "InvalidObjectName":
-            raise
-        raise FileNotFoundError(errno.ENOENT, "the name is too long or malformed", uri) from error
-
-
-@contextlib.contextmanager
-def _user_errors(uri: str, key: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, ImportError, zipfile.BadZipFile) as error:
-        raise UserError(f"{key}: cannot use {uri}: {_explanation(error)}") from error
-
-
-def _explanation(error: BaseException) -> str:
-    code = _error_code(error)
-    if isinstance(error.__cause__, NoCredentialsError):
-        return (
-            "no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "or run on a machine with a role"
-        )
-    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
-        keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        return f"the S3 credentials are wrong ({code}); check {keys}"
-    if code in ("ExpiredToken", "InvalidToken"):
-        return f"the S3 session token is not valid any more ({code}); renew the credentials"
-    if code in ("AccessDenied", "403"):
-        return f"S3 denies access ({code}); the credentials lack permission here, or are wrong"
-    if code == "NoSuchBucket":
-        return "the bucket does not exist; create it, or check AWS_ENDPOINT_URL"
-    if isinstance(error.__cause__, BotoCoreError):
-        return f"{error.__cause__}; check AWS_ENDPOINT_URL and the network"
-    if isinstance(error, FileNotFoundError):
-        return "nothing is there"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.strerror} ({error.filename})"
-    return str(error)
+    return read_member(info, lambda begin, end: read_bytes(archive, begin, end), uri)

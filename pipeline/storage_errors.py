@@ -1,0 +1,103 @@
+"""What botocore, aiohttp and fsspec raise, made into errors with one meaning each (see `storage`)."""
+
+import contextlib
+import errno
+import zipfile
+from collections.abc import Iterator
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+
+from pipeline.errors import UserError
+
+
+def error_code(error: BaseException | None) -> str | None:
+    """The S3 error code ("NoSuchKey", "403", …) behind an exception."""
+    while error is not None and not isinstance(error, ClientError):
+        error = error.__cause__
+    return error.response["Error"].get("Code") if error is not None else None
+
+
+@contextlib.contextmanager
+def plain_errors(uri: str) -> Iterator[None]:
+    """Let only OSErrors of the right kind out (see `storage`) in place of botocore's and
+    aiohttp's.
+    """
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise PermissionError(errno.EACCES, "no S3 credentials were found", uri) from error
+    except BotoCoreError as error:
+        raise OSError(errno.EIO, str(error), uri) from error
+    except aiohttp.ClientResponseError as error:
+        raise _http_error(error, uri) from error
+    except aiohttp.ClientError as error:
+        raise OSError(errno.EIO, f"{type(error).__name__}: {error}", uri) from error
+    except FileNotFoundError as error:
+        if error_code(error) == "NoSuchBucket":
+            raise OSError(errno.EIO, "the bucket does not exist", uri) from error
+        # fsspec says "not found" for whatever status a server answered to its question for the
+        # size.
+        if isinstance(error.__cause__, aiohttp.ClientResponseError):
+            raise _http_error(error.__cause__, uri) from error
+        if isinstance(error.__cause__, aiohttp.ClientError):
+            raise OSError(errno.EIO, str(error.__cause__), uri) from error
+        raise
+
+
+def _http_error(error: aiohttp.ClientResponseError, uri: str) -> OSError:
+    message = f"HTTP status {error.status}"
+    if error.status in (404, 410):
+        return FileNotFoundError(errno.ENOENT, message, uri)
+    if error.status in (401, 403, 407):
+        return PermissionError(errno.EACCES, message, uri)
+    return OSError(errno.EIO, message, uri)
+
+
+@contextlib.contextmanager
+def unusable_names(uri: str) -> Iterator[None]:
+    """A name under which no object can be costs its reader that object, and says nothing about
+    storage.
+    """
+    try:
+        yield
+    except (IsADirectoryError, NotADirectoryError, ParamValidationError, ValueError) as error:
+        raise FileNotFoundError(errno.ENOENT, f"not the address of a file: {error}", uri) from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG and error_code(error) != "InvalidObjectName":
+            raise
+        raise FileNotFoundError(errno.ENOENT, "the name is too long or malformed", uri) from error
+
+
+@contextlib.contextmanager
+def user_errors(uri: str, key: str) -> Iterator[None]:
+    """Turn what goes wrong into a UserError that names the configuration key `key` and says what to do."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError, zipfile.BadZipFile) as error:
+        raise UserError(f"{key}: cannot use {uri}: {_explanation(error)}") from error
+
+
+def _explanation(error: BaseException) -> str:
+    code = error_code(error)
+    if isinstance(error.__cause__, NoCredentialsError):
+        return (
+            "no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or run on a machine with a role"
+        )
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
+        keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return f"the S3 credentials are wrong ({code}); check {keys}"
+    if code in ("ExpiredToken", "InvalidToken"):
+        return f"the S3 session token is not valid any more ({code}); renew the credentials"
+    if code in ("AccessDenied", "403"):
+        return f"S3 denies access ({code}); the credentials lack permission here, or are wrong"
+    if code == "NoSuchBucket":
+        return "the bucket does not exist; create it, or check AWS_ENDPOINT_URL"
+    if isinstance(error.__cause__, BotoCoreError):
+        return f"{error.__cause__}; check AWS_ENDPOINT_URL and the network"
+    if isinstance(error, FileNotFoundError):
+        return "nothing is there"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.strerror} ({error.filename})"
+    return str(error)
