@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from pipeline import storage
 
-SHARD_TABLES = ("captions", "manifests", "candidates", "rejects")
 FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "listing")
 """All folders of a dataset; manifests first, since they make a shard count."""
 
@@ -40,7 +39,7 @@ class Layout:
         return self.path("README.md")
 
     def table(self, kind: str, shard: int) -> str:
-        """A Parquet table of one shard; `kind` is one of SHARD_TABLES."""
+        """A Parquet table of one shard; `kind`: captions, manifests, candidates or rejects."""
         return self.path(kind, f"{stem(shard)}.parquet")
 
     def tar(self, shard: int) -> str:
