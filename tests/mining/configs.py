@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
 from pipeline.shards import ShardsConfig
 
@@ -22,6 +22,7 @@ def mine_config(world: Path, small_clip: str, output: Path | str, **changes: Any
             ground_truth=GroundTruthConfig(annotations=str(world / "instances.json")),
         ),
         shards=ShardsConfig(images_per_shard=6),
+        resources=ResourcesConfig(clip_workers=1, proposal_workers=1),  # on two cores a second one only starts slower
     )
     return replace(config, **changes)
 
@@ -39,6 +40,8 @@ def command_line(world: Path, small_clip: str, output: str) -> list[str]:
         "--proposals.backend=ground_truth",
         f"--proposals.ground_truth.annotations={world / 'instances.json'}",
         "--shards.images_per_shard=6",
+        "--resources.clip_workers=1",
+        "--resources.proposal_workers=1",
     ]
 
 
