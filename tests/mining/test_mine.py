@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -133,45 +134,47 @@ def test_the_number_of_workers_does_not_change_a_byte(mined, world, small_clip, 
     assert dataset_bytes(tmp_path / "again") == dataset_bytes(mined)
 
 
-def test_running_again_touches_nothing_and_lost_shards_come_back(world, small_clip, tmp_path):
-    config = mine_config(world, small_clip, tmp_path / "out")
+@pytest.fixture
+def copy(mined, tmp_path) -> Path:
+    """A copy of the mined dataset, to damage."""
+    return shutil.copytree(mined, tmp_path / "copy")
+
+
+def test_running_again_touches_nothing_and_lost_shards_come_back(copy, world, small_clip):
+    config = mine_config(world, small_clip, copy)
+    before = dataset_bytes(copy)
+    times = {path: path.stat().st_mtime_ns for path in (copy / "shards").iterdir()}
     mine(config)
-    before = dataset_bytes(tmp_path / "out")
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards").iterdir()}
-    mine(config)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards").iterdir()} == times
+    assert {path: path.stat().st_mtime_ns for path in (copy / "shards").iterdir()} == times
 
     # A shard without a manifest is not committed, whatever lies in its tar.
-    (tmp_path / "out" / "manifests" / "000001.parquet").unlink()
-    (tmp_path / "out" / "shards" / "000001.tar").write_bytes(b"half a shard")
-    (tmp_path / "out" / "shards" / "000002.tar").write_bytes(b"kept: its manifest is there")
+    (copy / "manifests" / "000001.parquet").unlink()
+    (copy / "shards" / "000001.tar").write_bytes(b"half a shard")
+    (copy / "shards" / "000002.tar").write_bytes(b"kept: its manifest is there")
     mine(config)
-    after = dataset_bytes(tmp_path / "out")
+    after = dataset_bytes(copy)
     assert after.pop("shards/000002.tar") == b"kept: its manifest is there"
     before.pop("shards/000002.tar")
     assert after == before
 
 
-def test_verify_finds_damage_and_repair_makes_it_due(world, small_clip, tmp_path):
-    output = tmp_path / "out"
-    config = mine_config(world, small_clip, output)
-    mine(config)
-    before = dataset_bytes(output)
-    assert verify(str(output)) == []
-    tar = output / "shards" / "000000.tar"
+def test_verify_finds_damage_and_repair_makes_it_due(copy, world, small_clip):
+    before = dataset_bytes(copy)
+    assert verify(str(copy)) == []
+    tar = copy / "shards" / "000000.tar"
     tar.write_bytes(tar.read_bytes()[:-1] + b"x")
-    (output / "candidates" / "000001.parquet").unlink()
-    (output / "manifests" / "000002.parquet").write_bytes(b"PAR1")
-    (output / "captions" / "000003.parquet").write_bytes(b"")
-    damages = verify(str(output))
+    (copy / "candidates" / "000001.parquet").unlink()
+    (copy / "manifests" / "000002.parquet").write_bytes(b"PAR1")
+    (copy / "captions" / "000003.parquet").write_bytes(b"")
+    damages = verify(str(copy))
     assert {damage.file for damage in damages} == {
         "shards/000000.tar", "candidates/000001.parquet", "manifests/000002.parquet", "captions/000003.parquet",
     }  # fmt: skip
-    assert repair(str(output), damages) == [0, 1, 2, 3]
-    assert not (output / "dataset.json").exists()
-    mine(config)
-    assert dataset_bytes(output) == before
-    assert verify(str(output)) == []
+    assert repair(str(copy), damages) == [0, 1, 2, 3]
+    assert not (copy / "dataset.json").exists()
+    mine(mine_config(world, small_clip, copy))
+    assert dataset_bytes(copy) == before
+    assert verify(str(copy)) == []
 
 
 def test_another_configuration_is_refused_with_the_differences(mined, world, small_clip):
@@ -184,14 +187,12 @@ def test_another_configuration_is_refused_with_the_differences(mined, world, sma
     assert dataset_bytes(mined) == before
 
 
-def test_overwrite_deletes_the_dataset_and_nothing_else(world, small_clip, tmp_path):
-    output = tmp_path / "out"
-    mine(mine_config(world, small_clip, output))
-    (output / "notes.txt").write_text("mine")
-    mine(mine_config(world, small_clip, output, limit=7), overwrite=True)
-    assert (output / "notes.txt").read_text() == "mine"
-    assert json.loads((output / "dataset.json").read_text())["images"] == 7
-    assert len(list((output / "shards").iterdir())) == 2
+def test_overwrite_deletes_the_dataset_and_nothing_else(copy, world, small_clip):
+    (copy / "notes.txt").write_text("mine")
+    mine(mine_config(world, small_clip, copy, limit=7), overwrite=True)
+    assert (copy / "notes.txt").read_text() == "mine"
+    assert json.loads((copy / "dataset.json").read_text())["images"] == 7
+    assert len(list((copy / "shards").iterdir())) == 2
 
 
 def test_shards_without_a_configuration_are_not_adopted(world, small_clip, tmp_path):
