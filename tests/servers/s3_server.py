@@ -1,5 +1,6 @@
 """What a running S3 server gives to a test."""
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -88,5 +89,6 @@ def wait_for_http(endpoint: str, process: subprocess.Popen, log: Path) -> None:
         except urllib.error.HTTPError:
             return
         except OSError:
-            time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)  # returns at once if the server ends
     raise RuntimeError(f"{process.args} did not answer; {log} ends:\n{log.read_text()[-2000:]}")
