@@ -276,13 +276,13 @@ def read_table(uri: str) -> pa.Table:
         raise pa.ArrowInvalid(f"{uri}: {error}") from error
 
 
-def write_table(table: pa.Table, uri: str, row_group_size: int = 2**16) -> None:
+def write_table(table: pa.Table, uri: str) -> None:
     """Write Parquet (zstd) as `write_bytes` does; equal tables give equal bytes.
 
-    How a table is chunked makes no difference. `row_group_size` is in rows.
+    How a table is chunked makes no difference.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=max(row_group_size, 1))
+    pq.write_table(table.combine_chunks(), sink, compression="zstd")
     write_bytes(uri, sink.getvalue().to_pybytes())
 
 

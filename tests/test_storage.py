@@ -131,8 +131,8 @@ def test_tables_keep_their_types_and_give_the_same_bytes_however_chunked(place: 
     rows = [{"id": str(i), "box": [i] * (i % 4), "mask": bytes([i % 256]) * i} for i in range(1000)]
     whole = pa.Table.from_pylist(rows, schema)
     parts = pa.concat_tables([whole[:7], whole[7:8], whole[8:900], whole[900:]])
-    storage.write_table(whole, storage.join(place, "whole.parquet"), row_group_size=100)
-    storage.write_table(parts, storage.join(place, "parts.parquet"), row_group_size=100)
+    storage.write_table(whole, storage.join(place, "whole.parquet"))
+    storage.write_table(parts, storage.join(place, "parts.parquet"))
     assert storage.read_table(storage.join(place, "whole.parquet")).equals(whole)
     assert storage.read_bytes(storage.join(place, "whole.parquet")) == storage.read_bytes(
         storage.join(place, "parts.parquet")
