@@ -1,7 +1,20 @@
-"""CLIP: loading, text embeddings, encoding of masked regions."""
+"""CLIP: loading, mask prompts, text embeddings, encoding of masked regions, saving."""
 
-from pipeline.clip.loading import Clip, ClipConfig, load_clip
+from pipeline.clip.layouts import export_clip
+from pipeline.clip.loading import ClipConfig, load_clip
+from pipeline.clip.mask_prompts import MaskPromptedVision
+from pipeline.clip.model import Clip
 from pipeline.clip.region_encoder import RegionEncoder
+from pipeline.clip.saving import save_clip
 from pipeline.clip.text import TextEmbedder
 
-__all__ = ["Clip", "ClipConfig", "RegionEncoder", "TextEmbedder", "load_clip"]
+__all__ = [
+    "Clip",
+    "ClipConfig",
+    "MaskPromptedVision",
+    "RegionEncoder",
+    "TextEmbedder",
+    "export_clip",
+    "load_clip",
+    "save_clip",
+]

@@ -1,29 +1,35 @@
-"""CLIP models by open_clip name and tag, `hf-hub:…`, `local-dir:…`, or a local checkpoint file."""
+"""CLIP models by open_clip name and tag, `hf-hub:…`, `local-dir:…`, or a checkpoint file."""
 
-import contextlib
 import difflib
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import open_clip
 import torch
-from open_clip.model import get_model_preprocess_cfg
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from safetensors.torch import load_file
 
+from pipeline.clip.layouts import PROMPTS_KEY, build_openai_model, is_torchscript, read_state_dict
+from pipeline.clip.mask_prompts import MaskPromptedVision
+from pipeline.clip.model import Clip
 from pipeline.clip.templates import TemplateSet
 from pipeline.errors import UserError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+PROMPTS_FILE = "mask_prompts.safetensors"
+_LOCAL = "local-dir:"
+_REASON_LINES, _REASON_LENGTH = 4, 200
+
 
 @dataclass
 class ClipConfig:
-    """Which CLIP scores regions against nouns, and how."""
+    """Which CLIP scores regions against nouns, and how. If its checkpoint has mask prompts, they are used."""
 
-    architecture: str = "ViT-B-16"
-    """open_clip model name, or `hf-hub:org/repo`, or `local-dir:/path` (then `weights` stays empty)."""
+    architecture: str | None = "ViT-B-16"
+    """open_clip model name, or `hf-hub:org/repo` or `local-dir:/path` (then `weights` stays empty); null: `weights` is
+    a file in OpenAI's layout or in that of OVSeg's CLIPs, which says the sizes itself."""
     weights: str | None = "openai"
     """open_clip tag, path of a checkpoint (.pt, .bin, .safetensors), or `random` (seeded; for trials)."""
     templates: TemplateSet = "vild"
@@ -36,104 +42,78 @@ class ClipConfig:
     """CPU threads of one worker. Results are bit-identical only for the same number."""
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A loaded CLIP in evaluation mode.
-
-    `vision` takes pixels [B,3,S,S] and `text` token ids [B,L]; both give embeddings [B,D].
-    """
-
-    model: torch.nn.Module
-    tokenizer: Callable[[list[str]], torch.Tensor]
-    preprocess: Callable[[Any], torch.Tensor]
-    device: torch.device
-    autocast_dtype: torch.dtype | None
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    @property
-    def vision(self) -> torch.nn.Module:
-        return self.model.visual
-
-    @property
-    def text(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        return self.model.encode_text
-
-    @property
-    def logit_scale(self) -> torch.Tensor:
-        return self.model.logit_scale
-
-    def autocast(self) -> contextlib.AbstractContextManager:
-        """The context in which both towers run."""
-        if self.autocast_dtype is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, self.autocast_dtype)
-
-    def weights_sha256(self) -> str:
-        """Hash over the names, shapes and bytes of all weights, whatever file they came from."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
-
-
 def load_clip(
-    architecture: str,
+    architecture: str | None,
     weights: str | None = None,
     *,
+    mask_prompt_depth: int = 0,
     precision: Precision = "fp32",
     device: str | torch.device = "cpu",
 ) -> Clip:
-    """Load a CLIP with its tokenizer and preprocessing.
+    """Load a CLIP with its tokenizer, preprocessing and mask prompts.
 
     The activation follows the weights: tags that were trained with QuickGELU (OpenAI's, DFN's) get it even where
-    the plain architecture name says GELU, which open_clip only warns about.
+    the plain architecture name says GELU, which open_clip only warns about. Files in OpenAI's layout (without an
+    architecture, or TorchScript archives) and in OVSeg's always get it.
+
+    Args:
+        architecture: see `ClipConfig`.
+        weights: see `ClipConfig`.
+        mask_prompt_depth: 0: as many mask prompts as the checkpoint has, `mask_prompts.safetensors` in a
+            `local-dir:` or `visual.mask_embedding` in OVSeg's layout; above: as many new ones, drawn from torch's
+            global generator, if the checkpoint has none.
 
     Raises:
-        UserError: unknown architecture or tag, missing file, or a checkpoint of another architecture.
+        UserError: unknown architecture or tag, missing file, a checkpoint of another architecture or with another
+            number of mask prompts, or a vision tower that cannot take any.
     """
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no GPU")
-    with_schema = architecture.startswith(("hf-hub:", "local-dir:"))
-    pretrained, quick_gelu = _resolve(architecture, weights, with_schema)
+    pretrained, quick_gelu = _resolve(architecture, weights)
     try:
-        if weights == "random":
-            torch.manual_seed(0)
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            architecture,
-            pretrained=pretrained,
-            force_quick_gelu=quick_gelu,
-            device=device,
-            load_weights=weights != "random",
-        )
+        if pretrained and _has_own_layout(architecture, pretrained):
+            model, model_cfg, prompts = build_openai_model(read_state_dict(Path(pretrained)))
+            _check_sizes(model_cfg, architecture)
+            tokenizer = open_clip.SimpleTokenizer(context_length=model_cfg["text_cfg"]["context_length"])
+        else:
+            model, model_cfg, prompts = _build(architecture, pretrained, quick_gelu, random=weights == "random")
+            tokenizer = open_clip.get_tokenizer(architecture)
+        vision = _with_prompts(model.visual, prompts, mask_prompt_depth)
+    except UserError:
+        raise
     except Exception as error:  # open_clip and torch raise many kinds, all about the given name or file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"clip.architecture {architecture!r} with clip.weights {weights!r} cannot be loaded: {reason}"
+            f"clip.architecture {architecture!r} with clip.weights {weights!r} cannot be loaded: {_reason(error)}"
         ) from error
-    settings = get_model_preprocess_cfg(model)
-    size = settings["size"]
+    settings = PreprocessCfg(**model.visual.preprocess_cfg)
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}.get(
         precision, torch.float16 if device.type == "cuda" else None
     )
     return Clip(
-        model=model.eval().requires_grad_(False),
-        tokenizer=open_clip.get_tokenizer(architecture),
-        preprocess=preprocess,
+        model=model.eval().requires_grad_(False).to(device),
+        vision=vision.eval().requires_grad_(False).to(device),
+        model_cfg=model_cfg,
+        tokenizer=tokenizer,
+        preprocess=image_transform_v2(settings, is_train=False),
         device=device,
         autocast_dtype=dtype,
-        image_size=size if isinstance(size, int) else size[0],
-        mean=tuple(settings["mean"]),
-        std=tuple(settings["std"]),
+        image_size=settings.size if isinstance(settings.size, int) else settings.size[0],
+        mean=tuple(settings.mean),
+        std=tuple(settings.std),
     )
 
 
-def _resolve(architecture: str, weights: str | None, with_schema: bool) -> tuple[str | None, bool]:
+def _resolve(architecture: str | None, weights: str | None) -> tuple[str | None, bool]:
     """What to pass to open_clip as `pretrained`, and whether the weights want QuickGELU."""
-    if with_schema:
+    if architecture is None:
+        if weights is None or not Path(weights).is_file():
+            raise UserError(
+                f"clip.architecture is empty, so clip.weights must be a file in OpenAI's or OVSeg's layout; "
+                f"it is {weights!r}"
+            )
+        return weights, True
+    if architecture.startswith(("hf-hub:", _LOCAL)):
         if weights not in (None, "random"):
             raise UserError(
                 f"clip.architecture {architecture!r} brings its own weights: remove clip.weights ({weights!r})"
@@ -159,3 +139,82 @@ def _resolve(architecture: str, weights: str | None, with_schema: bool) -> tuple
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
         raise UserError(f"clip.weights {weights!r} is neither a file nor a tag of {architecture} (tags: {tags})")
     return weights, False
+
+
+def _has_own_layout(architecture: str | None, pretrained: str) -> bool:
+    """Whether a model is built from the shapes in its checkpoint rather than by open_clip."""
+    if architecture is None:
+        return True
+    file = Path(pretrained)
+    if open_clip.get_pretrained_cfg(architecture, pretrained) or file.suffix in (".npz", ".npy"):
+        return False  # a tag, or weights of big_vision, which open_clip converts
+    return is_torchscript(file) or PROMPTS_KEY in read_state_dict(file)
+
+
+def _check_sizes(model_cfg: dict[str, Any], architecture: str | None) -> None:
+    """Refuse a checkpoint whose sizes are not those of the architecture that was named beside it."""
+    if architecture is None:
+        return
+    named = open_clip.get_model_config(architecture)
+    for part in (None, "vision_cfg", "text_cfg"):
+        found, expected = (cfg if part is None else cfg[part] for cfg in (model_cfg, named))
+        for key in sorted(found.keys() & expected.keys() - {"vision_cfg", "text_cfg", "quick_gelu"}):
+            if found[key] != expected[key]:
+                raise UserError(
+                    f"clip.weights is of another architecture than clip.architecture {architecture!r}: "
+                    f"{f'{part}.' if part else ''}{key} is {found[key]}, not {expected[key]}; leave clip.architecture "
+                    "empty to take the sizes from the file"
+                )
+
+
+def _build(
+    architecture: str, pretrained: str | None, quick_gelu: bool, *, random: bool
+) -> tuple[torch.nn.Module, dict[str, Any], torch.Tensor | None]:
+    """A model by open_clip, its configuration, and the mask prompts that lie beside its weights."""
+    if random:
+        torch.manual_seed(0)
+    model = open_clip.create_model(
+        architecture,
+        pretrained=pretrained,
+        force_quick_gelu=quick_gelu,
+        load_weights=not random,
+        require_pretrained=not random,
+    )
+    model_cfg = open_clip.get_model_config(architecture)
+    if quick_gelu:
+        model_cfg["quick_gelu"] = True
+    prompts_file = Path(architecture.removeprefix(_LOCAL)) / PROMPTS_FILE
+    if random or not architecture.startswith(_LOCAL) or not prompts_file.is_file():
+        return model, model_cfg, None
+    return model, model_cfg, load_file(prompts_file)["prompts"]
+
+
+def _with_prompts(visual: torch.nn.Module, prompts: torch.Tensor | None, depth: int) -> MaskPromptedVision:
+    """A tower with the mask prompts of its checkpoint, [depth,N,W] or [depth,1,W], or with `depth` new ones."""
+    if prompts is None:
+        return MaskPromptedVision(visual, depth)
+    if prompts.ndim != 3:
+        raise UserError(f"the checkpoint's mask prompts must have 3 axes (depth, patches, width), have {prompts.ndim}")
+    if depth not in (0, len(prompts)):
+        raise UserError(
+            f"mask_prompt_depth is {depth}, but the checkpoint has mask prompts of depth {len(prompts)}: "
+            f"set it to {len(prompts)}, or to 0 for what the checkpoint has"
+        )
+    vision = MaskPromptedVision(visual, len(prompts))
+    _, patches, width = vision.prompts.shape
+    if prompts.shape[1] not in (1, patches) or prompts.shape[2] != width:
+        raise UserError(
+            f"the checkpoint's mask prompts are for {prompts.shape[1]} patches of width {prompts.shape[2]}, "
+            f"but its vision tower has {patches} of width {width}"
+        )
+    with torch.no_grad():
+        vision.prompts.copy_(prompts)
+    return vision
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line: torch lists the weights that do not fit in the lines after the first."""
+    lines = [line.strip() for line in str(error).strip().splitlines()][:_REASON_LINES]
+    if isinstance(error, KeyError):
+        lines = [f"it has no weight {lines[0]}"]
+    return " ".join(line[:_REASON_LENGTH] for line in lines) or type(error).__name__

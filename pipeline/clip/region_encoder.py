@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pipeline import masks as rle
-from pipeline.clip.loading import Clip
+from pipeline.clip.model import Clip
 from pipeline.regions import RegionsConfig, masked_regions
 
 # Masks are decoded in groups of at most this many pixels, so that 300 proposals of a large photograph
@@ -41,37 +41,42 @@ class RegionEncoder:
         """
         size = self._clip.image_size
         batch_R3SS = torch.empty((self._batch_size, 3, size, size), device=self._clip.device)
+        masks_R1SS = torch.empty((self._batch_size, 1, size, size), dtype=torch.bool, device=self._clip.device)
         filled = 0
         encoded: list[np.ndarray] = []  # features not handed out yet
         unfinished: list[np.ndarray] = []  # `valid` of the images not handed out yet
         for image, proposals in images:
             valid = []
-            for pixels_V3SS, valid_k in self._cut(image, proposals):
+            for pixels_V3SS, masks_V1SS, valid_k in self._cut(image, proposals):
                 valid.append(valid_k)
                 while len(pixels_V3SS):
-                    taken = pixels_V3SS[: self._batch_size - filled]
-                    batch_R3SS[filled : filled + len(taken)] = taken
-                    filled, pixels_V3SS = filled + len(taken), pixels_V3SS[len(taken) :]
+                    taken = min(len(pixels_V3SS), self._batch_size - filled)
+                    batch_R3SS[filled : filled + taken] = pixels_V3SS[:taken]
+                    masks_R1SS[filled : filled + taken] = masks_V1SS[:taken]
+                    pixels_V3SS, masks_V1SS = pixels_V3SS[taken:], masks_V1SS[taken:]
+                    filled += taken
                     if filled == self._batch_size:
-                        encoded.append(self._forward(batch_R3SS))
+                        encoded.append(self._forward(batch_R3SS, masks_R1SS))
                         filled = 0
             unfinished.append(np.concatenate(valid) if valid else np.zeros(0, dtype=bool))
             while unfinished and sum(map(len, encoded)) >= unfinished[0].sum():
                 features, encoded = _take(encoded, int(unfinished[0].sum()))
                 yield features, unfinished.pop(0)
         if filled:
-            encoded.append(self._forward(batch_R3SS[:filled]))
+            encoded.append(self._forward(batch_R3SS[:filled], masks_R1SS[:filled]))
         for valid_K in unfinished:
             features, encoded = _take(encoded, int(valid_K.sum()))
             yield features, valid_K
 
-    def _cut(self, image: np.ndarray, proposals: list[bytes]) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
+    def _cut(
+        self, image: np.ndarray, proposals: list[bytes]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
         height, width = image.shape[:2]
         image_3HW = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(self._clip.device)
         group = min(self._batch_size, max(1, _DECODED_MASK_PIXELS // (height * width)))
         for start in range(0, len(proposals), group):
             masks_KHW = torch.from_numpy(rle.decode(proposals[start : start + group], height, width))
-            pixels_V3SS, _, valid_K, _ = masked_regions(
+            pixels_V3SS, masks_V1SS, valid_K, _ = masked_regions(
                 image_3HW,
                 masks_KHW.to(self._clip.device).bool(),
                 size=self._clip.image_size,
@@ -80,12 +85,12 @@ class RegionEncoder:
                 mean=self._clip.mean,
                 std=self._clip.std,
             )
-            yield pixels_V3SS, valid_K.cpu().numpy()
+            yield pixels_V3SS, masks_V1SS, valid_K.cpu().numpy()
 
     @torch.inference_mode()
-    def _forward(self, pixels_R3SS: torch.Tensor) -> np.ndarray:
+    def _forward(self, pixels_R3SS: torch.Tensor, masks_R1SS: torch.Tensor) -> np.ndarray:
         with self._clip.autocast():
-            features_RD = self._clip.vision(pixels_R3SS)
+            features_RD = self._clip.vision(pixels_R3SS, masks_R1SS)
         return F.normalize(features_RD.float(), dim=-1).cpu().numpy()
 
 

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline.clip.loading import Clip
+from pipeline.clip.model import Clip
 from pipeline.clip.templates import TEMPLATES, TemplateSet
 
 _TEXTS_PER_PASS = 256

@@ -55,7 +55,7 @@ def main() -> None:
     )
     images = make_images(options.images, options.proposals)
     regions = options.images * options.proposals
-    nouns_ND = np.random.default_rng(1).standard_normal((4, clip.vision.output_dim)).astype(np.float32)
+    nouns_ND = np.random.default_rng(1).standard_normal((4, clip.vision.visual.output_dim)).astype(np.float32)
     encoder = RegionEncoder(clip, RegionsConfig(), BATCH)
     ready = torch.randn(regions, 3, clip.image_size, clip.image_size, device=clip.device)
 

@@ -1,0 +1,58 @@
+"""A loaded CLIP: its two towers and what belongs to them."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline.clip.mask_prompts import MaskPromptedVision
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A CLIP in evaluation mode, nothing of it requiring gradients.
+
+    `vision` takes pixels [B,3,S,S] and, if it has mask prompts, masks [B,1,S,S]; `text` takes token ids [B,L];
+    both give embeddings [B,D].
+    """
+
+    model: torch.nn.Module
+    """open_clip's model; its `visual` is the tower inside `vision`."""
+    vision: MaskPromptedVision
+    model_cfg: dict[str, Any]
+    """What open_clip builds `model` from."""
+    tokenizer: Callable[[list[str]], torch.Tensor]
+    preprocess: Callable[[Any], torch.Tensor]
+    device: torch.device
+    autocast_dtype: torch.dtype | None
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def text(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return self.model.encode_text
+
+    @property
+    def logit_scale(self) -> torch.Tensor:
+        return self.model.logit_scale
+
+    def autocast(self) -> contextlib.AbstractContextManager:
+        """The context in which both towers run."""
+        if self.autocast_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.autocast_dtype)
+
+    def weights_sha256(self) -> str:
+        """Hash over the names, shapes and bytes of all weights, whatever file they came from."""
+        tensors = sorted(self.model.state_dict().items())
+        if self.vision.depth:
+            tensors.append(("mask_prompts", self.vision.prompts))
+        digest = hashlib.sha256()
+        for name, tensor in tensors:
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()

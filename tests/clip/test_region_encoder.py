@@ -1,0 +1,75 @@
+"""Embeddings of masked regions, batched across images."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from pipeline import masks as rle
+from pipeline.clip import RegionEncoder, load_clip
+from pipeline.regions import RegionsConfig, masked_regions
+
+
+def random_images(rng, sizes, proposals):
+    for (height, width), count in zip(sizes, proposals, strict=True):
+        masks = np.zeros((count, height, width), np.uint8)
+        for mask in masks:
+            y, x = rng.integers(0, height - 4), rng.integers(0, width - 4)
+            mask[y : y + rng.integers(1, 20), x : x + rng.integers(1, 20)] = 1
+        yield rng.integers(0, 256, (height, width, 3), dtype=np.uint8), masks
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
+def test_region_features_equal_one_image_at_a_time(tiny, batch_size):
+    rng = np.random.default_rng(1)
+    sizes, counts = [(40, 30), (64, 48), (20, 20), (33, 57)], [5, 0, 9, 3]
+    images = list(random_images(rng, sizes, counts))
+    images[2][1][4] = 0  # an empty mask among the nine
+    encoder = RegionEncoder(tiny, RegionsConfig(), batch_size)
+    encoded = list(encoder.encode((image, rle.encode(masks)) for image, masks in images))
+    assert len(encoded) == 4
+    for (image, masks), (features, valid) in zip(images, encoded, strict=True):
+        pixels, _, expected_valid, _ = masked_regions(
+            torch.from_numpy(image.transpose(2, 0, 1).copy()),
+            torch.from_numpy(masks).float(),
+            size=32, mean=tiny.mean, std=tiny.std,
+        )  # fmt: skip
+        assert valid.tolist() == expected_valid.tolist()
+        expected = F.normalize(tiny.vision(pixels), dim=-1) if len(pixels) else torch.zeros(0, 32)
+        assert len(features) == len(expected)
+        if len(expected):
+            np.testing.assert_allclose(features, expected.numpy(), atol=1e-5)
+
+
+def test_masks_reach_the_prompts(tiny_folder):
+    clip = load_clip(f"local-dir:{tiny_folder}", mask_prompt_depth=2)
+    with torch.no_grad():
+        clip.vision.prompts.normal_()
+    images = list(random_images(np.random.default_rng(3), [(40, 30), (64, 48)], [5, 6]))
+    encoded = RegionEncoder(clip, RegionsConfig(expand=3.0), 4).encode(
+        (image, rle.encode(masks)) for image, masks in images
+    )
+    for (image, masks), (features, _) in zip(images, encoded, strict=True):
+        pixels, region_masks, _, _ = masked_regions(
+            torch.from_numpy(image.transpose(2, 0, 1).copy()),
+            torch.from_numpy(masks).float(),
+            size=32, expand=3.0, mean=clip.mean, std=clip.std,
+        )  # fmt: skip
+        expected = F.normalize(clip.vision(pixels, region_masks), dim=-1).numpy()
+        np.testing.assert_allclose(features, expected, atol=1e-5)
+        assert np.abs(features - F.normalize(clip.vision(pixels), dim=-1).numpy()).max() > 1e-2
+
+
+def test_batches_are_filled_across_images(tiny):
+    sizes = []
+
+    def recorded(module, inputs):
+        sizes.append(len(inputs[0]))
+
+    hook = tiny.vision.register_forward_pre_hook(recorded)
+    try:
+        images = random_images(np.random.default_rng(2), [(40, 40)] * 7, [3] * 7)
+        list(RegionEncoder(tiny, RegionsConfig(), 8).encode((i, rle.encode(m)) for i, m in images))
+    finally:
+        hook.remove()
+    assert sizes == [8, 8, 5]
