@@ -10,8 +10,7 @@ from typing import Any
 import ray
 from jsonargparse import ArgumentParser
 
-from pipeline.errors import UserError
-from pipeline.mining.run import MiningError
+from pipeline.errors import IncompleteError, UserError
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -35,14 +34,14 @@ class Command:
 def guarded(work: Callable[[], None]) -> int:
     """Connect to Ray and do the work; errors that the user can mend become a message. Gives the exit code."""
     try:
-        _connect()
+        connect()
         # `ray job stop` and schedulers send it. Only now: `ray.init` sets a handler of its own.
         signal.signal(signal.SIGTERM, _interrupt)
         work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
-    except MiningError as error:
+    except IncompleteError as error:
         print(f"incomplete: {error}", file=sys.stderr)
         return INCOMPLETE
     except OSError as error:
@@ -54,7 +53,7 @@ def guarded(work: Callable[[], None]) -> int:
     return OK
 
 
-def _connect() -> None:
+def connect() -> None:
     """Connect to the cluster that RAY_ADDRESS names (`ray job submit` sets it), or start Ray on this machine.
 
     A cluster that merely happens to run here is left alone: it may belong to another job and end with it.

@@ -1,9 +1,12 @@
-"""The one exception type that means "the user can fix this"."""
+"""Exceptions that a job's command line turns into a message."""
 
 
 class UserError(Exception):
-    """A wrong configuration, path, credential or input file.
+    """A mistake in configuration, input or environment that the user can mend.
 
-    The message names the configuration key or the file, says what was found there and what to do about it.
-    The jobs print the message without a traceback and exit with status 2.
+    The message names the configuration key or the file, says what was found, and what to do.
     """
+
+
+class IncompleteError(Exception):
+    """The job ended before its work was done; what is done is kept, and the same command carries on from there."""

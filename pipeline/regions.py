@@ -4,15 +4,16 @@ Shape suffixes: K masks, V valid masks, H×W the image, S the CLIP input side.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+import cv2
 import torch
 import torch.nn.functional as F  # noqa: N812
 from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
 from pipeline.boxes import expand_box
 
-Fill = Literal["mean", "zero"]
+Fill = Literal["mean", "zero", "none"]
 
 
 @dataclass
@@ -20,7 +21,8 @@ class RegionsConfig:
     """How a masked region becomes a CLIP input."""
 
     fill: Fill = "mean"
-    """Colour of the pixels outside the mask: CLIP's mean colour (0 after normalisation) or black."""
+    """Colour of the pixels outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: they
+    stay as they are (paper App. A.1)."""
     expand: float = 1.0
     """The tight box is scaled about its centre by this factor before cropping."""
 
@@ -70,8 +72,8 @@ def masked_regions(
         raise ValueError(f"image must be uint8 [3,H,W], is {image.dtype} {list(image.shape)}")
     if masks.ndim != 3 or masks.shape[1:] != image.shape[1:]:
         raise ValueError(f"masks must be [K,{image.shape[1]},{image.shape[2]}], are {list(masks.shape)}")
-    if fill not in ("mean", "zero"):
-        raise ValueError(f'fill must be "mean" or "zero", is {fill!r}')
+    if fill not in get_args(Fill):
+        raise ValueError(f"fill must be one of {get_args(Fill)}, is {fill!r}")
 
     inside_KHW = masks if masks.dtype == torch.bool else masks > threshold
     valid_K = inside_KHW.flatten(1).any(dim=1) if len(masks) else torch.zeros(0, dtype=torch.bool, device=image.device)
@@ -87,20 +89,58 @@ def masked_regions(
 
     height, width = image.shape[1:]
     boxes = [expand_box(tuple(box), expand, width, height) for box in tight_boxes(inside_VHW).tolist()]
-    mean_C = torch.tensor(mean, device=image.device).mul(255).view(3, 1, 1)
-    std_C = torch.tensor(std, device=image.device).mul(255).view(3, 1, 1)
-    blank_C = torch.zeros_like(mean_C) if fill == "mean" else -mean_C / std_C  # in normalised values
-
-    pixels, region_masks = [], []
-    for (x0, y0, x1, y1), inside_HW in zip(boxes, inside_VHW, strict=True):
-        inside_hw = inside_HW[y0:y1, x0:x1]
-        crop_Chw = (image[:, y0:y1, x0:x1].float() - mean_C) / std_C
-        crop_Chw = torch.where(inside_hw, crop_Chw, blank_C)
-        pixels.append(F.interpolate(crop_Chw[None], (size, size), mode="bicubic", align_corners=False))
-        region_masks.append(F.interpolate(inside_hw[None, None].to(torch.uint8), (size, size), mode="nearest"))
+    mean_3, std_3 = (torch.tensor(value, device=image.device) for value in (mean, std))
+    regions = [
+        cut_window(image, inside_HW, box, size=size, fill=fill, mean_3=mean_3, std_3=std_3)
+        for box, inside_HW in zip(boxes, inside_VHW, strict=True)
+    ]
+    pixels, region_masks = zip(*regions, strict=True)
     return (
-        torch.cat(pixels),
-        torch.cat(region_masks).bool(),
+        torch.stack(pixels),
+        torch.stack(region_masks),
         valid_K,
         torch.tensor(boxes, dtype=torch.int64, device=image.device),
     )
+
+
+def cut_window(
+    image_3HW: torch.Tensor,
+    inside_HW: torch.Tensor,
+    window: tuple[int, int, int, int],
+    *,
+    size: int,
+    fill: Fill,
+    mean_3: torch.Tensor,
+    std_3: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One window of an image as CLIP input: blank outside the mask, normalise, resize (see `masked_regions`).
+
+    Args:
+        image_3HW: uint8, RGB.
+        inside_HW: bool, the mask.
+        window: x0 y0 x1 y1 in pixels, x1 and y1 exclusive.
+
+    Returns:
+        pixels float32 [3,S,S]; mask bool [1,S,S], cut and resized (nearest) with the same window.
+    """
+    x0, y0, x1, y1 = window
+    mean_C, std_C = mean_3.mul(255).view(3, 1, 1), std_3.mul(255).view(3, 1, 1)
+    inside_hw = inside_HW[y0:y1, x0:x1]
+    crop_Chw = image_3HW[:, y0:y1, x0:x1].to(torch.float32, memory_format=torch.contiguous_format)
+    crop_Chw = crop_Chw.sub_(mean_C).div_(std_C)
+    if fill != "none":
+        blank_C = torch.zeros_like(mean_C) if fill == "mean" else -mean_C / std_C  # in normalised values
+        crop_Chw = torch.where(inside_hw, crop_Chw, blank_C)
+    mask = F.interpolate(inside_hw[None, None].to(torch.uint8), (size, size), mode="nearest")
+    return _resize_bicubic(crop_Chw, size), mask[0].bool()
+
+
+def _resize_bicubic(image_Chw: torch.Tensor, size: int) -> torch.Tensor:
+    """float32 [C,h,w] → [C,S,S]: cubic convolution (a = −0.75) at pixel centres, no antialias, aspect not kept."""
+    if image_Chw.device.type != "cpu":
+        return F.interpolate(image_Chw[None], (size, size), mode="bicubic", align_corners=False)[0]
+    # On the CPU, OpenCV computes the same several times faster than torch, and nearer to the exact result.
+    resized_CSS = torch.empty((len(image_Chw), size, size))
+    for plane_hw, resized_SS in zip(image_Chw.numpy(), resized_CSS.numpy(), strict=True):
+        cv2.resize(plane_hw, (size, size), dst=resized_SS, interpolation=cv2.INTER_CUBIC)
+    return resized_CSS

@@ -47,7 +47,7 @@ class Sample:
     """One region–noun pair as it goes into the tar."""
 
     row: dict
-    """The row of the manifest."""
+    """The row of the manifest, but for the sample's place in the tar."""
     image: np.ndarray
     """The whole upright image, uint8 [H,W,3]."""
     mask: np.ndarray
@@ -94,11 +94,19 @@ def _shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(inside if inside.any() else covered > 0)
 
 
-def write_tar(samples: Iterable[Sample], config: ShardsConfig, file: io.IOBase) -> None:
-    """Write samples in their order; member order, owner, mode and time are fixed."""
+def write_tar(samples: Iterable[Sample], config: ShardsConfig, file: io.IOBase) -> list[dict]:
+    """Write samples in their order; member order, owner, mode and time are fixed.
+
+    Returns:
+        the rows of the manifest: those of the samples with `tar_offset` and `tar_length` (bytes).
+    """
+    rows = []
     with TarWriter(file, encoder=False, mtime=0) as tar:
         for sample in samples:
+            offset = tar.tarstream.offset  # not file.tell(): the tar is written through a buffer
             tar.write(sample_members(sample, config))
+            rows.append({**sample.row, "tar_offset": offset, "tar_length": tar.tarstream.offset - offset})
+    return rows
 
 
 def commit_shard(
@@ -120,15 +128,8 @@ def commit_shard(
         IncompleteShardError: images with pairs and rejected images are not all images.
         OSError: storage failed; the shard is not committed.
     """
-    rows: list[dict] = []
-
-    def kept(samples: Iterable[Sample]) -> Iterable[Sample]:
-        for sample in samples:
-            rows.append(sample.row)
-            yield sample
-
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        write_tar(kept(samples), config, file)
+        rows = write_tar(samples, config, file)
         file.flush()
         _check_accounting(shard, images, rows, rejects)
         storage.upload(file.name, layout.tar(shard))

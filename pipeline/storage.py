@@ -34,6 +34,7 @@ from typing import BinaryIO
 import aiohttp
 import fsspec
 import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
@@ -107,6 +108,17 @@ def join(uri: str, *parts: str) -> str:
 def is_absolute(uri: str) -> bool:
     """Whether a URI means the same in every working directory."""
     return all("://" in part or part.startswith("/") for part in uri.split("::"))
+
+
+def is_local(uri: str) -> bool:
+    """Whether a URI is a path on this machine."""
+    return isinstance(filesystem(uri)[0], LocalFileSystem)
+
+
+def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The filesystem of a URI for libraries that speak pyarrow, and the path in it."""
+    fs, path = filesystem(uri)
+    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), path
 
 
 def absolute(uri: str) -> str:
@@ -224,6 +236,15 @@ def exists(uri: str) -> bool:
     return True
 
 
+def size(uri: str) -> int:
+    """Size of an object in bytes.
+
+    Raises:
+        FileNotFoundError, OSError: as `read_bytes`.
+    """
+    return _info(uri)["size"]
+
+
 def list_names(uri: str) -> list[str]:
     """Names directly inside a directory or prefix, sorted; [] if there is no such directory.
 
@@ -245,6 +266,18 @@ def remove(uri: str) -> None:
     with contextlib.suppress(FileNotFoundError), plain_errors(uri):
         fs, path = filesystem(uri)
         fs.rm_file(path)
+
+
+def remove_tree(uri: str) -> None:
+    """Delete a directory with all that is in it; no error if it is not there.
+
+    Raises:
+        OSError: storage is broken or forbidden.
+    """
+    with plain_errors(uri):
+        fs, path = filesystem(uri)
+        if fs.exists(path):
+            fs.rm(path, recursive=True)
 
 
 def remove_leftovers(uri: str) -> int:

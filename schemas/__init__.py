@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 
 
 def _field(
@@ -161,6 +161,18 @@ MANIFEST = _schema(
             "clip_score minus the score of the noun's runner-up mask",
             null="the image has one mask",
         ),
+        _field(
+            "tar_offset",
+            pa.int64(),
+            "first byte of the sample in the shard's tar: the header of its first member",
+            unit="bytes",
+        ),
+        _field(
+            "tar_length",
+            pa.int64(),
+            "length of the sample in the shard's tar: all its members with their headers and padding",
+            unit="bytes",
+        ),
     ],
 )
 
@@ -190,6 +202,23 @@ REJECTS = _schema(
         _field("stage", pa.string(), "captions, nouns, vocabulary, images, proposals, matching"),
         _field("reason", pa.string(), "short code of the reason"),
         _field("detail", pa.string(), "what was found, in words; empty where the code says all"),
+    ],
+)
+
+# One row per log line of a training run, and one per validation.
+METRICS = _schema(
+    "metrics",
+    [
+        _field("stage", pa.string(), "full or mask_prompt"),
+        _field("epoch", pa.float64(), "passes over the samples in this stage so far", unit="epochs"),
+        _field("step", pa.int64(), "steps in this stage so far", unit="steps"),
+        _field("loss", pa.float64(), "mean over the steps since the row before", null="a validation"),
+        _field("learning_rate", pa.float64(), "learning rate of the last step", null="a validation"),
+        _field("logit_scale", pa.float64(), "factor on the cosine similarities in the loss", null="a validation"),
+        _field("regions_per_second", pa.float64(), "over all workers", unit="1/s", null="a validation"),
+        _field("waiting_share", pa.float64(), "share of the time spent waiting for data", null="a validation"),
+        _field("accuracy_top1", pa.float64(), "share of held-out regions nearest to their noun", null="a log line"),
+        _field("accuracy_top5", pa.float64(), "share with their noun among the five nearest", null="a log line"),
     ],
 )
 

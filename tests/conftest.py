@@ -10,6 +10,8 @@ pytest_plugins = ["tests.s3"]
 
 # Set before any test imports torch, numpy or Ray: few cores are shared by many processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray Train's controller looks at its workers every two seconds, and takes one report of each at a time.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

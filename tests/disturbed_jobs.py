@@ -1,4 +1,4 @@
-"""Mining jobs in processes of their own, to be killed at chosen moments."""
+"""Jobs in processes of their own, to be killed at chosen moments."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from typing import Literal
 
 import psutil
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 600
 """No job of the tests takes this long, however busy the machine: one that does hangs."""
 
@@ -21,11 +21,11 @@ Disturbance = Literal["kill driver", "kill worker", "interrupt"]
 
 
 @contextlib.contextmanager
-def job(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
-    """`python -m jobs.mine` in a process group of its own; its output is added to `log`."""
+def job(name: str, arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
+    """`python -m jobs.{name}` in a process group of its own; its output is added to `log`."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.mine", *arguments],
+            [sys.executable, "-m", f"jobs.{name}", *arguments],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -38,13 +38,13 @@ def job(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen]:
         kill(process)
 
 
-def run(arguments: Sequence[str], log: Path) -> int:
+def run(name: str, arguments: Sequence[str], log: Path) -> int:
     """The exit code of a job that nobody disturbs.
 
     Raises:
         subprocess.TimeoutExpired: it hangs.
     """
-    with job(arguments, log) as process:
+    with job(name, arguments, log) as process:
         return process.wait(LIMIT_SECONDS)
 
 
@@ -71,17 +71,18 @@ def interrupt(process: subprocess.Popen) -> None:
 
 
 def workers(process: subprocess.Popen) -> list[psutil.Process]:
-    """The Ray workers of a job that are running, or waiting for, a stage of mining."""
+    """The Ray workers of a job that are running, or waiting for, a stage of mining, or that train."""
     found = []
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                if " ".join(child.cmdline()).startswith("ray::Map"):
+                if " ".join(child.cmdline()).startswith(("ray::Map", "ray::RayTrainWorker")):
                     found.append(child)
     return found
 
 
 def run_disturbed(
+    name: str,
     arguments: Sequence[str],
     files: Callable[[], int],
     disturbances: Sequence[Disturbance],
@@ -102,7 +103,7 @@ def run_disturbed(
     codes = []
     ended_by_itself = False
     while not ended_by_itself:
-        with job(arguments, log) as process:
+        with job(name, arguments, log) as process:
             ended_by_itself = True
             while due and ended_by_itself:
                 moment, disturbance = due[0]

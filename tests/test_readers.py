@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 from argparse import Namespace
 from pathlib import Path
 
@@ -99,6 +100,25 @@ def test_duckdb_and_pandas_read_the_manifests(rows, mined):
     frame = pandas.read_parquet(mined / "manifests")
     assert frame.groupby("noun").size().to_dict() == {noun: count for noun, count, _ in counted}
     assert frame["key"].tolist() == [row["key"] for row in rows]
+
+
+def test_a_sample_lies_where_its_row_says(rows, tars):
+    """Its bytes are a tar of their own with the members that webdataset finds, at the offsets that tarfile finds."""
+    samples = iter(webdataset.WebDataset(tars, shardshuffle=False))
+    for shard, tar in enumerate(tars):
+        with tarfile.open(tar) as opened:
+            offsets = {member.name: member.offset for member in opened}
+        data = Path(tar).read_bytes()
+        for row in [row for row in rows if row["shard"] == shard]:
+            assert offsets[f"{row['key']}.jpg"] == row["tar_offset"]
+            sample, end = next(samples), row["tar_offset"] + row["tar_length"]
+            with tarfile.open(fileobj=io.BytesIO(data[row["tar_offset"] : end])) as own:
+                members = {member.name.partition(".")[2]: own.extractfile(member).read() for member in own}
+            assert members == {name: content for name, content in sample.items() if not name.startswith("__")}
+            assert sample["__key__"] == row["key"]
+        assert not any(data[end:])
+        assert len(data) - end >= 1024, "a tar ends with two empty blocks"
+    assert next(samples, None) is None
 
 
 def test_the_mask_of_a_sample_and_the_row_of_its_manifest_agree(rows, tars):

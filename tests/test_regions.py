@@ -22,14 +22,14 @@ def reference_region(image, mask, size, fill, expand):
     centre_x, centre_y, w, h = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) * expand, (y1 - y0) * expand
     x0, x1 = max(int(centre_x - w / 2), 0), min(int(centre_x + w / 2), image.shape[2])
     y0, y1 = max(int(centre_y - h / 2), 0), min(int(centre_y + h / 2), image.shape[1])
-    blank = 255 * MEAN if fill == "mean" else np.zeros(3)
-    region = np.where(inside, image, blank[:, None, None])[:, y0:y1, x0:x1]
+    blank = {"mean": 255 * MEAN[:, None, None], "zero": 0, "none": image}[fill]
+    region = np.where(inside, image, blank)[:, y0:y1, x0:x1]
     region = (region - 255 * MEAN[:, None, None]) / (255 * STD[:, None, None])
     tensor = torch.from_numpy(region).float()[None]
     return F.interpolate(tensor, (size, size), mode="bicubic")[0], (x0, y0, x1, y1)
 
 
-@pytest.mark.parametrize("fill", ["mean", "zero"])
+@pytest.mark.parametrize("fill", ["mean", "zero", "none"])
 @pytest.mark.parametrize("expand", [1.0, 1.3])
 def test_equals_the_reference(fill, expand):
     rng = np.random.default_rng(0)
@@ -99,6 +99,23 @@ def test_the_colour_key_of_the_released_data_is_nearly_but_not_exactly_blank():
 def test_wrong_shapes_are_named(image, masks, message):
     with pytest.raises(ValueError, match=message):
         masked_regions(image, masks)
+
+
+@given(height=st.integers(1, 80), width=st.integers(1, 80), size=st.integers(1, 60), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=60)
+def test_the_resize_is_torch_s_bicubic_in_double_precision(height, width, size, seed):
+    image = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    pixels, region_mask, *_ = masked_regions(
+        image, torch.ones(1, height, width), size=size, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)
+    )
+    expected = F.interpolate(image[None].double(), (size, size), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(pixels.double(), expected, atol=2e-3, rtol=0)
+    assert region_mask.all()
+
+
+def test_an_unknown_fill_is_named():
+    with pytest.raises(ValueError, match=r"fill must be one of \('mean', 'zero', 'none'\), is 'grey'"):
+        masked_regions(torch.zeros(3, 4, 4, dtype=torch.uint8), torch.ones(1, 4, 4), fill="grey")
 
 
 @given(data=st.data(), height=st.integers(1, 20), width=st.integers(1, 20))

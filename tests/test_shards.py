@@ -13,26 +13,8 @@ from PIL import Image
 import schemas
 from pipeline import storage
 from pipeline.layout import Layout
-from pipeline.shards import IncompleteShardError, Sample, ShardsConfig, commit_shard, sample_members, write_tar
-
-
-def make_sample(mask: np.ndarray, key: str = "000000-00000-000", noun: str = "dog") -> Sample:
-    height, width = mask.shape
-    ys, xs = np.nonzero(mask)
-    row = dict.fromkeys(schemas.MANIFEST.names, 0)
-    row |= {"key": key, "noun": noun, "image_id": "7", "image_uri": "7.jpg", "image_height": height}
-    row |= {"surface": noun, "caption": f"a {noun}", "mask_rle": "", "image_width": width}
-    row |= {"box_x0": int(xs.min()), "box_y0": int(ys.min())}
-    row |= {"box_x1": int(xs.max()) + 1, "box_y1": int(ys.max()) + 1, "mask_area": int(mask.sum())}
-    gradient = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1) % 256
-    image = np.concatenate([gradient, np.full((height, width, 1), 90)], axis=-1).astype(np.uint8)
-    return Sample(row, image, mask)
-
-
-def rectangle(height: int, width: int, y0: int, x0: int, y1: int, x1: int) -> np.ndarray:
-    mask = np.zeros((height, width), bool)
-    mask[y0:y1, x0:x1] = True
-    return mask
+from pipeline.shards import IncompleteShardError, ShardsConfig, commit_shard, sample_members, write_tar
+from tests.shard_samples import make_sample, rectangle
 
 
 def opened(members: dict) -> tuple[np.ndarray, np.ndarray, dict]:
@@ -91,6 +73,24 @@ def test_tars_are_the_same_bytes_with_sorted_members_and_no_time():
         names = tar.getnames()
         assert names == [f"000003-0000{i}-000.{kind}" for i in range(3) for kind in ("jpg", "json", "mask.png", "txt")]
         assert {member.mtime for member in tar.getmembers()} == {0}
+
+
+@given(sides=st.lists(st.integers(1, 60), min_size=1, max_size=4))
+@settings(deadline=None, max_examples=20)
+def test_the_rows_say_where_a_sample_lies_in_the_tar(sides):
+    samples = [make_sample(np.ones((side, side), bool), key=f"000003-{i:05d}-000") for i, side in enumerate(sides)]
+    file = io.BytesIO()
+    rows = write_tar(iter(samples), ShardsConfig(), file)
+    end = 0
+    with tarfile.open(fileobj=io.BytesIO(file.getvalue())) as tar:
+        for row, sample in zip(rows, samples, strict=True):
+            assert row == {**sample.row, "tar_offset": end, "tar_length": row["tar_length"]}
+            members = [tar.next() for _ in range(4)]
+            assert {member.name.partition(".")[0] for member in members} == {row["key"]}
+            assert members[0].offset == row["tar_offset"]
+            end = row["tar_offset"] + row["tar_length"]
+            assert end == members[-1].offset_data + -(-members[-1].size // 512) * 512
+        assert tar.next() is None
 
 
 def test_a_shard_is_committed_by_its_manifest_alone(tmp_path):

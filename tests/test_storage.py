@@ -84,6 +84,7 @@ def test_what_is_written_is_read_back_whole_and_in_ranges(place: str) -> None:
     assert storage.read_bytes(uri, 50, 60) == b""
     assert storage.read_bytes(uri, 4, 4) == b""
     assert storage.sha256(uri) == (hashlib.sha256(b"0123456789").hexdigest(), 10)
+    assert storage.size(uri) == 10
     with storage.open_input(uri) as file:
         file.seek(-2, 2)
         assert file.read() == b"89"
@@ -104,7 +105,7 @@ def test_names_directly_inside_are_listed_without_a_cache(place: str) -> None:
 def test_a_missing_object_is_file_not_found(place: str) -> None:
     storage.write_bytes(storage.join(place, "there"), b"x")
     missing = storage.join(place, "missing")
-    for call in (storage.read_bytes, storage.read_table, storage.sha256):
+    for call in (storage.read_bytes, storage.read_table, storage.sha256, storage.size):
         with pytest.raises(FileNotFoundError):
             call(missing)
     with pytest.raises(FileNotFoundError):
@@ -402,7 +403,7 @@ def test_credentials_that_do_not_work_are_found_by_the_checks(
 def test_403_for_a_missing_key_stays_a_permission_error(proxy: FaultyProxy, s3_uri: str) -> None:
     """AWS answers so to credentials without ListBucket; neither test server does."""
     proxy.fault = lambda method, path: 403 if path.endswith("/missing") else None
-    for call in (storage.read_bytes, storage.exists, storage.sha256):
+    for call in (storage.read_bytes, storage.exists, storage.sha256, storage.size):
         with pytest.raises(PermissionError):
             call(storage.join(s3_uri, "missing"))
 

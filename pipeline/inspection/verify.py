@@ -60,14 +60,14 @@ def verify(output: str) -> list[Damage]:
         ]
     for file in _WHOLE_DATASET:
         if file in expected:
-            damages.extend(_check_file(layout, file, expected[file]))
+            damages.extend(check_file(layout, file, expected[file]))
     return damages
 
 
 def _check_shard(layout: Layout, shard: int, expected: dict) -> Iterator[Damage]:
     manifest = layout.table("manifests", shard).removeprefix(layout.path("")).lstrip("/")
     if manifest in expected:
-        found = list(_check_file(layout, manifest, expected[manifest]))
+        found = list(check_file(layout, manifest, expected[manifest]))
         if found:
             yield from found
             return
@@ -82,10 +82,11 @@ def _check_shard(layout: Layout, shard: int, expected: dict) -> Iterator[Damage]
         yield Damage(manifest, f"unreadable: {error}")
         return
     for file, checksum in files.items():
-        yield from _check_file(layout, file, checksum)
+        yield from check_file(layout, file, checksum)
 
 
-def _check_file(layout: Layout, file: str, expected: dict) -> Iterator[Damage]:
+def check_file(layout: Layout, file: str, expected: dict) -> Iterator[Damage]:
+    """Compare a file of a dataset with its expected `sha256` and `bytes`; yields at most one damage."""
     try:
         digest, size = storage.sha256(layout.path(file))
     except FileNotFoundError:

@@ -12,6 +12,10 @@ from pipeline.proposals import ProposalsConfig
 from pipeline.regions import RegionsConfig
 from pipeline.shards import ShardsConfig
 
+# They may differ between two runs into one directory: where and how fast the job runs, not what it writes.
+# (Batch size and threads can move the last bits of a score; the README says so.)
+RUNNING_KEYS = ("resources", "output", "max_reject_fraction", "clip.batch_size", "clip.threads")
+
 
 @dataclass
 class ResourcesConfig:

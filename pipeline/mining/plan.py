@@ -1,8 +1,6 @@
 """Before any worker starts: is everything there, what will be done, and is the output directory ours?"""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import ray
 from rich.console import Console
@@ -15,6 +13,7 @@ from pipeline.errors import UserError
 from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
+from pipeline.paths import absolute_model, absolute_output, refuse_secrets
 from pipeline.proposals import load_proposer
 
 _SAMPLED_IMAGES = 512
@@ -37,26 +36,19 @@ def with_absolute_paths(config: MineConfig) -> MineConfig:
     Raises:
         UserError: `output` is relative to the temporary directory of a submitted job, where it would be lost.
     """
-    if not storage.is_absolute(config.output) and "working_dir_files" in Path.cwd().parts:
-        raise UserError(
-            f"output: {config.output!r} is relative to the temporary working directory of the submitted job; "
-            "give a URI or an absolute path that all nodes share"
-        )
     captions, proposals, clip = config.captions, config.proposals, config.clip
     truth = proposals.ground_truth
-    scheme, _, folder = clip.architecture.partition(":")
-    local_dir = f"local-dir:{storage.absolute(folder)}" if scheme == "local-dir" else clip.architecture
-    weights = storage.absolute(clip.weights) if clip.weights and Path(clip.weights).is_file() else clip.weights
+    architecture, weights = absolute_model(clip.architecture, clip.weights)
     annotations, panoptic = (uri and storage.absolute(uri) for uri in (truth.annotations, truth.panoptic_images))
     return replace(
         config,
-        output=storage.absolute(config.output),
+        output=absolute_output(config.output),
         captions=replace(
             captions,
             path=storage.absolute(captions.path),
             images=captions.images and storage.absolute(captions.images),
         ),
-        clip=replace(clip, architecture=local_dir, weights=weights),
+        clip=replace(clip, architecture=architecture, weights=weights),
         proposals=replace(proposals, ground_truth=replace(truth, annotations=annotations, panoptic_images=panoptic)),
     )
 
@@ -72,7 +64,7 @@ def check_configuration(config: MineConfig) -> None:
         ("captions.path", config.captions.path),
         ("captions.images", config.captions.images),
     ):
-        _refuse_secrets(key, uri)
+        refuse_secrets(key, uri)
     for key, value in (
         ("shards.images_per_shard", config.shards.images_per_shard),
         ("clip.batch_size", config.clip.batch_size),
@@ -88,18 +80,6 @@ def check_configuration(config: MineConfig) -> None:
         raise UserError(f"max_reject_fraction is {config.max_reject_fraction}; it must be between 0 and 1")
     if config.shards.context < 1 or config.regions.expand < 1:
         raise UserError("shards.context and regions.expand must be at least 1: a smaller crop would cut the region")
-
-
-def _refuse_secrets(key: str, uri: str | None) -> None:
-    if uri is None:
-        return
-    for part in uri.split("::"):
-        split = urlsplit(part)
-        if split.password or "X-Amz-Signature" in split.query:
-            raise UserError(
-                f"{key} contains a secret, which would end up in config.yaml and logs; "
-                "give credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)"
-            )
 
 
 def check_resources(config: MineConfig) -> tuple[float, ResourcesConfig]:

@@ -10,12 +10,11 @@ import numpy as np
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from pipeline import storage
+from pipeline import fingerprint, storage
 from pipeline.captions import Listing, measure_listing, open_captions, write_listing
-from pipeline.errors import UserError
+from pipeline.errors import IncompleteError, UserError
 from pipeline.layout import FOLDERS, Layout
-from pipeline.mining import fingerprint
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.plan import check_configuration, check_models, check_resources, clear, with_absolute_paths
 from pipeline.mining.progress import Progress
@@ -42,7 +41,7 @@ _PASSES = 2
 _FAILURES_AT_ONCE = 8
 
 
-class MiningError(Exception):
+class MiningError(IncompleteError):
     """The job ended with shards that are not committed, or with too many rejected images."""
 
 
@@ -74,7 +73,13 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     listing = measure_listing(source, config.shards.images_per_shard, config.limit)
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
-    fingerprint.claim(layout, fingerprint.describe(config, asdict(listing), asdict(models)))
+    if not storage.exists(layout.config) and (layout.committed() or layout.present("captions")):
+        raise UserError(
+            f"output: {layout.uri} holds shards but no config.yaml, so nothing says what made them; "
+            "choose another directory"
+        )
+    description = fingerprint.describe(RUNNING_KEYS, asdict(config), source=asdict(listing), models=asdict(models))
+    fingerprint.claim(layout.config, RUNNING_KEYS, description)
     for folder in ("", *FOLDERS):  # half-written files of a run that was killed
         storage.remove_leftovers(layout.path(folder))
     if not storage.exists(layout.vocabulary):

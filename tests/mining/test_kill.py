@@ -12,8 +12,8 @@ from pipeline.inspection import verify
 from pipeline.layout import Layout
 from pipeline.mining.run import mine
 from pipeline.shards import ShardsConfig
+from tests.disturbed_jobs import run, run_disturbed
 from tests.mining.configs import command_line, dataset_bytes, mine_config
-from tests.mining.jobs import run, run_disturbed
 from tests.mining.killer import EXITS, KILLED
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def test_kills_at_random_moments_do_not_change_a_byte(pytestconfig, ray_cluster,
     moments = random.Random(1).choices(range(1, FILES * 2 // 3), k=kills)
     output.mkdir()
     arguments = [*command_line(world, small_clip, str(output)), f"--shards.images_per_shard={IMAGES_PER_SHARD}"]
-    codes = run_disturbed(arguments, lambda: files_in(output), kinds, moments, log, seed=1)
+    codes = run_disturbed("mine", arguments, lambda: files_in(output), kinds, moments, log, seed=1)
     assert codes == [{"kill driver": -9, "interrupt": 130}[kind] for kind in kinds if kind != "kill worker"] + [0], (
         log.read_text()
     )
@@ -55,7 +55,7 @@ def test_kills_at_random_moments_do_not_change_a_byte(pytestconfig, ray_cluster,
 def test_an_image_that_kills_its_worker_every_time_costs_only_itself(mined, world, small_clip, tmp_path):
     output = tmp_path / "out"
     arguments = [*command_line(world, small_clip, str(output)), "--proposals.backend=tests.mining.killer:Killer"]
-    assert run(arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
     rejects = pq.read_table(output / "rejects").to_pylist()
     assert [(row["image_id"], row["stage"], row["reason"], row["detail"]) for row in rejects] == [
         (image, "proposals", "kills_worker", "3 workers died while working on it") for image in (KILLED, EXITS)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-import schemas
 from pipeline import masks as rle
 from pipeline.images import decode_jpeg
 from pipeline.layout import Layout
@@ -94,5 +93,5 @@ def _manifest_row(shard: Shard, image: Image, pair: int, noun: dict, row: dict, 
         "char_end": noun["char_end"],
         "mask_margin": candidate.mask_margin,
     }
-    # In the order of the manifest's columns, without those of the candidates table alone.
-    return {name: row[name] for name in schemas.MANIFEST.names}
+    del row["rank"]  # of the candidates table alone
+    return row

@@ -1,0 +1,70 @@
+"""Adapt CLIP to masked regions: full finetuning, mask prompt tuning, or one after the other.
+
+python -m jobs.train --config jobs/train.yaml --dataset ./mined --output ./adapted
+python -m jobs.train export ./adapted/model --layout ovseg --output clip.pt
+
+The same command after any failure goes on from the last checkpoint. Exit codes: 0 complete, 1 incomplete (run it
+again), 2 the configuration has to be changed, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from jobs.command import USER_ERROR, Command
+from pipeline.clip import load_clip
+from pipeline.clip.layouts import Layout, export_clip
+from pipeline.errors import UserError
+from pipeline.training.config import TrainConfig
+from pipeline.training.run import train
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, train or export; gives the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["export"]:
+        return _export(arguments[1:])
+    command = Command("jobs.train", __doc__, TrainConfig)
+    command.parser.add_argument(
+        "--skip-damaged", action="store_true", help="Short for --data.skip_damaged true: leave damaged shards out."
+    )
+    command.parser.add_argument(
+        "--overwrite", action="store_true", help="Delete the run in the output directory and start anew."
+    )
+
+    def run(config: TrainConfig, flags: dict) -> None:
+        config.data.skip_damaged |= flags["skip_damaged"]
+        _print_result(config.output, train(config, overwrite=flags["overwrite"]))
+
+    return command.run(run, arguments)
+
+
+def _export(arguments: list[str]) -> int:
+    parser = ArgumentParser(
+        prog="python -m jobs.train export", description="Write an adapted CLIP as one file in another layout."
+    )
+    parser.add_argument("model", type=Path, help="model/ of a training run, or any open_clip directory")
+    parser.add_argument("--layout", type=Layout, required=True, help="openai: original CLIP code; ovseg: OVSeg's code")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
+    options = parser.parse_args(arguments)
+    try:
+        export_clip(load_clip(f"local-dir:{options.model}"), options.layout, options.output)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+def _print_result(output: str, result: dict) -> None:
+    table = Table("after", "epoch", "top 1", "top 5", title="held-out regions nearest to their own noun")
+    for row in result["accuracy"]:
+        table.add_row(row["stage"], f"{row['epoch']:g}", f"{row['accuracy_top1']:.1%}", f"{row['accuracy_top5']:.1%}")
+    Console().print(table)
+    print(f"{output}/model: open_clip.create_model_and_transforms('local-dir:{output}/model')")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The configuration of a training job."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.clip.loading import Precision
+from pipeline.clip.templates import TemplateSet
+from pipeline.training.losses import LossConfig
+from pipeline.training.samples import DataConfig
+
+Mode = Literal["full", "mask_prompt", "full_then_mask_prompt"]
+
+# They may differ between two runs into one directory: where and how fast the job runs, not what it learns.
+RUNNING_KEYS = (
+    "output", "workers", "checkpoints", "loggers", "log_every", "max_failures", "data.loaders", "data.cache",
+    "data.cache_gb", "compile", "gradient_checkpointing",
+)  # fmt: skip
+
+
+@dataclass
+class ModelConfig:
+    """The CLIP to adapt."""
+
+    architecture: str | None = "ViT-B-16"
+    """open_clip model name, `hf-hub:org/repo`, `local-dir:/path`, or null for OpenAI's and OVSeg's own layouts."""
+    weights: str | None = "openai"
+    """open_clip tag, path of a checkpoint, or `random` (seeded; for trials)."""
+    templates: TemplateSet = "vild"
+    """Prompt templates of the nouns; a noun's embedding is the average over them, as in mining and segmentation."""
+    precision: Precision = "auto"
+    """Autocast: bf16 on a GPU and fp32 on the CPU by default."""
+
+
+@dataclass
+class StageConfig:
+    """One pass of optimisation over the dataset: AdamW, linear warm-up, cosine to 0 (paper Sec. 4.1)."""
+
+    epochs: int
+    """Passes over the training samples."""
+    learning_rate: float
+    """Peak learning rate."""
+    weight_decay: float
+    """AdamW weight decay of matrices; vectors, biases, norms and prompts have none."""
+    warmup_steps: int = 100
+    """Steps of linear warm-up."""
+
+
+@dataclass
+class FullConfig(StageConfig):
+    """Full finetuning of the image tower; the text tower stays frozen (paper Sec. 4.1)."""
+
+    epochs: int = 5
+    learning_rate: float = 5e-6
+    weight_decay: float = 0.2
+    layer_decay: float = 1.0
+    """Learning-rate factor from each layer to the one below it; 1 is the paper's."""
+    wise_ft: float = 1.0
+    """Share of the tuned weights in the average with the original ones that ends the stage (WiSE-FT); 1: no average."""
+
+
+@dataclass
+class MaskPromptConfig(StageConfig):
+    """Mask prompt tuning: prompts are trained and nothing else changes (paper Sec. 3.3)."""
+
+    epochs: int = 5
+    learning_rate: float = 2e-2
+    weight_decay: float = 0.0
+    depth: int = 3
+    """Layers whose blank patches get prompts."""
+
+
+@dataclass
+class ValidationConfig:
+    """Zero-shot accuracy on masked regions, before training and after every epoch."""
+
+    dataset: str | None = None
+    """Another mined dataset to validate on; empty: the images that `data.held_out_share` keeps from training."""
+    max_regions: int = 10_000
+    """At most this many regions, evenly spread."""
+
+
+@dataclass
+class WorkersConfig:
+    """What the workers may use."""
+
+    count: int = 1
+    """Training processes: one for each GPU, or any number on CPUs."""
+    gpu: bool | None = None
+    """One GPU each. Empty: if the cluster has any."""
+    threads: int = 1
+    """CPU threads of one worker. Results are bit-identical only for the same number."""
+
+
+@dataclass
+class CheckpointsConfig:
+    """When the state is saved, and what is kept."""
+
+    every_steps: int = 1000
+    """Besides the end of every epoch."""
+    keep: int = 2
+    """Best checkpoints by accuracy, besides the newest."""
+
+
+@dataclass
+class TrainConfig:
+    """Everything that `python -m jobs.train` can be told."""
+
+    dataset: str
+    """Output directory of a mining job, any fsspec URI."""
+    output: str
+    """Directory of this run, any fsspec URI."""
+    mode: Mode = "full_then_mask_prompt"
+    """The paper's best order is full finetuning, then mask prompts (Table 5)."""
+    batch_size: int = 256
+    """Regions per step over all workers."""
+    micro_batch_size: int | None = None
+    """Regions per forward pass of one worker; empty: its whole share. Smaller needs less memory, gives the same loss
+    and gradients, and costs a second forward pass."""
+    seed: int = 0
+    """Order of the samples, augmentation, and the prompts' start."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    full: FullConfig = field(default_factory=FullConfig)
+    mask_prompt: MaskPromptConfig = field(default_factory=MaskPromptConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    max_failures: int = 3
+    """Losses of a worker that the run survives."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, a third more work."""
+    compile: bool = False
+    """torch.compile the image tower."""
+    loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=lambda: ["tensorboard"])
+    """Where curves go, besides metrics.parquet."""
+    log_every: int = 10
+    """Steps between two log lines. A loss that is not a number is noticed then."""

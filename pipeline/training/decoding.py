@@ -1,0 +1,43 @@
+"""The bytes of a sample in its tar → pixels and mask."""
+
+import io
+import tarfile
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
+
+
+class DamagedSampleError(Exception):
+    """The bytes are not those of the sample."""
+
+
+def decode_sample(data: bytes, key: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Decode the stored crop of a sample and its mask.
+
+    Args:
+        data: the sample's members in the tar, `tar_length` bytes from `tar_offset`.
+
+    Returns:
+        image uint8 [3,h,w] RGB; mask bool [h,w], with at least one pixel.
+
+    Raises:
+        DamagedSampleError: they cannot be decoded, or are another sample's.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            members = {member.name: tar.extractfile(member).read() for member in tar}
+        jpeg, png = members[f"{key}.jpg"], members[f"{key}.mask.png"]
+        # The same pixels as Pillow's, in half the time, and stricter about what is damaged.
+        image = decode_jpeg(torch.frombuffer(bytearray(jpeg), dtype=torch.uint8), ImageReadMode.RGB)
+        mask = np.array(Image.open(io.BytesIO(png)), dtype=bool)
+    except KeyError as error:
+        raise DamagedSampleError(f"{error.args[0]} is not there") from None
+    except (tarfile.TarError, OSError, SyntaxError, ValueError, RuntimeError) as error:  # tarfile, Pillow, torchvision
+        raise DamagedSampleError(str(error).partition("\n")[0] or type(error).__name__) from error
+    if mask.shape != image.shape[1:] or not mask.any():
+        raise DamagedSampleError(
+            f"{mask.sum()} pixels in a mask of {list(mask.shape)} for a crop of {list(image.shape[1:])}"
+        )
+    return image, torch.from_numpy(mask)

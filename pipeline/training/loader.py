@@ -1,0 +1,201 @@
+"""Batches of a stage, and of the held-out samples, out of loader processes."""
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.process import BaseProcess
+from threading import Thread
+from typing import Any
+
+import cv2
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from pipeline.errors import UserError
+from pipeline.regions import masked_regions
+from pipeline.training.augmentation import training_region
+from pipeline.training.decoding import DamagedSampleError, decode_sample
+from pipeline.training.order import StageBatches
+from pipeline.training.samples import DataConfig, Samples
+from pipeline.training.shard_files import ShardFiles
+
+Colour = tuple[float, float, float]
+
+
+def training_loader(
+    samples: Samples,
+    config: DataConfig,
+    *,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    first_step: int = 0,
+    image_size: int,
+    mean: Colour,
+    std: Colour,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """This rank's batches of a stage from `first_step` to its end, over all epochs.
+
+    Args:
+        batch_size: samples of a step over all ranks; a multiple of `world_size`.
+        first_step: steps of the stage that are done already.
+        image_size: S, side of the CLIP input in pixels.
+
+    Returns:
+        an iterable of dictionaries: `pixels` float32 [b,3,S,S], `masks` bool [b,1,S,S], `nouns` int64 [b] (index into
+        `samples.nouns`), `unmasked` bool [b] (shown with background and an all-ones mask), `rows` int64 [b]. Iterating
+        raises what reading raised in a loader process: UserError for a damaged sample, OSError of the storage.
+    """
+    shards = samples.table["shard"].to_numpy()
+    batches = StageBatches(
+        samples.train,
+        shards[samples.train],
+        seed=seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+        first_step=first_step,
+        shuffle_shards=config.shuffle_shards,
+    )
+    dataset = _Regions(samples, config, seed, image_size, mean, std)
+    return _loader(dataset, config, pin_memory, batch_sampler=batches)
+
+
+def validation_loader(
+    samples: Samples,
+    config: DataConfig,
+    *,
+    max_regions: int,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    image_size: int,
+    mean: Colour,
+    std: Colour,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """This rank's part of the held-out samples, cut as in mining: every W-th of them, without augmentation.
+
+    Of more than `max_regions` held-out samples so many are taken, evenly spread.
+
+    Batches are those of `training_loader`, of `batch_size` for this rank; the last one may be smaller, and the number
+    of batches may differ by one between ranks.
+    """
+    dataset = _Regions(samples, config, None, image_size, mean, std)
+    count = min(max_regions, len(samples.held_out))
+    chosen = samples.held_out[np.arange(count) * len(samples.held_out) // max(count, 1)]
+    rows = [(0, int(row)) for row in chosen[rank::world_size]]
+    return _loader(dataset, config, pin_memory, sampler=rows, batch_size=batch_size)
+
+
+class _Regions(Dataset):
+    """Samples by (epoch, row); with `seed` None, cut as in mining."""
+
+    def __init__(
+        self, samples: Samples, config: DataConfig, seed: int | None, image_size: int, mean: Colour, std: Colour
+    ):
+        self._config, self._seed = config, seed
+        self._image_size, self._mean, self._std = image_size, mean, std
+        self._dataset, self._nouns = samples.dataset, samples.noun_of_row
+        table = samples.table
+        self._keys = table["key"].combine_chunks()
+        self._places = [table[name].to_numpy() for name in ("shard", "tar_offset", "tar_length")]
+        self._files = ShardFiles(
+            samples.dataset, samples.manifest_sha256, config.cache, cache_bytes=int(config.cache_gb * 1e9)
+        )
+
+    def __getitems__(self, batch: list[tuple[int, int]]) -> list[dict] | list[Exception]:
+        try:
+            self._files.fetch({int(self._places[0][row]) for _, row in batch})
+            return [self._region(epoch, row) for epoch, row in batch]
+        except (UserError, OSError) as error:
+            # What torch makes of an exception in a loader process has another text and no errno, so it travels as
+            # a value; where it happened goes with it.
+            error.add_note(traceback.format_exc())
+            return [error]
+
+    def _region(self, epoch: int, row: int) -> dict:
+        key = self._keys[row].as_py()
+        shard, offset, length = (int(column[row]) for column in self._places)
+        try:
+            image, mask = decode_sample(self._files.read(shard, offset, length), key)
+        except DamagedSampleError as error:
+            raise UserError(
+                f"dataset: sample {key} of shard {shard} of {self._dataset} is damaged ({error}). See python -m "
+                f"jobs.inspect {self._dataset} --verify, or leave damaged shards out with data.skip_damaged"
+            ) from error
+        unmasked = False
+        if self._seed is None:
+            pixels, masks, *_ = masked_regions(
+                image,
+                mask[None],
+                size=self._image_size,
+                fill=self._config.fill,
+                expand=self._config.expand,
+                mean=self._mean,
+                std=self._std,
+            )
+            pixels, mask = pixels[0], masks[0]
+        else:
+            pixels, mask, unmasked = training_region(
+                image,
+                mask,
+                self._config,
+                seed=(self._seed, epoch, row),
+                image_size=self._image_size,
+                mean=self._mean,
+                std=self._std,
+            )
+        return {
+            "pixels": pixels, "masks": mask, "nouns": int(self._nouns[row]), "unmasked": unmasked, "rows": row,
+        }  # fmt: skip
+
+
+class _RaisingLoader(DataLoader):
+    """Raises the exceptions that come in place of batches."""
+
+    def __iter__(self) -> Iterator[dict]:
+        for batch in super().__iter__():
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+
+def _loader(dataset: Dataset, config: DataConfig, pin_memory: bool, **options: Any) -> DataLoader:
+    # A Ray worker has gRPC's threads, and perhaps a CUDA context and s3fs's event loop: a fork of it inherits locks
+    # that nobody will release. So the processes come from a clean server, which imports everything once (Ray too: it
+    # is what the main module of a Ray worker imports, and every process imports the main module anew).
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ray", __name__])
+    return _RaisingLoader(
+        dataset,
+        num_workers=config.loaders,
+        multiprocessing_context=context if config.loaders else None,
+        worker_init_fn=partial(_start_loader, dict(os.environ)),
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        **options,
+    )
+
+
+def _start_loader(environment: dict[str, str], _: int) -> None:
+    """In a new loader process. (torch has set its threads to one.)"""
+    cv2.setNumThreads(0)
+    os.environ.update(environment)  # until now it was that of the server's start
+    # torch's own watch looks at the parent process, which is the server, and the server lives as long as its children.
+    Thread(target=_die_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _die_with(worker: BaseProcess) -> None:
+    worker.join()
+    os._exit(1)
+
+
+def _collate(samples: list[dict] | list[Exception]) -> dict | Exception:
+    return samples[0] if isinstance(samples[0], Exception) else default_collate(samples)

@@ -1,0 +1,251 @@
+"""What every worker of a training run does: the stages, one step after the other, with checkpoints in between."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import ray.train
+import ray.train.torch
+import torch
+from ray.train import Checkpoint, CheckpointUploadMode
+from ray.util.queue import Queue
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.clip import Clip, load_clip
+from pipeline.training.averaging import average_with_original
+from pipeline.training.bank import noun_bank
+from pipeline.training.checkpoints import Progress, load_checkpoint, load_tuned, save_checkpoint, tuned_weights
+from pipeline.training.config import TrainConfig
+from pipeline.training.loader import training_loader, validation_loader
+from pipeline.training.loggers import Logger, open_loggers
+from pipeline.training.losses import RegionLoss
+from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from pipeline.training.samples import Samples
+from pipeline.training.stages import Stage, plan_stages, prepare, train_mode, with_prompts
+from pipeline.training.step import Step
+from pipeline.training.validation import measure_accuracy
+from pipeline.training.window import Window
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What a worker is told; the same for all of them."""
+
+    config: TrainConfig
+    samples: str
+    """URI of the run's samples.parquet."""
+    validation: str | None
+    """URI of the samples of another dataset to validate on."""
+    fingerprint: str
+    """Identifies the run to loggers."""
+    rows: Queue
+    """Gets every row of the metrics as it is made, for the driver to show."""
+
+
+class Worker:
+    """One process of a run. Built from the last checkpoint if there is one."""
+
+    def __init__(self, task: WorkerTask):
+        self._rows, self._config = task.rows, task.config
+        context = ray.train.get_context()
+        self._rank, self._ranks = context.get_world_rank(), context.get_world_size()
+        self._device = ray.train.torch.get_device()
+        torch.set_num_threads(self._config.workers.threads)
+        self._samples = Samples.read(task.samples)
+        self._stages = plan_stages(self._config, len(self._samples.train))
+        self._clip = self._load_original()
+        templates = self._config.model.templates
+        self._bank_ND = noun_bank(self._clip, self._samples.nouns, templates)
+        self._validated, self._validated_bank_ND = self._samples, self._bank_ND
+        if task.validation:
+            self._validated = Samples.read(task.validation)
+            self._validated_bank_ND = noun_bank(self._clip, self._validated.nouns, templates)
+        self._progress, self._optimizer_state = Progress(), {}
+        if checkpoint := ray.train.get_checkpoint():
+            with checkpoint.as_directory() as folder:
+                weights, self._optimizer_state, self._progress = load_checkpoint(Path(folder))
+            self._clip = load_tuned(self._clip, weights)
+        self._loggers: list[Logger] = []
+        if self._rank == 0:
+            self._loggers = open_loggers(
+                self._config.loggers,
+                self._config.output,
+                first_step=self._total_steps(),
+                run=task.fingerprint,
+                config=asdict(self._config),
+            )
+
+    def run(self) -> None:
+        """Do what is left of the stages.
+
+        Raises:
+            DivergedError: the loss is no number any more.
+            UserError, OSError: the dataset is damaged, or storage fails.
+        """
+        progress = self._progress
+        if progress == Progress():
+            self._record(self._validate())
+        while progress.stage < len(self._stages):
+            self._run_stage(self._stages[progress.stage])
+        for logger in self._loggers:
+            logger.flush()
+
+    def _run_stage(self, stage: Stage) -> None:
+        progress = self._progress
+        if stage.name == "mask_prompt":
+            self._clip = with_prompts(self._clip, self._config.mask_prompt.depth, self._config.seed)
+        parameters = prepare(self._clip, stage)
+        optimizer = make_optimizer(parameters, stage.config)
+        scaler = torch.amp.GradScaler(self._device.type, enabled=self._clip.autocast_dtype == torch.float16)
+        if progress.step:
+            optimizer.load_state_dict(self._optimizer_state["optimizer"])
+            scaler.load_state_dict(self._optimizer_state["scaler"])
+        loss = RegionLoss(
+            self._config.loss.kind, self._bank_ND, self._clip.logit_scale, rank=self._rank, world_size=self._ranks
+        )
+        step_once = self._make_step(stage, loss, scaler)
+        batches = self._batches(stage)
+        window = Window(self._samples)
+        for step in range(progress.step, stage.steps):
+            asked = time.perf_counter()
+            batch = next(batches)
+            window.add_wait(time.perf_counter() - asked)
+            rate = learning_rate(step, stage.steps, stage.config)
+            set_learning_rate(optimizer, rate)
+            optimizer.zero_grad()
+            result = step_once({name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()})
+            scaler.step(optimizer)
+            scaler.update()
+            loss.clamp_logit_scale()
+            window.add(step, result, batch["rows"])
+
+            progress.step = step + 1
+            epoch_ends = progress.step % stage.steps_per_epoch == 0
+            saves = epoch_ends or progress.step % self._config.checkpoints.every_steps == 0
+            if saves or progress.step % self._config.log_every == 0:
+                measured = window.close()
+                self._record(
+                    {
+                        "loss": measured.loss,
+                        "learning_rate": rate,
+                        "logit_scale": self._clip.logit_scale.exp().item(),
+                        "regions_per_second": measured.steps * self._config.batch_size / measured.seconds,
+                        "waiting_share": measured.waiting_share,
+                    }
+                )
+            if saves:
+                window.check_parameters(parameters)
+                if epoch_ends:
+                    self._end_epoch(stage)
+                self._save(stage, {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()})
+                window.restart()
+
+    def _make_step(self, stage: Stage, loss: RegionLoss, scaler: torch.amp.GradScaler) -> Step:
+        vision = self._clip.vision
+        if self._config.gradient_checkpointing:
+            vision.visual.set_grad_checkpointing(True)
+        if self._config.compile:
+            vision = torch.compile(vision)
+        if self._ranks > 1:
+            vision = DistributedDataParallel(
+                vision, device_ids=[self._device] if self._device.type == "cuda" else None, broadcast_buffers=False
+            )
+        # Un-masked regions meet no prompt, so that stage has nothing to learn from them.
+        distillation = self._config.loss.distillation if stage.name == "full" else 0.0
+        return Step(
+            vision,
+            loss,
+            autocast=self._clip.autocast,
+            scaler=scaler,
+            micro_batch_size=self._config.micro_batch_size,
+            original=self._load_original().vision if distillation else None,
+            distillation=distillation,
+        )
+
+    def _batches(self, stage: Stage) -> Iterator[dict[str, torch.Tensor]]:
+        data = self._config.data if stage.name == "full" else replace(self._config.data, unmasked_share=0.0)
+        return iter(
+            training_loader(
+                self._samples,
+                data,
+                seed=self._config.seed + self._progress.stage,
+                epochs=stage.config.epochs,
+                batch_size=self._config.batch_size,
+                rank=self._rank,
+                world_size=self._ranks,
+                first_step=self._progress.step,
+                image_size=self._clip.image_size,
+                mean=self._clip.mean,
+                std=self._clip.std,
+                pin_memory=self._device.type == "cuda",
+            )
+        )
+
+    def _end_epoch(self, stage: Stage) -> None:
+        if stage.name == "full" and self._progress.step == stage.steps and self._config.full.wise_ft < 1:
+            average_with_original(self._clip, self._load_original(), self._config.full.wise_ft)
+        self._record(self._validate())
+        train_mode(self._clip)
+
+    def _save(self, stage: Stage, optimizer_state: dict) -> None:
+        """Report a checkpoint; the last one of a stage stands at the beginning of the next."""
+        progress = self._progress
+        name = f"{stage.name}-{progress.step:07d}"
+        accuracy = {key: value for key, value in progress.history[-1].items() if key.startswith("accuracy")}
+        if progress.step == stage.steps:
+            progress.stage, progress.step, optimizer_state = progress.stage + 1, 0, {}
+        if self._rank > 0:
+            ray.train.report(accuracy, checkpoint_dir_name=name)
+            return
+        for logger in self._loggers:
+            logger.flush()
+        folder = Path(tempfile.mkdtemp(prefix="checkpoint-"))
+        weights = tuned_weights(self._clip, tower=self._stages[0].name == "full")
+        save_checkpoint(folder, weights, optimizer_state, progress)
+        # The folder is uploaded while training goes on, and deleted then.
+        ray.train.report(
+            accuracy,
+            checkpoint=Checkpoint.from_directory(folder),
+            checkpoint_dir_name=name,
+            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+        )
+
+    def _validate(self) -> dict[str, float]:
+        loader = validation_loader(
+            self._validated,
+            self._config.data,
+            max_regions=self._config.validation.max_regions,
+            batch_size=self._config.micro_batch_size or self._config.batch_size // self._ranks,
+            rank=self._rank,
+            world_size=self._ranks,
+            image_size=self._clip.image_size,
+            mean=self._clip.mean,
+            std=self._clip.std,
+            pin_memory=self._device.type == "cuda",
+        )
+        accuracy = measure_accuracy(self._clip, loader, self._validated_bank_ND)
+        return {"accuracy_top1": accuracy.top1, "accuracy_top5": accuracy.top5} if accuracy.regions else {}
+
+    def _record(self, values: dict[str, float]) -> None:
+        """Keep a row of metrics, and show it to loggers and the driver."""
+        if not values:
+            return
+        progress = self._progress
+        stage = self._stages[progress.stage]
+        row = {"stage": stage.name, "epoch": progress.step / stage.steps_per_epoch, "step": progress.step, **values}
+        progress.history.append(row)
+        for logger in self._loggers:
+            logger.log(self._total_steps(), values)
+        if self._rank == 0:
+            self._rows.put(row)
+
+    def _total_steps(self) -> int:
+        """Steps done over all stages."""
+        return sum(stage.steps for stage in self._stages[: self._progress.stage]) + self._progress.step
+
+    def _load_original(self) -> Clip:
+        model, gpu = self._config.model, self._device.type == "cuda"
+        precision = ("bf16" if gpu else "fp32") if model.precision == "auto" else model.precision
+        return load_clip(model.architecture, model.weights, precision=precision, device=self._device)

@@ -1,0 +1,136 @@
+"""What a run leaves: the adapted CLIP as open_clip loads it, its model card, and the metrics."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+
+import schemas
+from pipeline import storage
+from pipeline.clip import Clip
+from pipeline.clip.saving import save_clip
+from pipeline.training.layout import RunLayout
+from pipeline.training.samples import Samples
+from pipeline.training.stages import Stage
+
+
+def write_result(layout: RunLayout, clip: Clip, samples: Samples, stages: list[Stage], history: list[dict]) -> dict:
+    """Write `metrics.parquet`, `model/` and, last, `result.json`, which says that the run is complete.
+
+    Args:
+        clip: the adapted one.
+        history: rows of the metrics.
+
+    Returns:
+        the content of `result.json`.
+    """
+    description = yaml.safe_load(storage.read_bytes(layout.config))
+    storage.write_table(pa.Table.from_pylist(history, schemas.METRICS), layout.metrics)
+    result = {
+        "fingerprint": description["fingerprint"],
+        "dataset": samples.dataset,
+        "manifest_sha256": samples.manifest_sha256,
+        "skipped_shards": samples.skipped_shards,
+        "training_samples": len(samples.train),
+        "held_out_samples": len(samples.held_out),
+        "nouns": len(samples.nouns),
+        "steps": {stage.name: stage.steps for stage in stages},
+        "accuracy": list(_accuracies(history)),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        save_clip(clip, Path(folder))
+        (Path(folder) / "README.md").write_text(_card(result, description, clip))
+        files = sorted(Path(folder).iterdir())
+        result["files"] = {f"model/{path.name}": _sha256(path) for path in files}
+        for path in files:
+            storage.upload(path, storage.join(layout.model, path.name))
+    storage.write_bytes(layout.result, json.dumps(result, indent=1, ensure_ascii=False).encode())
+    return result
+
+
+def _accuracies(history: list[dict]) -> Iterator[dict]:
+    """Accuracy before training and after each epoch."""
+    for row in history:
+        if row.get("accuracy_top1") is not None:
+            yield {key: row[key] for key in ("stage", "epoch", "accuracy_top1", "accuracy_top5")}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(result: dict, description: dict, clip: Clip) -> str:
+    configuration = description["configuration"]
+    model, loss = configuration["model"], configuration["loss"]
+    source = model["architecture"] or model["weights"]
+    stages = "\n".join(
+        f"| {name} | {configuration[name]['epochs']} | {steps} | {configuration[name]['learning_rate']:g} | "
+        f"{configuration[name]['weight_decay']:g} |"
+        for name, steps in result["steps"].items()
+    )
+    accuracies = "\n".join(
+        f"| {row['stage']} | {row['epoch']:g} | {row['accuracy_top1']:.1%} | {row['accuracy_top5']:.1%} |"
+        for row in result["accuracy"]
+    )
+    prompts = (
+        f"""
+`mask_prompts.safetensors` holds {clip.vision.depth} layers of mask prompts; open_clip ignores them, `load_clip` of
+ovseg-pipeline uses them:
+
+    from pipeline.clip import load_clip
+    clip = load_clip("local-dir:path/to/this/directory")
+    features = clip.vision(pixels, masks)
+"""
+        if clip.vision.depth
+        else ""
+    )
+    return f"""---
+library_name: open_clip
+tags: [mask-adapted-clip, open-vocabulary-segmentation]
+---
+# Mask-adapted CLIP
+
+{source} adapted to masked image regions (Liang et al., Open-Vocabulary Semantic Segmentation with Mask-adapted CLIP,
+arXiv 2210.04150).
+
+    import open_clip
+    model, _, preprocess = open_clip.create_model_and_transforms("local-dir:path/to/this/directory")
+    tokenizer = open_clip.get_tokenizer("local-dir:path/to/this/directory")
+{prompts}
+Regions are shown with everything outside their mask blanked with `{configuration["data"]["fill"]}` colour and stretched
+to {clip.image_size}×{clip.image_size}.
+
+## Data
+`{result["dataset"]}`: {result["training_samples"]} regions with {result["nouns"]} nouns, {result["held_out_samples"]}
+regions held out. Condition: `{configuration["data"]["where"]}`.
+SHA-256 of the manifests: `{result["manifest_sha256"]}`.
+
+## Recipe
+| | |
+|---|---|
+| original | {model["architecture"]}, {model["weights"]}, sha256 {description["original"]["sha256"]} |
+| mode | {configuration["mode"]} |
+| loss | {loss["kind"]}, distillation {loss["distillation"]:g} |
+| batch size | {configuration["batch_size"]} |
+| un-masked share | {configuration["data"]["unmasked_share"]:g} |
+| prompt templates | {model["templates"]} |
+| weight averaging (WiSE-FT), share of the tuned | {configuration["full"]["wise_ft"]:g} |
+
+| stage | epochs | steps | learning rate | weight decay |
+|---|---|---|---|---|
+{stages}
+
+All settings and versions are in `config.yaml` of the run.
+
+## Held-out regions nearest to their own noun, among all {result["nouns"]} nouns
+| after | epoch | top 1 | top 5 |
+|---|---|---|---|
+{accuracies}
+
+The model keeps the licence of its original; the regions come from images with licences of their own.
+"""

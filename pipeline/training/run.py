@@ -1,0 +1,131 @@
+"""A training run from configuration to result directory."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ray import cloudpickle
+from ray.train import (
+    Checkpoint,
+    CheckpointConfig,
+    ControllerError,
+    FailureConfig,
+    LoggingConfig,
+    RunConfig,
+    ScalingConfig,
+    WorkerGroupError,
+)
+from ray.train.torch import TorchTrainer
+
+from pipeline import fingerprint, storage
+from pipeline.errors import IncompleteError, UserError
+from pipeline.training.checkpoints import load_checkpoint, load_tuned
+from pipeline.training.config import RUNNING_KEYS, TrainConfig
+from pipeline.training.controller import StopAtUserErrors, train_worker
+from pipeline.training.layout import RunLayout
+from pipeline.training.loop import WorkerTask
+from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
+from pipeline.training.progress import shown_progress
+from pipeline.training.result import write_result
+from pipeline.training.samples import DataConfig, select_samples
+from pipeline.training.stages import plan_stages
+
+
+class TrainingError(IncompleteError):
+    """The run ended before its last step."""
+
+
+def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
+    """Adapt a CLIP on the Ray cluster that this process is connected to.
+
+    Running the same again after any failure goes on from the last checkpoint.
+
+    Args:
+        overwrite: delete the run that lies in the output directory first.
+
+    Returns:
+        the content of `result.json`.
+
+    Raises:
+        UserError: the configuration, the dataset or the output directory has to be changed; also if the loss is no
+            number any more.
+        TrainingError: workers were lost too often.
+        OSError: storage failed.
+    """
+    config = with_absolute_paths(config)
+    check_configuration(config)
+    storage.check_writable(config.output, "output")
+    gpu = check_resources(config)
+    layout = RunLayout(config.output)
+    if overwrite:
+        layout.clear()
+    samples = select_samples(config.dataset, config.data)
+    check_size(config, len(samples.train))
+    validation = None
+    if config.validation.dataset:
+        validation = select_samples(config.validation.dataset, DataConfig(held_out_share=1.0))
+    clip = load_model(config)
+    description = fingerprint.describe(
+        RUNNING_KEYS,
+        asdict(config),
+        dataset={
+            "manifest_sha256": samples.manifest_sha256,
+            "skipped_shards": samples.skipped_shards,
+            "validation_manifest_sha256": validation and validation.manifest_sha256,
+        },
+        original={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
+    )
+    fingerprint.claim(layout.config, RUNNING_KEYS, description)
+    if storage.exists(layout.result):
+        return json.loads(storage.read_bytes(layout.result))
+    samples.write(layout.samples)
+    if validation:
+        validation.write(layout.validation)
+
+    stages = plan_stages(config, len(samples.train))
+    with shown_progress(stages) as rows:
+        task = WorkerTask(
+            config, layout.samples, layout.validation if validation else None, description["fingerprint"], rows
+        )
+        checkpoint = _fit(config, layout, task, gpu, has_accuracy=len((validation or samples).held_out) > 0)
+    with checkpoint.as_directory() as folder:
+        weights, _, progress = load_checkpoint(Path(folder))
+    return write_result(layout, load_tuned(clip, weights), samples, stages, progress.history)
+
+
+def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
+    """Train from the last checkpoint, if there is one, to the end; gives the final checkpoint."""
+    # Ray stores the run in OUTPUT/checkpoints; it takes a name and the directory above it.
+    if storage.is_local(config.output):
+        filesystem, folder = None, config.output
+    else:
+        filesystem, folder = storage.arrow_filesystem(config.output)
+    name = layout.checkpoints.rpartition("/")[2]
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"task": cloudpickle.dumps(task)},
+        scaling_config=ScalingConfig(num_workers=config.workers.count, use_gpu=gpu),
+        run_config=RunConfig(
+            name=name,
+            storage_path=folder,
+            storage_filesystem=filesystem,
+            failure_config=FailureConfig(max_failures=config.max_failures),
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=config.checkpoints.keep,
+                checkpoint_score_attribute="accuracy_top1" if has_accuracy else None,
+            ),
+            callbacks=[StopAtUserErrors()],
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    try:
+        return trainer.fit().checkpoint
+    except ControllerError as error:
+        if isinstance(error.controller_failure, UserError):
+            raise error.controller_failure from None
+        raise TrainingError(f"Ray Train stopped: {error}") from error
+    except WorkerGroupError as error:
+        raise TrainingError(
+            f"a worker failed {config.max_failures + 1} times (max_failures): {error}\nThe same command goes on from "
+            "the last checkpoint"
+        ) from error

@@ -1,0 +1,315 @@
+"""The samples of a training run: what the manifests of a mined dataset list, filtered, and split by image."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import schemas
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.inspection.verify import Damage, check_file
+from pipeline.layout import Layout
+from pipeline.regions import Fill
+
+_READERS = 16
+_COLUMNS = ["key", "shard", "image_id", "noun", "tar_offset", "tar_length"]
+
+
+@dataclass
+class DataConfig:
+    """Which samples of a mined dataset are shown, and how."""
+
+    where: str | None = None
+    """SQL condition over the columns of the manifests: "clip_score > 0.25 and mask_area > 1024". Empty: all pairs."""
+    fill: Fill = "mean"
+    """Colour outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: the background."""
+    expand: float = 1.0
+    """The tight box of the mask is scaled about its centre by this factor; beyond the stored crop there is nothing."""
+    min_scale: float = 0.9
+    """A random window of min_scale..1 of the box's area, aspect ratio 3/4..4/3, is shown (the reference's
+    RandomResizedCrop); 1: always the whole box, as in mining."""
+    unmasked_share: float = 0.0
+    """Share of the samples that are shown with their background and an all-ones mask (Alpha-CLIP takes 0.1)."""
+    held_out_share: float = 0.01
+    """Share of the images that are kept from training for validation; which ones depends on their image_id alone."""
+    loaders: int = 2
+    """Processes per training worker that read and decode; 0: the training worker does it itself, between its steps."""
+    shuffle_shards: int | None = None
+    """Shards whose samples are mixed with one another; empty: all. A few keep the reading of a remote dataset that is
+    larger than its cache local."""
+    cache: str | None = None
+    """Folder on each node for the shards of remote datasets; empty: one in the folder for temporary files."""
+    cache_gb: float = 100
+    """What that folder may hold, in 10⁹ bytes; the shards used longest ago make room."""
+    skip_damaged: bool = False
+    """Check every checksum first and leave damaged shards out, instead of stopping at what is missing."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of a run, sorted by key; a sample is known by its row."""
+
+    dataset: str
+    """URI of the mined dataset."""
+    manifest_sha256: str
+    """SHA-256 over the SHA-256 of all manifests in the order of their shards."""
+    skipped_shards: list[int]
+    """Shards that `data.skip_damaged` left out."""
+    table: pa.Table
+    """key string, shard int32, tar_offset int64, tar_length int64, noun dictionary<string> (sorted), held_out bool."""
+
+    @cached_property
+    def nouns(self) -> list[str]:
+        """The nouns of all samples, sorted; the noun of a row is an index into them."""
+        return self.table["noun"].chunk(0).dictionary.to_pylist()
+
+    @cached_property
+    def noun_of_row(self) -> np.ndarray:
+        """Per row the index of its noun, int64 [N]."""
+        return self.table["noun"].chunk(0).indices.to_numpy().astype(np.int64)
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        """Rows of the training samples, int64."""
+        return np.flatnonzero(~self.table["held_out"].to_numpy())
+
+    @cached_property
+    def held_out(self) -> np.ndarray:
+        """Rows of the samples of held-out images, int64."""
+        return np.flatnonzero(self.table["held_out"].to_numpy())
+
+    def key(self, row: int) -> str:
+        """Key of a sample in its tar."""
+        return self.table["key"][row].as_py()
+
+    def write(self, uri: str) -> None:
+        """Write everything into one Parquet file."""
+        about = {"dataset": self.dataset, "manifest_sha256": self.manifest_sha256, "skipped": self.skipped_shards}
+        storage.write_table(self.table.replace_schema_metadata({"samples": json.dumps(about)}), uri)
+
+    @classmethod
+    def read(cls, uri: str) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            FileNotFoundError, OSError, pa.ArrowInvalid: as `storage.read_table`.
+        """
+        table = storage.read_table(uri)
+        about = json.loads(table.schema.metadata[b"samples"])
+        return cls(about["dataset"], about["manifest_sha256"], about["skipped"], _with_sorted_nouns(table))
+
+
+def select_samples(dataset: str, config: DataConfig) -> Samples:
+    """The samples of a mined dataset that `config` asks for.
+
+    All manifests are read; of the tars, only whether they are there and have the right size (with
+    `config.skip_damaged`: every byte).
+
+    Raises:
+        UserError: no mined dataset, one without pairs or of an older version, a damaged one, a condition that DuckDB
+            refuses or that no pair fulfils, a setting out of range.
+        OSError: storage cannot be read.
+    """
+    _check_config(config)
+    storage.check_readable(dataset, "dataset")
+    layout = Layout(dataset)
+    columns = schemas.MANIFEST.names if config.where else _COLUMNS
+    manifests, damages = _read_manifests(layout, columns)
+    _check_damages(dataset, damages, config)
+    pairs = pa.concat_tables(
+        [schemas.MANIFEST.empty_table().select(columns), *(manifest.table for manifest in manifests)]
+    )
+    if not len(pairs):
+        raise UserError(f"dataset: the {len(manifests)} readable shards of {dataset} hold no pair to train on")
+    if config.where:
+        pairs = _filter(pairs, config.where)
+    used = set(pairs["shard"].unique().to_pylist())
+    tars = {
+        file: expected
+        for manifest in manifests
+        if manifest.shard in used
+        for file, expected in manifest.files.items()
+        if file.startswith("shards/")
+    }
+    _check_cache(dataset, [expected["bytes"] for expected in tars.values()], config)
+    damages += _check_tars(layout, tars, whole=config.skip_damaged)
+    _check_damages(dataset, damages, config)
+    skipped = sorted({damage.shard for damage in damages})
+    pairs = pairs.filter(pc.invert(pc.is_in(pairs["shard"], pa.array(skipped, pa.int32()))))
+    if not len(pairs):
+        raise UserError(f"dataset: all shards of {dataset} with pairs to train on are damaged; mine them again")
+    digest = hashlib.sha256("".join(manifest.sha256 for manifest in manifests).encode())
+    return Samples(dataset, digest.hexdigest(), skipped, _sample_table(pairs, config.held_out_share))
+
+
+def _check_config(config: DataConfig) -> None:
+    rules: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "expand": (lambda value: value >= 1, "at least 1"),
+        "min_scale": (lambda value: 0 < value <= 1, "above 0 and at most 1"),
+        "unmasked_share": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+        "held_out_share": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+        "loaders": (lambda value: value >= 0, "0 or more"),
+        "shuffle_shards": (lambda value: value is None or value >= 1, "at least 1, or empty for all"),
+        "cache_gb": (lambda value: value > 0, "above 0"),
+    }
+    for name, (fits, wanted) in rules.items():
+        if not fits(getattr(config, name)):
+            raise UserError(f"data.{name} must be {wanted}, is {getattr(config, name)}")
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    shard: int
+    table: pa.Table
+    sha256: str
+    files: dict[str, dict]
+    """Per file of the shard its `sha256` and `bytes`."""
+
+
+def _read_manifests(layout: Layout, columns: list[str]) -> tuple[list[_Manifest], list[Damage]]:
+    """The manifests that can be read, in the order of their shards, and what is wrong with the others."""
+    committed = layout.committed()
+    if not committed:
+        raise UserError(
+            f"dataset: {layout.uri} has no manifests: it is not the output of python -m jobs.mine, or nothing of it is "
+            "committed yet"
+        )
+    try:
+        checksums = json.loads(storage.read_bytes(layout.dataset))["files"]
+    except FileNotFoundError:  # mining is not complete: what is committed can be trained on
+        checksums = {}
+    listed = [Damage(file, "missing") for file in checksums if file.startswith("manifests/")]
+    manifests, damages = [], [damage for damage in listed if damage.shard not in committed]
+    with ThreadPoolExecutor(_READERS) as pool:
+        for read in pool.map(lambda shard: _read_manifest(layout, shard, columns, checksums), sorted(committed)):
+            (damages if isinstance(read, Damage) else manifests).append(read)
+    return manifests, damages
+
+
+def _read_manifest(layout: Layout, shard: int, columns: list[str], checksums: dict) -> _Manifest | Damage:
+    uri = layout.table("manifests", shard)
+    file = uri.removeprefix(layout.path("")).lstrip("/")
+    try:
+        data = storage.read_bytes(uri)
+    except FileNotFoundError:
+        return Damage(file, "missing")
+    digest = hashlib.sha256(data).hexdigest()
+    if file in checksums and checksums[file]["sha256"] != digest:
+        return Damage(file, "content differs from its checksum")
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        found = parquet.schema_arrow
+        if set(_COLUMNS) <= set(found.names):
+            table = parquet.read(columns)
+            return _Manifest(shard, table, digest, json.loads(found.metadata[b"files"]))
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError, OSError) as error:  # OSError: of Arrow, about the content
+        return Damage(file, f"unreadable: {error}")
+    absent = ", ".join(sorted(set(_COLUMNS) - set(found.names)))
+    raise UserError(
+        f"dataset: {uri} lacks {absent}: it was written by an older version of this program; mine the dataset again"
+    )
+
+
+def _filter(pairs: pa.Table, where: str) -> pa.Table:
+    """The pairs that fulfil an SQL condition; in subqueries, the table of all pairs is called `pairs`.
+
+    Raises:
+        UserError: naming `data.where`.
+    """
+    connection = duckdb.connect(
+        ":memory:",
+        # The condition may come from a shared configuration: it sees the manifests and nothing else.
+        config={"enable_external_access": False, "python_enable_replacements": False, "lock_configuration": True},
+    )
+    number = "row number"
+    connection.register("pairs", pairs.append_column(number, pa.array(np.arange(len(pairs)))))
+    try:
+        rows = connection.table("pairs").filter(where).project(f'"{number}"').fetchnumpy()[number]
+    except duckdb.Error as error:
+        columns = ", ".join(schemas.MANIFEST.names)
+        raise UserError(
+            f"data.where: {where!r} is no condition over the manifests: {error}\ncolumns: {columns}"
+        ) from None
+    finally:
+        connection.close()
+    if not len(rows):
+        raise UserError(f"data.where: none of the {len(pairs)} pairs fulfils {where!r}")
+    return pairs.take(pa.array(np.sort(rows)))
+
+
+def _check_cache(dataset: str, shard_bytes: list[int], config: DataConfig) -> None:
+    """Without room for the shards that are mixed with one another, nearly every sample would fetch its shard anew."""
+    mixed = config.shuffle_shards or len(shard_bytes)
+    needed = sum(sorted(shard_bytes)[-mixed:])
+    if not storage.is_local(dataset) and needed > config.cache_gb * 1e9:
+        fitting = int(config.cache_gb * 1e9 // max(shard_bytes))
+        raise UserError(
+            f"data.cache_gb: {config.cache_gb:g} is too little for {min(mixed, len(shard_bytes))} shards of {dataset}, "
+            f"which are mixed with one another and have {needed / 1e9:.3g} GB; "
+            + (f"raise it, or set data.shuffle_shards to at most {fitting}" if fitting else "raise it")
+        )
+
+
+def _check_damages(dataset: str, damages: list[Damage], config: DataConfig) -> None:
+    if not damages or config.skip_damaged:
+        return
+    listed = "; ".join(f"{damage.file}: {damage.reason}" for damage in damages[:5]) + "; …" * (len(damages) > 5)
+    raise UserError(
+        f"dataset: {len(damages)} files of {dataset} are damaged or missing: {listed}. See python -m jobs.inspect "
+        f"{dataset} --verify; mine them again, or leave their shards out with data.skip_damaged"
+    )
+
+
+def _check_tars(layout: Layout, tars: dict[str, dict], whole: bool) -> list[Damage]:
+    """Compare tars with what their manifests say: sizes, and with `whole` their content."""
+
+    def check_size(file: str) -> Iterable[Damage]:
+        expected = tars[file]["bytes"]
+        try:
+            size = storage.size(layout.path(file))
+        except FileNotFoundError:
+            return [Damage(file, "missing")]
+        return [] if size == expected else [Damage(file, f"{size} bytes instead of {expected}")]
+
+    def check_content(file: str) -> Iterable[Damage]:
+        return check_file(layout, file, tars[file])
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = pool.map(lambda file: list((check_content if whole else check_size)(file)), sorted(tars))
+        return [damage for damages in found for damage in damages]
+
+
+def _sample_table(pairs: pa.Table, held_out_share: float) -> pa.Table:
+    pairs = pairs.sort_by("key").combine_chunks()
+    images = pairs["image_id"].unique()
+    held_out = pa.array([_fraction(image) < held_out_share for image in images.to_pylist()])
+    held_out = held_out.take(pc.index_in(pairs["image_id"], images).combine_chunks())
+    table = pairs.select(["key", "shard", "tar_offset", "tar_length", "noun"]).append_column("held_out", held_out)
+    return _with_sorted_nouns(table.replace_schema_metadata(None))
+
+
+def _fraction(image_id: str) -> float:
+    """A number in 0..1 for an image, spread evenly and the same in every run."""
+    return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8]) / 2**64
+
+
+def _with_sorted_nouns(table: pa.Table) -> pa.Table:
+    """One chunk a column, and the nouns encoded by their place among the sorted nouns.
+
+    The dictionary that Parquet hands back has an order of its own, but the index of a noun must not depend on it.
+    """
+    nouns = table["noun"].cast(pa.string()).combine_chunks()
+    known = pc.unique(nouns)
+    known = known.take(pc.array_sort_indices(known))
+    encoded = pa.DictionaryArray.from_arrays(pc.index_in(nouns, known), known)
+    return table.set_column(table.schema.get_field_index("noun"), "noun", encoded).combine_chunks()

@@ -1,0 +1,82 @@
+"""What each stage of a run trains, and for how long."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pipeline.clip import Clip
+from pipeline.clip.mask_prompts import MaskPromptedVision
+from pipeline.errors import UserError
+from pipeline.training.config import StageConfig, TrainConfig
+from pipeline.training.order import steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation over the samples, with its own optimiser and schedule."""
+
+    name: Literal["full", "mask_prompt"]
+    config: StageConfig
+    steps_per_epoch: int
+
+    @property
+    def steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+
+def plan_stages(config: TrainConfig, samples: int) -> list[Stage]:
+    """The stages of `config.mode` over a number of training samples."""
+    steps = steps_per_epoch(samples, config.batch_size)
+    stages = []
+    if config.mode != "mask_prompt":
+        stages.append(Stage("full", config.full, steps))
+    if config.mode != "full":
+        stages.append(Stage("mask_prompt", config.mask_prompt, steps))
+    return stages
+
+
+def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
+    """The CLIP with mask prompts: its own if it has some, else new ones.
+
+    Raises:
+        UserError: its image tower cannot take mask prompts, or it has prompts of another depth.
+    """
+    if clip.vision.depth == depth:
+        return clip
+    if clip.vision.depth:
+        raise UserError(
+            f"mask_prompt.depth is {depth}, but the CLIP comes with mask prompts of depth {clip.vision.depth}: "
+            "set it to that"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return replace(clip, vision=MaskPromptedVision(clip.vision.visual, depth).to(clip.device))
+
+
+def prepare(clip: Clip, stage: Stage) -> dict[str, torch.nn.Parameter]:
+    """Let gradients reach what the stage trains and nothing else; gives those parameters by name.
+
+    full: the image tower and the temperature; prompts that the CLIP came with are used and stay as they are.
+    mask_prompt: the prompts alone.
+    """
+    clip.model.requires_grad_(False)
+    clip.vision.requires_grad_(False)
+    train_mode(clip)
+    if stage.name == "mask_prompt":
+        trained = {"prompts": clip.vision.prompts}
+    else:
+        trained = dict(clip.vision.visual.named_parameters(prefix="visual")) | {"logit_scale": clip.logit_scale}
+    for parameter in trained.values():
+        parameter.requires_grad_(True)
+    return trained
+
+
+def train_mode(clip: Clip) -> None:
+    """Put the image tower into training mode, but for batch norms: statistics of small batches of blanked regions would
+    replace those of the pretraining."""
+    clip.vision.train()
+    for module in clip.vision.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()

@@ -1,0 +1,53 @@
+"""Small mined datasets, written without mining."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+import schemas
+from pipeline import storage
+from pipeline.layout import Layout
+from pipeline.shards import ShardsConfig, commit_shard, image_key
+from tests.shard_samples import make_sample
+
+NOUNS = ("zebra", "apple", "dog")
+
+
+def write_dataset(folder: Path, shards: int = 3, images: int = 4, side: int = 16, complete: bool = True) -> Path:
+    """`shards` of `images` with two pairs each; image and mask of every pair are its own.
+
+    Image `n` of the dataset has the id `image-n`; pair `p` of it has the clip_score `n / 100 + p / 1000` and a noun of
+    NOUNS in turn.
+    """
+    layout, rng = Layout(str(folder)), np.random.default_rng(0)
+    files = {}
+    for shard in range(shards):
+        storage.write_table(schemas.CAPTIONS.empty_table(), layout.table("captions", shard))
+        samples = []
+        for image in range(images):
+            number = shard * images + image
+            for pair in range(2):
+                mask = rng.random((side, side)) < 0.7
+                mask[0, pair] = True
+                key = f"{image_key(shard, image)}-{pair:03d}"
+                sample = make_sample(mask, key, NOUNS[(number + pair) % len(NOUNS)], f"image-{number}")
+                sample.row.update(shard=shard, clip_score=number / 100 + pair / 1000)
+                sample.image[...] = rng.integers(0, 256, (side // 4, side // 4, 3)).repeat(4, 0).repeat(4, 1)
+                samples.append(sample)
+        commit_shard(layout, shard, images, samples, [], [], ShardsConfig())
+        digest, size = storage.sha256(layout.table("manifests", shard))
+        files[f"manifests/{shard:06d}.parquet"] = {"sha256": digest, "bytes": size}
+    if complete:
+        storage.write_bytes(layout.dataset, json.dumps({"files": files}).encode())
+    return folder
+
+
+def tar(folder: Path, shard: int) -> Path:
+    """The tar of a shard."""
+    return folder / "shards" / f"{shard:06d}.tar"
+
+
+def manifest(folder: Path, shard: int) -> Path:
+    """The manifest of a shard."""
+    return folder / "manifests" / f"{shard:06d}.parquet"

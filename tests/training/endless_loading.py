@@ -1,0 +1,27 @@
+"""python -m tests.training.endless_loading DATASET: loads batches until it is killed. Prints a line with its first."""
+
+import sys
+
+from pipeline.training.loader import training_loader
+from pipeline.training.samples import DataConfig, select_samples
+
+
+def main() -> None:
+    samples = select_samples(sys.argv[1], DataConfig())
+    loader = training_loader(
+        samples,
+        DataConfig(loaders=2),
+        seed=0,
+        epochs=10**6,
+        batch_size=2,
+        image_size=8,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    for step, _ in enumerate(loader):
+        if step == 0:
+            print("loading", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Training runs on real Ray: what changes, what does not, and that others can load it."""
+
+import hashlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import open_clip
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import schemas
+from pipeline.clip import load_clip
+from pipeline.errors import UserError
+from pipeline.training.config import FullConfig, MaskPromptConfig, WorkersConfig
+from pipeline.training.losses import LossConfig
+from pipeline.training.run import train
+from pipeline.training.samples import DataConfig, Samples
+from tests.training.configs import train_config
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def adapted(mined, small_clip, ray_cluster, tmp_path_factory) -> Path:
+    """The output of an undisturbed run: full, then mask prompts, one worker."""
+    output = tmp_path_factory.mktemp("adapted")
+    train(train_config(mined, small_clip, output))
+    return output
+
+
+def weights(folder: Path | str) -> dict[str, torch.Tensor]:
+    folder = Path(str(folder).removeprefix("local-dir:"))
+    found = load_file(folder / "open_clip_model.safetensors")
+    prompts = folder / "mask_prompts.safetensors"
+    return found | (load_file(prompts) if prompts.exists() else {})
+
+
+def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name in before | after if name not in before or not torch.equal(before[name], after[name])}
+
+
+def test_full_changes_the_image_tower_and_no_text(adapted, small_clip):
+    original = weights(small_clip)
+    moved = changed(original, weights(adapted / "model"))
+    assert moved == {name for name in original if name.startswith("visual.")} | {"logit_scale", "prompts"}
+
+
+def test_open_clip_loads_it_and_sees_what_we_see(adapted):
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{adapted / 'model'}")
+    clip = load_clip(f"local-dir:{adapted / 'model'}")
+    pixels = torch.randn(2, 3, clip.image_size, clip.image_size)
+    with torch.inference_mode():
+        expected = model.eval().encode_image(pixels)
+        torch.testing.assert_close(clip.vision(pixels), expected)
+        masks = torch.zeros(2, 1, clip.image_size, clip.image_size, dtype=torch.bool)
+        assert not torch.allclose(clip.vision(pixels, masks), expected)
+    assert clip.vision.depth == 3
+
+
+def test_metrics_and_result_say_what_happened(adapted, mined):
+    samples = Samples.read(str(adapted / "samples.parquet"))
+    steps = len(samples.train) // 16
+    table = pq.read_table(adapted / "metrics.parquet")
+    assert table.schema.equals(schemas.METRICS)
+    rows = table.to_pylist()
+    measured = [(row["stage"], row["epoch"]) for row in rows if row["accuracy_top1"] is not None]
+    assert measured == [("full", 0.0), ("full", 1.0), ("full", 2.0), ("mask_prompt", 1.0)]
+    logged = [(row["stage"], row["step"]) for row in rows if row["loss"] is not None]
+    due = [("full", step) for step in range(1, 2 * steps + 1)] + [("mask_prompt", step) for step in range(1, steps + 1)]
+    assert logged == [(stage, step) for stage, step in due if step % 2 == 0 or step % steps == 0]
+    last = rows[-2]
+    assert last["learning_rate"] == pytest.approx(
+        2e-2 * (1 + math.cos(math.pi * (steps - 2) / (steps - 1))) / 2, abs=1e-9
+    )
+    assert all(0 <= row["waiting_share"] <= 1 and row["regions_per_second"] > 0 for row in rows if row["loss"])
+
+    result = json.loads((adapted / "result.json").read_text())
+    assert result["steps"] == {"full": 2 * steps, "mask_prompt": steps}
+    assert result["accuracy"][-1]["accuracy_top1"] == rows[-1]["accuracy_top1"]
+    digests = [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((mined / "manifests").glob("*.parquet"))
+    ]
+    assert result["manifest_sha256"] == hashlib.sha256("".join(digests).encode()).hexdigest()
+    for name, digest in result["files"].items():
+        assert hashlib.sha256((adapted / name).read_bytes()).hexdigest() == digest
+    card = (adapted / "model" / "README.md").read_text()
+    assert result["manifest_sha256"] in card
+    assert f"| mask_prompt | 1 | {steps} | 0.02 | 0 |" in card
+
+
+def test_the_best_checkpoints_and_the_last_are_kept(adapted):
+    kept = sorted(path.name for path in (adapted / "checkpoints").iterdir() if path.is_dir())
+    steps = json.loads((adapted / "result.json").read_text())["steps"]
+    assert f"mask_prompt-{steps['mask_prompt']:07d}" in kept
+    assert len(kept) <= 3
+    rows = pq.read_table(adapted / "metrics.parquet").to_pylist()
+    best = max(
+        (row for row in rows if row["accuracy_top1"] is not None and row["step"]), key=lambda r: r["accuracy_top1"]
+    )
+    assert f"{best['stage']}-{best['step']:07d}" in kept
+
+
+def test_a_finished_run_is_left_as_it_is_and_another_recipe_refused(adapted, mined, small_clip):
+    before = {path: path.stat().st_mtime_ns for path in adapted.rglob("*")}
+    result = train(train_config(mined, small_clip, adapted, log_every=5))
+    assert result == json.loads((adapted / "result.json").read_text())
+    assert {path: path.stat().st_mtime_ns for path in adapted.rglob("*")} == before
+    with pytest.raises(UserError, match=r"full\.learning_rate: 0\.001 → 0\.002"):
+        train(train_config(mined, small_clip, adapted, full=FullConfig(epochs=2, learning_rate=2e-3, warmup_steps=2)))
+
+
+def test_two_workers_learn_what_one_learns(adapted, mined, small_clip, ray_cluster, tmp_path):
+    train(train_config(mined, small_clip, tmp_path, workers=WorkersConfig(count=2, gpu=False)))
+    one, two = weights(adapted / "model"), weights(tmp_path / "model")
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
+    found, expected = (json.loads((run / "result.json").read_text())["accuracy"] for run in (tmp_path, adapted))
+    assert found == expected
+
+
+def test_mask_prompt_changes_the_prompts_and_nothing_else(mined, small_clip, ray_cluster, tmp_path):
+    config = train_config(
+        mined,
+        small_clip,
+        tmp_path,
+        mode="mask_prompt",
+        mask_prompt=MaskPromptConfig(epochs=1, depth=2, warmup_steps=1),
+        micro_batch_size=5,
+        gradient_checkpointing=True,
+    )
+    train(config)
+    original, tuned = weights(small_clip), weights(tmp_path / "model")
+    assert changed(original, tuned) == {"prompts"}
+    assert tuned["prompts"].shape == (2, 16, 96)
+    assert original.keys() | {"prompts"} == tuned.keys()
+    with pytest.raises(UserError, match="depth"):
+        train(train_config(mined, f"local-dir:{tmp_path / 'model'}", tmp_path / "again", mode="mask_prompt"))
+
+
+def test_full_with_every_option(mined, small_clip, ray_cluster, tmp_path):
+    """Un-masked regions, distillation, layer decay; and weight averaging, half-way from the original to the tuned."""
+    options = {
+        "mode": "full",
+        "data": DataConfig(held_out_share=0.2, loaders=1, unmasked_share=0.3, where="mask_area > 30"),
+        "loss": LossConfig(kind="classification", distillation=0.5),
+        "loggers": ["tensorboard"],
+    }
+    full = FullConfig(epochs=1, learning_rate=1e-3, warmup_steps=2, layer_decay=0.7)
+    train(train_config(mined, small_clip, tmp_path / "tuned", full=full, **options))
+    train(train_config(mined, small_clip, tmp_path / "half", full=replace(full, wise_ft=0.5), **options))
+    original, tuned, half = weights(small_clip), weights(tmp_path / "tuned/model"), weights(tmp_path / "half/model")
+    assert "prompts" not in tuned
+    for name, tensor in half.items():
+        torch.testing.assert_close(tensor, (original[name] + tuned[name]) / 2, msg=name)
+    assert list((tmp_path / "tuned/tensorboard").glob("events.*"))
