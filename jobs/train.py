@@ -61,7 +61,7 @@ def _export(arguments: list[str]) -> int:
 def _print_result(output: str, result: dict) -> None:
     table = Table("after", "epoch", "top 1", "top 5", title="held-out regions nearest to their own noun")
     for row in result["accuracy"]:
-        table.add_row(row["stage"], f"{row['epoch']:g}", f"{row['accuracy_top1']:.1%}", f"{row['accuracy_top5']:.1%}")
+        table.add_row(row["after"], f"{row['epoch']:g}", f"{row['accuracy_top1']:.1%}", f"{row['accuracy_top5']:.1%}")
     Console().print(table)
     print(f"{output}/model: open_clip.create_model_and_transforms('local-dir:{output}/model')")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+import schemas
 from pipeline import storage
 from pipeline.errors import UserError
 
@@ -25,7 +26,7 @@ def describe(running_keys: Collection[str], configuration: dict, **parts: dict) 
             how fast the job runs, not what it writes.
         parts: whatever else shapes the output, such as the digest of the source and the hashes of models.
     """
-    described = {"configuration": configuration, **parts}
+    described = {"configuration": configuration, **parts, "schemas": {"version": schemas.VERSION}}
     shaping = json.dumps(dict(_shaping(described, running_keys)), sort_keys=True)
     return {
         "fingerprint": hashlib.sha256(shaping.encode()).hexdigest(),

@@ -1,7 +1,7 @@
 """The state of a run between two steps: all that is needed to go on as if nothing had happened.
 
 A checkpoint is a folder: `weights.safetensors` (what differs from the original CLIP), `optimizer.pt` and
-`progress.json`. Everything random is a function of the seed and the position, so no generator is stored.
+`state.json`. Everything random is a function of the seed and the position, so no generator is stored.
 """
 
 import json
@@ -15,11 +15,11 @@ from pipeline.clip import Clip
 from pipeline.training.stages import with_prompts
 
 WEIGHTS = "weights.safetensors"
-_OPTIMIZER, _PROGRESS = "optimizer.pt", "progress.json"
+_OPTIMIZER, _STATE = "optimizer.pt", "state.json"
 
 
 @dataclass
-class Progress:
+class RunState:
     """Where a run stands."""
 
     stage: int = 0
@@ -55,7 +55,7 @@ def load_tuned(clip: Clip, weights: dict[str, torch.Tensor]) -> Clip:
     return clip
 
 
-def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], optimizer: dict, progress: Progress) -> None:
+def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], optimizer: dict, state: RunState) -> None:
     """Write a checkpoint.
 
     Args:
@@ -63,13 +63,13 @@ def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], optimizer: d
     """
     save_file(weights, folder / WEIGHTS)
     torch.save(optimizer, folder / _OPTIMIZER)
-    (folder / _PROGRESS).write_text(json.dumps(asdict(progress)))
+    (folder / _STATE).write_text(json.dumps(asdict(state)))
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], dict, Progress]:
-    """Weights, optimiser state and progress of a checkpoint."""
+def load_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], dict, RunState]:
+    """Weights, optimiser state and place of a checkpoint."""
     return (
         load_file(folder / WEIGHTS),
         torch.load(folder / _OPTIMIZER, map_location="cpu", weights_only=True),
-        Progress(**json.loads((folder / _PROGRESS).read_text())),
+        RunState(**json.loads((folder / _STATE).read_text())),
     )

@@ -13,7 +13,7 @@ Mode = Literal["full", "mask_prompt", "full_then_mask_prompt"]
 # They may differ between two runs into one directory: where and how fast the job runs, not what it learns.
 RUNNING_KEYS = (
     "output", "workers", "checkpoints", "loggers", "log_every", "max_failures", "data.loaders", "data.cache",
-    "data.cache_gb", "compile", "gradient_checkpointing",
+    "data.cache_gb", "compile", "gradient_checkpointing", "micro_batch_size",
 )  # fmt: skip
 
 

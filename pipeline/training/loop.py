@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.clip import Clip, load_clip
 from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
-from pipeline.training.checkpoints import Progress, load_checkpoint, load_tuned, save_checkpoint, tuned_weights
+from pipeline.training.checkpoints import RunState, load_checkpoint, load_tuned, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
@@ -62,10 +62,10 @@ class Worker:
         if task.validation:
             self._validated = Samples.read(task.validation)
             self._validated_bank_ND = noun_bank(self._clip, self._validated.nouns, templates)
-        self._progress, self._optimizer_state = Progress(), {}
+        self._state, self._optimizer_state = RunState(), {}
         if checkpoint := ray.train.get_checkpoint():
             with checkpoint.as_directory() as folder:
-                weights, self._optimizer_state, self._progress = load_checkpoint(Path(folder))
+                weights, self._optimizer_state, self._state = load_checkpoint(Path(folder))
             self._clip = load_tuned(self._clip, weights)
         self._loggers: list[Logger] = []
         if self._rank == 0:
@@ -84,22 +84,22 @@ class Worker:
             DivergedError: the loss is no number any more.
             UserError, OSError: the dataset is damaged, or storage fails.
         """
-        progress = self._progress
-        if progress == Progress():
+        state = self._state
+        if state == RunState():
             self._record(self._validate())
-        while progress.stage < len(self._stages):
-            self._run_stage(self._stages[progress.stage])
+        while state.stage < len(self._stages):
+            self._run_stage(self._stages[state.stage])
         for logger in self._loggers:
             logger.flush()
 
     def _run_stage(self, stage: Stage) -> None:
-        progress = self._progress
+        state = self._state
         if stage.name == "mask_prompt":
             self._clip = with_prompts(self._clip, self._config.mask_prompt.depth, self._config.seed)
         parameters = prepare(self._clip, stage)
         optimizer = make_optimizer(parameters, stage.config)
         scaler = torch.amp.GradScaler(self._device.type, enabled=self._clip.autocast_dtype == torch.float16)
-        if progress.step:
+        if state.step:
             optimizer.load_state_dict(self._optimizer_state["optimizer"])
             scaler.load_state_dict(self._optimizer_state["scaler"])
         loss = RegionLoss(
@@ -108,7 +108,7 @@ class Worker:
         step_once = self._make_step(stage, loss, scaler)
         batches = self._batches(stage)
         window = Window(self._samples)
-        for step in range(progress.step, stage.steps):
+        for step in range(state.step, stage.steps):
             asked = time.perf_counter()
             batch = next(batches)
             window.add_wait(time.perf_counter() - asked)
@@ -121,10 +121,10 @@ class Worker:
             loss.clamp_logit_scale()
             window.add(step, result, batch["rows"])
 
-            progress.step = step + 1
-            epoch_ends = progress.step % stage.steps_per_epoch == 0
-            saves = epoch_ends or progress.step % self._config.checkpoints.every_steps == 0
-            if saves or progress.step % self._config.log_every == 0:
+            state.step = step + 1
+            epoch_ends = state.step % stage.steps_per_epoch == 0
+            saves = epoch_ends or state.step % self._config.checkpoints.every_steps == 0
+            if saves or state.step % self._config.log_every == 0:
                 measured = window.close()
                 self._record(
                     {
@@ -170,12 +170,12 @@ class Worker:
             training_loader(
                 self._samples,
                 data,
-                seed=self._config.seed + self._progress.stage,
+                seed=self._config.seed + self._state.stage,
                 epochs=stage.config.epochs,
                 batch_size=self._config.batch_size,
                 rank=self._rank,
                 world_size=self._ranks,
-                first_step=self._progress.step,
+                first_step=self._state.step,
                 image_size=self._clip.image_size,
                 mean=self._clip.mean,
                 std=self._clip.std,
@@ -184,18 +184,18 @@ class Worker:
         )
 
     def _end_epoch(self, stage: Stage) -> None:
-        if stage.name == "full" and self._progress.step == stage.steps and self._config.full.wise_ft < 1:
+        if stage.name == "full" and self._state.step == stage.steps and self._config.full.wise_ft < 1:
             average_with_original(self._clip, self._load_original(), self._config.full.wise_ft)
         self._record(self._validate())
         train_mode(self._clip)
 
     def _save(self, stage: Stage, optimizer_state: dict) -> None:
         """Report a checkpoint; the last one of a stage stands at the beginning of the next."""
-        progress = self._progress
-        name = f"{stage.name}-{progress.step:07d}"
-        accuracy = {key: value for key, value in progress.history[-1].items() if key.startswith("accuracy")}
-        if progress.step == stage.steps:
-            progress.stage, progress.step, optimizer_state = progress.stage + 1, 0, {}
+        state = self._state
+        name = f"{stage.name}-{state.step:07d}"
+        accuracy = {key: value for key, value in state.history[-1].items() if key.startswith("accuracy")}
+        if state.step == stage.steps:
+            state.stage, state.step, optimizer_state = state.stage + 1, 0, {}
         if self._rank > 0:
             ray.train.report(accuracy, checkpoint_dir_name=name)
             return
@@ -203,7 +203,7 @@ class Worker:
             logger.flush()
         folder = Path(tempfile.mkdtemp(prefix="checkpoint-"))
         weights = tuned_weights(self._clip, tower=self._stages[0].name == "full")
-        save_checkpoint(folder, weights, optimizer_state, progress)
+        save_checkpoint(folder, weights, optimizer_state, state)
         # The folder is uploaded while training goes on, and deleted then.
         ray.train.report(
             accuracy,
@@ -232,10 +232,10 @@ class Worker:
         """Keep a row of metrics, and show it to loggers and the driver."""
         if not values:
             return
-        progress = self._progress
-        stage = self._stages[progress.stage]
-        row = {"stage": stage.name, "epoch": progress.step / stage.steps_per_epoch, "step": progress.step, **values}
-        progress.history.append(row)
+        state = self._state
+        stage = self._stages[state.stage]
+        row = {"stage": stage.name, "epoch": state.step / stage.steps_per_epoch, "step": state.step, **values}
+        state.history.append(row)
         for logger in self._loggers:
             logger.log(self._total_steps(), values)
         if self._rank == 0:
@@ -243,7 +243,7 @@ class Worker:
 
     def _total_steps(self) -> int:
         """Steps done over all stages."""
-        return sum(stage.steps for stage in self._stages[: self._progress.stage]) + self._progress.step
+        return sum(stage.steps for stage in self._stages[: self._state.stage]) + self._state.step
 
     def _load_original(self) -> Clip:
         model, gpu = self._config.model, self._device.type == "cuda"

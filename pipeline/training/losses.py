@@ -1,6 +1,7 @@
 """What the image tower is trained for. The text tower is frozen: nouns are rows of a bank of embeddings.
 
-Shape suffixes: B regions of this rank, G regions of all ranks, N nouns of the bank, D embedding width.
+Shape suffixes: B regions of this rank, G regions of all ranks, N nouns of the bank, U distinct nouns of the global
+batch, D embedding width.
 """
 
 import math
@@ -8,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.distributed.nn
 import torch.nn.functional as F  # noqa: N812
-from open_clip.loss import ClipLoss, gather_features
+from open_clip.loss import ClipLoss
 
 LossKind = Literal["contrastive", "multi_positive", "classification"]
 
@@ -19,42 +21,51 @@ class LossConfig:
     """What is minimised."""
 
     kind: LossKind = "multi_positive"
-    """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same with equal nouns as positives
-    of one another; classification: cross-entropy over all nouns of the dataset."""
+    """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same, but each distinct noun counts
+    once, with all its regions as positives; classification: cross-entropy over all nouns of the dataset."""
     distillation: float = 0.0
     """Weight of the cosine distance to the original model's features on un-masked regions
     (needs `data.unmasked_share`)."""
 
 
-class MultiPositiveClipLoss(ClipLoss):
-    """Symmetric InfoNCE in which all regions of a noun are positives of it (UniCL, Yang et al. 2022, eq. 3–5).
+class MultiPositiveLoss(torch.nn.Module):
+    """Symmetric contrast of the regions and the distinct nouns of the global batch.
 
-    The target of a row is uniform over the columns with the same noun, so a batch without equal nouns gives exactly
-    `ClipLoss`.
+    A region is classified among the distinct nouns, each of which counts once; a noun has all its regions as positives
+    of equal weight. A batch without equal nouns gives exactly `ClipLoss`.
+
+    (Spreading the targets of `ClipLoss` over equal nouns, as UniCL does, would change nothing: with a frozen text tower
+    equal nouns have equal embeddings, so the loss and its gradients are the same with and without it. What repeats
+    do there is to count a noun as often as it occurs.)
     """
 
+    def __init__(self, world_size: int):
+        super().__init__()
+        self._world_size = world_size
+
     def forward(
-        self,
-        image_features: torch.Tensor,
-        text_features: torch.Tensor,
-        logit_scale: torch.Tensor,
-        nouns: torch.Tensor,
+        self, regions_BD: torch.Tensor, nouns_B: torch.Tensor, bank_ND: torch.Tensor, scale: torch.Tensor
     ) -> torch.Tensor:
-        """Loss of this rank's rows.
+        """Loss of this rank, whose mean over ranks is that of the global batch.
 
         Args:
-            image_features: unit length [B,D].
-            text_features: unit length [B,D].
-            nouns: int64 [B], equal for equal nouns.
+            regions_BD: unit length.
+            nouns_B: rows of the bank.
+            scale: factor on the cosine similarities.
         """
-        logits_image_BG, logits_text_BG = self.get_logits(image_features, text_features, logit_scale)
-        nouns_G = nouns
-        if self.world_size > 1:
-            # gather_features gathers two tensors of one shape; the nouns are both.
-            nouns_G, _ = gather_features(nouns, nouns, local_loss=True, rank=self.rank, world_size=self.world_size)
-        same_BG = (nouns[:, None] == nouns_G[None, :]).float()
-        targets_BG = same_BG / same_BG.sum(dim=1, keepdim=True)
-        return (F.cross_entropy(logits_image_BG, targets_BG) + F.cross_entropy(logits_text_BG, targets_BG)) / 2
+        regions_GD, nouns_G = regions_BD, nouns_B
+        if self._world_size > 1:
+            regions_GD = torch.cat(torch.distributed.nn.all_gather(regions_BD))
+            gathered = [torch.empty_like(nouns_B) for _ in range(self._world_size)]
+            torch.distributed.all_gather(gathered, nouns_B)
+            nouns_G = torch.cat(gathered)
+        distinct_U = nouns_G.unique()  # sorted
+        texts_UD = bank_ND[distinct_U]
+        regions_to_nouns = F.cross_entropy(scale * regions_BD @ texts_UD.T, torch.searchsorted(distinct_U, nouns_B))
+        positive_UG = (distinct_U[:, None] == nouns_G[None, :]).float()
+        targets_UG = positive_UG / positive_UG.sum(dim=1, keepdim=True)
+        nouns_to_regions = F.cross_entropy(scale * texts_UD @ regions_GD.T, targets_UG)
+        return (regions_to_nouns + nouns_to_regions) / 2
 
 
 class RegionLoss(torch.nn.Module):
@@ -73,10 +84,8 @@ class RegionLoss(torch.nn.Module):
         # As in open_clip at most 100, unless the model comes with more (SigLIP).
         self._max_logit_scale = max(math.log(100), logit_scale.item())
         self._kind = kind
-        loss_class = {"contrastive": ClipLoss, "multi_positive": MultiPositiveClipLoss}.get(kind)
-        self._in_batch = loss_class and loss_class(
-            local_loss=True, gather_with_grad=True, rank=rank, world_size=world_size
-        )
+        self._contrastive = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank, world_size=world_size)
+        self._multi_positive = MultiPositiveLoss(world_size)
 
     def forward(self, features_BD: torch.Tensor, nouns_B: torch.Tensor) -> torch.Tensor:
         """Scalar loss.
@@ -89,10 +98,9 @@ class RegionLoss(torch.nn.Module):
         scale = self.logit_scale.exp()
         if self._kind == "classification":
             return F.cross_entropy(scale * regions_BD @ self._bank_ND.T, nouns_B)
-        texts_BD = self._bank_ND[nouns_B]
         if self._kind == "multi_positive":
-            return self._in_batch(regions_BD, texts_BD, scale, nouns_B)
-        return self._in_batch(regions_BD, texts_BD, scale)
+            return self._multi_positive(regions_BD, nouns_B, self._bank_ND, scale)
+        return self._contrastive(regions_BD, self._bank_ND[nouns_B], scale)
 
     @torch.no_grad()
     def clamp_logit_scale(self) -> None:

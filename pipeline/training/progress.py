@@ -40,7 +40,7 @@ def _show(queue: Queue, stages: list[Stage]) -> None:
         bar.update(done - bar.n)  # backwards after the loss of a worker
         if "accuracy_top1" in row:
             bar.write(
-                f"{row['stage']}, epoch {row['epoch']:g}: {row['accuracy_top1']:.1%} of the held-out regions are "
+                f"{row['stage']}, after epoch {row['epoch']:g}: {row['accuracy_top1']:.1%} of the held-out regions are "
                 f"nearest to their noun ({row['accuracy_top5']:.1%} among five)",
                 file=sys.stderr,
             )

@@ -56,7 +56,8 @@ def _accuracies(history: list[dict]) -> Iterator[dict]:
     """Accuracy before training and after each epoch."""
     for row in history:
         if row.get("accuracy_top1") is not None:
-            yield {key: row[key] for key in ("stage", "epoch", "accuracy_top1", "accuracy_top5")}
+            after = row["stage"] if row["step"] else "original"
+            yield {"after": after, **{key: row[key] for key in ("epoch", "accuracy_top1", "accuracy_top5")}}
 
 
 def _sha256(path: Path) -> str:
@@ -74,7 +75,7 @@ def _card(result: dict, description: dict, clip: Clip) -> str:
         for name, steps in result["steps"].items()
     )
     accuracies = "\n".join(
-        f"| {row['stage']} | {row['epoch']:g} | {row['accuracy_top1']:.1%} | {row['accuracy_top5']:.1%} |"
+        f"| {row['after']} | {row['epoch']:g} | {row['accuracy_top1']:.1%} | {row['accuracy_top5']:.1%} |"
         for row in result["accuracy"]
     )
     prompts = (

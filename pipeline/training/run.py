@@ -89,8 +89,8 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         )
         checkpoint = _fit(config, layout, task, gpu, has_accuracy=len((validation or samples).held_out) > 0)
     with checkpoint.as_directory() as folder:
-        weights, _, progress = load_checkpoint(Path(folder))
-    return write_result(layout, load_tuned(clip, weights), samples, stages, progress.history)
+        weights, _, state = load_checkpoint(Path(folder))
+    return write_result(layout, load_tuned(clip, weights), samples, stages, state.history)
 
 
 def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:

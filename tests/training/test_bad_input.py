@@ -63,16 +63,26 @@ def spoil(tar: Path) -> None:
     tar.write_bytes(content)
 
 
+@pytest.mark.parametrize("damage", [cut_in_half, Path.unlink])
+def test_a_damaged_shard_is_named_before_a_worker_starts(mined, small_clip, ray_cluster, tmp_path, capsys, damage):
+    shutil.copytree(mined, tmp_path / "mined")
+    damage(tmp_path / "mined" / "shards" / "000002.tar")
+    assert train_job.main(command_line(tmp_path / "mined", small_clip, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert "000002.tar" in error
+    assert "skip_damaged" in error
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", [cut_in_half, Path.unlink, spoil])
-def test_a_damaged_shard_is_named_and_can_be_left_out(mined, small_clip, ray_cluster, tmp_path, capsys, damage):
+def test_damage_found_while_training_is_named_and_can_be_left_out(mined, small_clip, ray_cluster, tmp_path, capsys):
     dataset, output = tmp_path / "mined", tmp_path / "out"
     shutil.copytree(mined, dataset)
-    damage(dataset / "shards" / "000002.tar")
+    spoil(dataset / "shards" / "000002.tar")
     arguments = [*command_line(dataset, small_clip, output), "--mode=mask_prompt"]
     assert train_job.main(arguments) == 2
     error = capsys.readouterr().err
-    assert "000002.tar" in error or "of shard 2 " in error
+    assert "of shard 2 " in error
     assert "skip_damaged" in error
 
     assert train_job.main([*arguments, "--skip-damaged", "--overwrite"]) == 0
