@@ -23,6 +23,8 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.regions
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.listing
+	$(BIN)/python -m tests.benchmarks.train
+	$(BIN)/python -m tests.benchmarks.losses
 
 # The lock file pins every package with its hash; the project itself is linked in, so that edits count at once.
 $(VENV)/installed: requirements.lock pyproject.toml

@@ -36,8 +36,11 @@ def guarded(work: Callable[[], None]) -> int:
     try:
         connect()
         # `ray job stop` and schedulers send it. Only now: `ray.init` sets a handler of its own.
-        signal.signal(signal.SIGTERM, _interrupt)
-        work()
+        handler = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            work()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR

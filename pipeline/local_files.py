@@ -2,10 +2,14 @@
 
 import contextlib
 import errno
+import io
 import os
 import secrets
+import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from fsspec.implementations.local import LocalFileSystem
 
 
 @contextlib.contextmanager
@@ -31,6 +35,38 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+class ReplacingFileSystem(LocalFileSystem):
+    """fsspec's local filesystem, but what is written appears under its name when it is closed, whole."""
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> BinaryIO:
+        return _ReplacingFile(path) if mode == "wb" else super()._open(path, mode, block_size, **options)
+
+
+class _ReplacingFile(io.RawIOBase):
+    def __init__(self, path: str):
+        self._context = replacing(path)
+        self._file = self._context.__enter__()
+        self._error = (None, None, None)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError:
+            self._error = sys.exc_info()
+            raise
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._context.__exit__(*self._error)
 
 
 def is_temporary(name: str) -> bool:

@@ -39,7 +39,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import UserError
-from pipeline.local_files import check_directory, is_temporary, replacing
+from pipeline.local_files import ReplacingFileSystem, check_directory, is_temporary, replacing
 from pipeline.storage_errors import error_code, plain_errors, unusable_names, user_errors
 from pipeline.zip_members import read_member
 
@@ -116,8 +116,10 @@ def is_local(uri: str) -> bool:
 
 
 def arrow_filesystem(uri: str) -> tuple[pyarrow.fs.FileSystem, str]:
-    """The filesystem of a URI for libraries that speak pyarrow, and the path in it."""
+    """The filesystem of a URI for libraries that speak pyarrow, and the path in it. Files appear whole."""
     fs, path = filesystem(uri)
+    if isinstance(fs, LocalFileSystem):
+        fs = ReplacingFileSystem()
     return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs)), path
 
 

@@ -20,7 +20,7 @@ LossKind = Literal["contrastive", "multi_positive", "classification"]
 class LossConfig:
     """What is minimised."""
 
-    kind: LossKind = "multi_positive"
+    kind: LossKind = "classification"
     """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same, but each distinct noun counts
     once, with all its regions as positives; classification: cross-entropy over all nouns of the dataset."""
     distillation: float = 0.0

@@ -95,11 +95,10 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
 
 def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
     """Train from the last checkpoint, if there is one, to the end; gives the final checkpoint."""
-    # Ray stores the run in OUTPUT/checkpoints; it takes a name and the directory above it.
-    if storage.is_local(config.output):
-        filesystem, folder = None, config.output
-    else:
-        filesystem, folder = storage.arrow_filesystem(config.output)
+    # Ray overwrites its list of checkpoints after each: our filesystem does so in one go even on a local disk, where
+    # a driver that is killed at that moment would leave half a list, with which no run can go on.
+    filesystem, folder = storage.arrow_filesystem(config.output)
+    # Ray takes the name of a directory and the one above it.
     name = layout.checkpoints.rpartition("/")[2]
     trainer = TorchTrainer(
         train_worker,

@@ -64,6 +64,8 @@ def test_an_image_that_kills_its_worker_every_time_costs_only_itself(mined, worl
     found = pq.read_table(output / "manifests").to_pylist()
     assert [row["key"] for row in found] == [row["key"] for row in expected]
     for row, other in zip(found, expected, strict=True):
+        for name in ("tar_offset", "tar_length"):
+            del row[name], other[name]
         assert row == pytest.approx(other, abs=1e-5)
     assert verify(str(output)) == []
     assert json.loads((output / "dataset.json").read_text())["rejected"] == {"proposals: kills_worker": 2}

@@ -12,6 +12,7 @@ from pipeline.training.config import (
     TrainConfig,
     WorkersConfig,
 )
+from pipeline.training.losses import LossConfig
 from pipeline.training.samples import DataConfig
 
 
@@ -23,6 +24,7 @@ def train_config(mined: Path | str, small_clip: str, output: Path | str, **chang
         batch_size=16,
         model=ModelConfig(architecture=small_clip, weights=None),
         data=DataConfig(held_out_share=0.2, loaders=0),
+        loss=LossConfig(kind="contrastive"),
         full=FullConfig(epochs=2, learning_rate=1e-3, warmup_steps=2),
         mask_prompt=MaskPromptConfig(epochs=1, warmup_steps=1),
         workers=WorkersConfig(gpu=False),
@@ -43,6 +45,7 @@ def command_line(mined: Path | str, small_clip: str, output: Path | str) -> list
         "--model.weights=null",
         "--data.held_out_share=0.2",
         "--data.loaders=0",
+        "--loss.kind=contrastive",
         "--full.epochs=2",
         "--full.learning_rate=1e-3",
         "--full.warmup_steps=2",
