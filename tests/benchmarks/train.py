@@ -1,6 +1,6 @@
 """Training speed against stock open_clip_train on the same shards, model, batch and threads.
 
-python -m tests.benchmarks.train [--architecture ViT-B-32] [--batch-size 16] [--steps 8] [--rounds 3] [--mode full]
+python -m tests.benchmarks.train [--architecture ViT-B-32] [--batch-size 16] [--steps 8] [--rounds 1] [--mode full]
 
 Both train the image tower with random weights and the text tower locked, with one loader process, in turn, in processes
 of their own. The first steps, in which loaders start, are left out of both. Targets: a ratio of at least 1.0, and less
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="ViT-B-32")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--mode", choices=["full", "mask_prompt"], default="full")
     parser.add_argument("--loaders", type=int, default=1)
     parser.add_argument("--peak-tflops", type=float, help="bf16 peak of the GPU, dense")
