@@ -1,7 +1,7 @@
 """A training run from configuration to result directory."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ray import cloudpickle
@@ -27,7 +27,7 @@ from pipeline.training.loop import WorkerTask
 from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
 from pipeline.training.progress import shown_progress
 from pipeline.training.result import write_result
-from pipeline.training.samples import DataConfig, select_samples
+from pipeline.training.samples import select_samples
 from pipeline.training.stages import plan_stages
 
 
@@ -57,14 +57,17 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     storage.check_writable(config.output, "output")
     gpu = check_resources(config)
     layout = RunLayout(config.output)
-    if overwrite:
-        layout.clear()
+    if storage.list_names(layout.path("manifests")):
+        raise UserError(f"output: {config.output} holds a mined dataset; choose another directory for the run")
     samples = select_samples(config.dataset, config.data)
     check_size(config, len(samples.train))
     validation = None
     if config.validation.dataset:
-        validation = select_samples(config.validation.dataset, DataConfig(held_out_share=1.0))
+        whole = replace(config.data, where=None, held_out_share=1.0)
+        validation = select_samples(config.validation.dataset, whole)
     clip = load_model(config)
+    if overwrite:  # only now: a mistake in the configuration must not cost the run that is there
+        layout.clear()
     description = fingerprint.describe(
         RUNNING_KEYS,
         asdict(config),

@@ -1,5 +1,6 @@
 """What a training run refuses, before or while it trains, and what it says."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,22 @@ def test_a_dataset_without_pairs(mined, small_clip, ray_cluster, tmp_path):
         train(train_config(dataset, small_clip, tmp_path / "out"))
 
 
+def test_overwrite_spares_a_run_whose_new_configuration_is_wrong_and_a_mined_dataset(
+    mined, small_clip, ray_cluster, tmp_path
+):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "open_clip_model.safetensors").write_bytes(b"weights")
+    (tmp_path / "config.yaml").write_text("fingerprint: of another run")
+    with pytest.raises(UserError, match="batch_size is 5000"):
+        train(train_config(mined, small_clip, tmp_path, batch_size=5000), overwrite=True)
+    assert (tmp_path / "model" / "open_clip_model.safetensors").read_bytes() == b"weights"
+
+    before = sorted(path for path in mined.rglob("*"))
+    with pytest.raises(UserError, match=r"output: .* holds a mined dataset"):
+        train(train_config(mined, small_clip, mined), overwrite=True)
+    assert sorted(path for path in mined.rglob("*")) == before
+
+
 def cut_in_half(tar: Path) -> None:
     tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
 
@@ -85,7 +102,11 @@ def test_damage_found_while_training_is_named_and_can_be_left_out(mined, small_c
     assert "of shard 2 " in error
     assert "skip_damaged" in error
 
-    assert train_job.main([*arguments, "--skip-damaged", "--overwrite"]) == 0
+    elsewhere = f"--validation.dataset={mined}"
+    assert train_job.main([*arguments, "--skip-damaged", "--overwrite", elsewhere]) == 0
+    validated = pq.read_table(output / "validation.parquet")
+    assert validated["held_out"].to_pylist() == [True] * pq.read_table(mined / "manifests").num_rows
+    assert len(json.loads((output / "result.json").read_text())["accuracy"]) == 2
     keys = pq.read_table(output / "samples.parquet")["key"].to_pylist()
     expected = [key for key in pq.read_table(mined / "manifests")["key"].to_pylist() if not key.startswith("000002-")]
     assert sorted(keys) == sorted(expected)
