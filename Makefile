@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 # A folder with images/ and annotations/{instances,panoptic}.json, for the recall of proposals.
 COCO ?= ../shared/coco-sample
 
-.PHONY: demo test lint benchmarks lock
+.PHONY: demo test story lint benchmarks lock
 
 demo: $(VENV)/installed
 	$(BIN)/python -m jobs.demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+# The claims of the demo on two seeds, with margins: most of an hour on two cores.
+story: $(VENV)/installed
+	$(BIN)/python -m pytest -m story
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -24,7 +28,9 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.listing
 	$(BIN)/python -m tests.benchmarks.train
-	$(BIN)/python -m tests.benchmarks.losses
+	$(BIN)/python -m tests.benchmarks.segment --coco $(COCO)
+	$(BIN)/python -m tests.benchmarks.confusion
+	$(BIN)/python -m tests.benchmarks.evaluate
 
 # The lock file pins every package with its hash; the project itself is linked in, so that edits count at once.
 $(VENV)/installed: requirements.lock pyproject.toml

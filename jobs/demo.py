@@ -1,66 +1,107 @@
-"""The whole of mining on this machine: no network, no GPU, no data needed.
+"""The whole method on this machine: no network, no GPU, no data needed.
 
-python -m jobs.demo [--output ./demo-output] [--images 120]
+python -m jobs.demo [--quick] [--output ./demo-output]
+python -m jobs.demo --ablation loss depth --seeds 0 1 2
 
-Generates a small world of coloured shapes in COCO format, trains a small CLIP on another sample of it, mines
-region–noun pairs with class-agnostic proposals, and measures how many of them name what they show.
+Draws a small world, pretrains a small CLIP on it, mines region–noun pairs, adapts CLIP to them as the paper does, and
+measures every CLIP on scenes of their own. What is done is kept: the same command after an interruption goes on, and
+ablations reuse it.
 """
 
 import argparse
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
-import pyarrow.parquet as pq
-import torch
+import numpy as np
+from rich.console import Console
 
 from jobs.command import guarded
-from pipeline.captions import CaptionsConfig
-from pipeline.clip import ClipConfig
-from pipeline.evaluation import measure_pairs
-from pipeline.inspection import print_status
-from pipeline.microworld import all_annotated, build_small_clip, write_world
-from pipeline.mining.config import MineConfig
-from pipeline.mining.run import mine
-from pipeline.shards import ShardsConfig
+from pipeline.demo.measures import Measured, measure, measure_mining, mined_rows
+from pipeline.demo.pictures import draw_pictures
+from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
+from pipeline.demo.runs import DemoRuns
+from pipeline.demo.scale import FULL as FULL_SCALE
+from pipeline.demo.scale import QUICK
+from pipeline.demo.variants import FULL, PAPER, UNTOUCHED, Variant, ablations
+from pipeline.nouns.stop_lists import resolve_stop_list
+from pipeline.regions import RegionsConfig
+
+_UNTOUCHED_TITLE = "CLIP untouched"
+_BOX_TITLE = "CLIP untouched, box with surroundings"
+_KEPT_BY_SCORE = 0.4  # the quantile of the score below which the ablation drops pairs
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for everything")
-    parser.add_argument("--images", type=int, default=120, help="images to mine")
+    parser.add_argument("--quick", action="store_true", help="a smaller world and less training: noisier, 3 minutes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="worlds, CLIPs and groups of nouns to draw")
+    names = list(ablations([], 0.0))
+    parser.add_argument("--ablation", nargs="+", choices=[*names, "all"], default=[], help="what else to compare")
     options = parser.parse_args(arguments)
-    return guarded(lambda: _demo(options.output, options.images))
+    chosen = names if "all" in options.ablation else options.ablation
+    scale = QUICK if options.quick else FULL_SCALE
+    return guarded(lambda: _demo([DemoRuns(options.output, scale, seed) for seed in options.seeds], chosen))
 
 
-def _demo(folder: Path, images: int) -> None:
-    world, clip, mined = folder / "world", folder / "small-clip", folder / "mined"
-    print(f"{images} scenes in COCO format → {world}")
-    write_world(world, images, seed=1)
-    if not (clip / "open_clip_config.json").exists():
-        started = time.monotonic()
-        print(f"training a small CLIP on other scenes → {clip}")
-        training = folder / "training-world"
-        write_world(training, 120, seed=2)
-        torch.set_num_threads(1)  # its tensors are so small that more threads only wait for each other
-        build_small_clip(training / "instances.json", training / "images", clip)
-        print(f"trained in {time.monotonic() - started:.0f} s")
-    config = MineConfig(
-        captions=CaptionsConfig(format="coco", path=str(world / "captions.json"), images=str(world / "images")),
-        output=str(mined),
-        clip=ClipConfig(architecture=f"local-dir:{clip.resolve()}", weights=None),
-        shards=ShardsConfig(images_per_shard=24),
-    )
-    mine(config, overwrite=True)
-    print_status(str(mined))
+def _demo(seeds: list[DemoRuns], chosen: list[str]) -> None:
+    started = time.monotonic()
+    rows: dict[str, list[Measured]] = defaultdict(list)
+    for runs in seeds:
+        for title, measured in _one_seed(runs, chosen, started).items():
+            rows[title].append(measured)
+    first = seeds[0]
+    mining = measure_mining(first.mined, first.folder / "mined-world")
+    pictures = draw_pictures(first, FULL)
+    write_report(first.folder / "report.json", rows, mining)
+    # In a log, where there is no terminal, lines may be longer than the usual 80 characters.
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    for table in (mining_table(mining), accuracy_table(rows), miou_table(rows), paper_table(rows)):
+        console.print(table)
+    print(DESIGNED)
+    print(f"before and after: {pictures[0].parent}; {time.monotonic() - started:.0f} s in all")
 
-    result = measure_pairs(pq.read_table(mined / "manifests").to_pylist(), all_annotated(world / "instances.json"))
-    print(
-        f"{result.correct} of {result.judged} regions show what their noun names "
-        f"({result.precision:.0%}; a random object of the image: {result.chance:.0%})"
-    )
-    print(f"look at it: {mined}/manifests/*.parquet with DuckDB or pandas, {mined}/shards/*.tar with webdataset")
+
+def _one_seed(runs: DemoRuns, chosen: list[str], started: float) -> dict[str, Measured]:
+    """Run, or find done, everything that one seed needs."""
+
+    def say(what: str) -> None:
+        print(f"[{time.monotonic() - started:4.0f} s] {what}", flush=True)
+
+    say(f"scenes → {runs.folder}")
+    runs.make_worlds()
+    say("pretraining a small CLIP on whole scenes and natural crops")
+    runs.pretrain()
+    say("mining region–noun pairs")
+    runs.mine()
+    say("evaluating the untouched CLIP")
+    measured = {_UNTOUCHED_TITLE: _evaluate(runs, UNTOUCHED)}
+    box = "untouched-box"
+    runs.evaluate(UNTOUCHED, RegionsConfig(fill="none", expand=1.4), box)
+    measured[_BOX_TITLE] = measure(runs.evaluation(box), runs.groups)
+    for variant in (*PAPER, *_chosen_variants(runs, chosen)):
+        say(f"adapting: {variant.title}")
+        runs.adapt(variant)
+        measured[variant.title] = _evaluate(runs, variant.name)
+    return measured
+
+
+def _evaluate(runs: DemoRuns, name: str) -> Measured:
+    runs.evaluate(name)
+    return measure(runs.evaluation(name), runs.groups)
+
+
+def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:
+    if not chosen:
+        return []
+    threshold = float(np.quantile([row["clip_score"] for row in mined_rows(runs.mined)], _KEPT_BY_SCORE))
+    found = ablations(sorted(resolve_stop_list(["@non_visual"])), threshold)
+    return [variant for name in chosen for variant in found[name]]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Paths in configurations: made absolute, since workers may run in another directory, and kept free of secrets."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.proposals import ProposalsConfig
 
 _LOCAL_DIR = "local-dir:"
 
@@ -30,6 +32,13 @@ def absolute_model(architecture: str | None, weights: str | None) -> tuple[str |
     if weights and Path(weights).is_file():
         weights = storage.absolute(weights)
     return architecture, weights
+
+
+def absolute_proposals(config: ProposalsConfig) -> ProposalsConfig:
+    """The configuration of proposals with its local paths absolute."""
+    truth = config.ground_truth
+    annotations, panoptic = (uri and storage.absolute(uri) for uri in (truth.annotations, truth.panoptic_images))
+    return replace(config, ground_truth=replace(truth, annotations=annotations, panoptic_images=panoptic))
 
 
 def refuse_secrets(key: str, uri: str | None) -> None:

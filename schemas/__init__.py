@@ -205,11 +205,13 @@ REJECTS = _schema(
     ],
 )
 
+_BRANCH = _field("branch", pa.string(), "where classes come from: proposals, clip, fused, oracle or true_masks")
+
 # One row per log line of a training run, and one per validation.
 METRICS = _schema(
     "metrics",
     [
-        _field("stage", pa.string(), "full or mask_prompt"),
+        _field("stage", pa.string(), "pretrain, full or mask_prompt"),
         _field("epoch", pa.float64(), "passes over the samples in this stage so far", unit="epochs"),
         _field("step", pa.int64(), "steps in this stage so far", unit="steps"),
         _field("loss", pa.float64(), "mean over the steps since the row before", null="a validation"),
@@ -219,6 +221,51 @@ METRICS = _schema(
         _field("waiting_share", pa.float64(), "share of the time spent waiting for data", null="a validation"),
         _field("accuracy_top1", pa.float64(), "share of held-out regions nearest to their noun", null="a log line"),
         _field("accuracy_top5", pa.float64(), "share with their noun among the five nearest", null="a log line"),
+    ],
+)
+
+# Of an evaluation: per chunk of images, pixels by true and predicted class. Cells without pixels have no row.
+CONFUSION = _schema(
+    "confusion",
+    [
+        _BRANCH,
+        _field("label", pa.int32(), "true class, index into the classes of the data set"),
+        _field("predicted", pa.int32(), "predicted class", null="no class: no mask covers the pixels"),
+        _field("pixels", pa.int64(), "labelled pixels", unit="px"),
+    ],
+)
+
+TRUE_REGIONS = _schema(
+    "true_regions",
+    [
+        _field("image_id", pa.string(), "image"),
+        _field("label", pa.int32(), "true class; all pixels of it in the image are one masked region"),
+        _field("area", pa.int64(), "pixels of the region", unit="px"),
+        _field("rank", pa.int32(), "classes that CLIP finds more similar to the masked region than the true one"),
+    ],
+)
+
+EVALUATED_IMAGES = _schema(
+    "evaluated_images",
+    [
+        _field("image_id", pa.string(), "image"),
+        _field("height", pa.int32(), "height of the image and its labels", unit="px"),
+        _field("width", pa.int32(), "width of the image and its labels", unit="px"),
+        _field("proposals", pa.int32(), "mask proposals of the image"),
+        _field("problem", pa.string(), "why there are no proposals", null="nothing wrong"),
+    ],
+)
+
+CLASS_SCORES = _schema(
+    "class_scores",
+    [
+        _BRANCH,
+        _field("label", pa.int32(), "class, index into the classes of the data set"),
+        _field("name", pa.string(), "first name of the class"),
+        _field("pixels", pa.int64(), "labelled pixels of the class", unit="px"),
+        _field("predicted_pixels", pa.int64(), "labelled pixels that were given this class", unit="px"),
+        _field("iou", pa.float64(), "intersection over union, 0..1", null="no pixel has this label"),
+        _field("accuracy", pa.float64(), "share of the class's pixels that are right", null="no pixel has this label"),
     ],
 )
 

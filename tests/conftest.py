@@ -52,7 +52,7 @@ def ray_cluster():
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
     """24 scenes of the micro world in COCO format."""
-    from pipeline.microworld import write_world
+    from pipeline.microworld.world import write_world
 
     folder = tmp_path_factory.mktemp("world")
     write_world(folder, images=24, seed=5)
@@ -62,7 +62,7 @@ def world(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small_clip(world: Path, tmp_path_factory) -> str:
     """A small CLIP, hardly trained, as an open_clip `local-dir:`."""
-    from pipeline.microworld import build_small_clip
+    from tests.small_clip import build_small_clip
 
     folder = tmp_path_factory.mktemp("small-clip")
     build_small_clip(world / "instances.json", world / "images", folder, steps=2)

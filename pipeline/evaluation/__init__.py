@@ -1,5 +1,9 @@
-"""Measuring what was made."""
+"""Measuring what was made: mined pairs, masked regions, segmentations.
 
+The data sets are in `pipeline.evaluation.datasets`, the job in `.run`.
+"""
+
+from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.pairs import PairPrecision, measure_pairs
 
-__all__ = ["PairPrecision", "measure_pairs"]
+__all__ = ["ConfusionMatrix", "PairPrecision", "measure_pairs"]

@@ -1,115 +1,116 @@
-"""Scenes of coloured shapes on two grounds, written as COCO writes them: images, captions, instances."""
+"""Scenes: one or two grounds with one to three things on them, and exactly what can be seen of each."""
 
-import json
-from collections.abc import Callable
-from pathlib import Path
+import colorsys
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from pipeline import masks as rle
+from pipeline.microworld.categories import GROUNDS, NAMES, THINGS
+from pipeline.microworld.textures import SIDE
 
-SIDE = 160
-"""Width and height of a scene, px."""
+AT_HOME = 0.92
+"""Share of the things that are drawn from, and stand on, one of their home grounds."""
+_LEAST_PIXELS = 80  # regions of which less can be seen are not annotated
 
-_COLOURS = {
-    "red": (200, 40, 40), "orange": (230, 130, 30), "yellow": (230, 210, 50), "purple": (130, 60, 160),
-    "white": (235, 235, 235), "black": (30, 30, 30), "brown": (120, 75, 40), "pink": (240, 150, 190),
-}  # fmt: skip
-
-_GROUNDS = {"grass": (70, 140, 60), "sand": (215, 190, 130), "water": (50, 110, 170)}
-_SKY = (165, 205, 240)
-
-_CROSS = [
-    (-0.3, -1), (0.3, -1), (0.3, -0.3), (1, -0.3), (1, 0.3), (0.3, 0.3),
-    (0.3, 1), (-0.3, 1), (-0.3, 0.3), (-1, 0.3), (-1, -0.3), (-0.3, -0.3),
-]  # fmt: skip
+_Y, _X = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
 
 
-def _star(x: float, y: float, r: float) -> list[tuple[float, float]]:
-    angles = np.arange(10) * np.pi / 5 - np.pi / 2
-    radii = np.where(np.arange(10) % 2 == 0, r, 0.45 * r)
-    return list(zip(x + radii * np.cos(angles), y + radii * np.sin(angles), strict=True))
+@dataclass(frozen=True)
+class Scene:
+    """An image and its annotation."""
+
+    pixels: np.ndarray
+    """uint8 [SIDE,SIDE,3]."""
+    segments: np.ndarray
+    """int16 [SIDE,SIDE]: index of the region that a pixel shows, −1 where it is too small to be annotated."""
+    categories: list[str]
+    """Name of every region."""
 
 
-def _polygon(*points: tuple[float, float]) -> Callable[[ImageDraw.ImageDraw, float, float, float], None]:
-    return lambda draw, x, y, r: draw.polygon([(x + px * r, y + py * r) for px, py in points], fill=1)
+def draw_scene(rng: np.random.Generator) -> Scene:
+    """Draw a scene."""
+    names, layers, canvas = _draw_grounds(rng)
+    grounds = layers.copy()
+    for _ in range(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25])):
+        home = int(rng.integers(grounds.max() + 1))
+        at_home = [name for name, thing in THINGS.items() if names[home] in thing.home]
+        if at_home and rng.random() < AT_HOME:
+            name, standing = str(rng.choice(at_home)), grounds == home
+        else:
+            name, standing = str(rng.choice(list(THINGS))), np.ones_like(grounds, bool)
+        covered, colours = _draw_thing(rng, name, standing)
+        canvas[covered] = colours[covered]
+        layers[covered] = len(names)
+        names.append(name)
+    # The light of the scene, and the noise of the camera.
+    canvas *= rng.uniform(0.82, 1.12, 3) * rng.uniform(0.75, 1.15)
+    canvas += rng.normal(0, 0.025, canvas.shape)
+    segments, categories = np.full((SIDE, SIDE), -1, np.int16), []
+    for layer, name in enumerate(names):
+        seen = layers == layer
+        if seen.sum() >= _LEAST_PIXELS:
+            segments[seen] = len(categories)
+            categories.append(name)
+    return Scene((255 * canvas.clip(0, 1)).astype(np.uint8), segments, categories)
 
 
-# Every thing draws itself in ones around a centre (x, y) with a radius r.
-_THINGS: dict[str, Callable[[ImageDraw.ImageDraw, float, float, float], None]] = {
-    "ball": lambda draw, x, y, r: draw.ellipse((x - r, y - r, x + r, y + r), fill=1),
-    "box": _polygon((-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)),
-    "tent": _polygon((0, -1), (1, 0.8), (-1, 0.8)),
-    "star": lambda draw, x, y, r: draw.polygon(_star(x, y, r), fill=1),
-    "cross": _polygon(*_CROSS),
-    "ring": lambda draw, x, y, r: draw.ellipse((x - r, y - r, x + r, y + r), outline=1, width=max(2, round(0.35 * r))),
-    "house": _polygon((0, -1), (0.9, -0.2), (0.7, -0.2), (0.7, 0.9), (-0.7, 0.9), (-0.7, -0.2), (-0.9, -0.2)),
-    "fence": lambda draw, x, y, r: (
-        [
-            draw.rectangle((x + left * r, y - 0.6 * r, x + (left + 0.22) * r, y + 0.6 * r), fill=1)
-            for left in (-1, -0.5, 0, 0.5)
-        ]
-        + [draw.rectangle((x - r, y - 0.15 * r, x + 0.72 * r, y + 0.15 * r), fill=1)]
-    ),
-}
-
-NOUNS = [*_THINGS, *_GROUNDS, "sky"]
-"""Everything that a scene can show."""
+def category_indices(scene: Scene) -> np.ndarray:
+    """Index into `NAMES` of what every pixel shows, int16 [SIDE,SIDE]; −1 where nothing is annotated."""
+    indices = np.array([NAMES.index(name) for name in scene.categories], np.int16)
+    return np.where(scene.segments >= 0, indices[scene.segments], -1)
 
 
-def write_world(folder: Path, images: int, seed: int = 0) -> None:
-    """Write `images/`, `captions.json` and `instances.json` (all things, grounds and skies) below `folder`.
+def _draw_grounds(rng: np.random.Generator) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """One ground, or two that meet in a wavy line: their names, which one is where, colours float32 [SIDE,SIDE,3]."""
+    first, second = map(str, rng.choice(list(GROUNDS), 2, replace=False))
+    canvas, layers = _ground_colours(rng, first), np.zeros((SIDE, SIDE), np.int16)
+    layout = rng.random()
+    if layout > 0.85:
+        return [first], layers, canvas
+    across, along = (_Y, _X) if layout < 0.6 else (_X, _Y)
+    line = SIDE * rng.uniform(0.3, 0.7) + rng.uniform(-0.4, 0.4) * (along - SIDE / 2)
+    line += rng.uniform(0, 5) * np.sin(along / rng.uniform(6, 14) + 6 * rng.random())
+    beyond = across > line
+    canvas[beyond] = _ground_colours(rng, second)[beyond]
+    layers[beyond] = 1
+    return [first, second], layers, canvas
 
-    The same arguments give the same files.
+
+def _ground_colours(rng: np.random.Generator, name: str) -> np.ndarray:
+    ground = GROUNDS[name]
+    hue, saturation, value = (rng.uniform(*limits) for limits in (ground.hue, ground.saturation, ground.value))
+    second = _rgb(hue + rng.uniform(-0.03, 0.03), saturation, value - ground.contrast)
+    return _blend(_rgb(hue, saturation, value), second, ground.texture(rng))
+
+
+def _draw_thing(rng: np.random.Generator, name: str, standing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels a thing covers (bool [SIDE,SIDE]), and its colours (float32 [SIDE,SIDE,3]).
+
+    Args:
+        standing: where its centre may be, bool [SIDE,SIDE].
     """
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    listed, captions, annotations = [], [], []
-    for image_id in range(1, images + 1):
-        pixels, objects, caption = _scene(rng)
-        name = f"{image_id:06d}.jpg"
-        Image.fromarray(pixels).save(folder / "images" / name, quality=95, subsampling=0)
-        listed.append({"id": image_id, "file_name": name, "width": SIDE, "height": SIDE})
-        captions.append({"id": image_id, "image_id": image_id, "caption": caption})
-        for noun, mask in objects:
-            [counts] = rle.encode(mask[None])
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": NOUNS.index(noun) + 1,
-                    "segmentation": {"size": [SIDE, SIDE], "counts": counts.decode()},
-                    "area": int(mask.sum()),
-                    "iscrowd": 0,
-                }
-            )
-    categories = [{"id": number, "name": noun} for number, noun in enumerate(NOUNS, start=1)]
-    (folder / "captions.json").write_text(json.dumps({"images": listed, "annotations": captions}))
-    (folder / "instances.json").write_text(
-        json.dumps({"images": listed, "annotations": annotations, "categories": categories})
-    )
+    thing = THINGS[name]
+    radius, stretch = rng.uniform(13, 26), rng.uniform(0.85, 1.18)
+    margin = int(0.7 * radius)
+    inner = np.zeros_like(standing)
+    inner[margin : SIDE - margin, margin : SIDE - margin] = True
+    y, x = rng.choice(np.argwhere(standing & inner if (standing & inner).any() else inner)) + rng.random(2)
+    turn = rng.normal(0, 0.22)
+    down, right = (_Y - y) / radius, (_X - x) / radius
+    u = (right * np.cos(turn) + down * np.sin(turn)) * stretch * rng.choice([-1, 1])
+    v = (down * np.cos(turn) - right * np.sin(turn)) / stretch
+    covered = thing.shape(u, v) & (abs(u) <= 1) & (abs(v) <= 1)
+    hue = rng.uniform(*thing.hues[rng.integers(len(thing.hues))])
+    saturation, value = rng.uniform(*thing.saturation), rng.uniform(*thing.value)
+    other_value = 0.5 * value if value > 0.55 else value + 0.4
+    second = _rgb(hue + rng.uniform(-0.06, 0.06), saturation * rng.uniform(0.3, 0.9), other_value)
+    return covered, _blend(_rgb(hue, saturation, value), second, thing.texture(u, v, rng))
 
 
-def _scene(rng: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, np.ndarray]], str]:
-    """Pixels uint8 [SIDE,SIDE,3], what can be seen of every noun (bool [SIDE,SIDE]), and a caption."""
-    ground = rng.choice(list(_GROUNDS))
-    horizon = int(rng.integers(50, 80))
-    is_sky = np.broadcast_to(np.arange(SIDE)[:, None] < horizon, (SIDE, SIDE))
-    pixels = np.where(is_sky[..., None], _SKY, _GROUNDS[ground]) + rng.normal(0, 10, (SIDE, SIDE, 1))
-    objects = [("sky", is_sky.copy()), (ground, ~is_sky)]
-    named = []
-    count = int(rng.integers(1, 4))
-    for place, noun in enumerate(rng.choice(list(_THINGS), size=count, replace=False)):
-        colour = rng.choice(list(_COLOURS))
-        radius = rng.uniform(17, 24)
-        x, y = (place + 0.5) * SIDE / count + rng.uniform(-4, 4), rng.uniform(95, 130)
-        canvas = Image.new("L", (SIDE, SIDE), 0)
-        _THINGS[noun](ImageDraw.Draw(canvas), x, y, radius)
-        shape = np.asarray(canvas).astype(bool)
-        pixels = np.where(shape[..., None], _COLOURS[colour] + rng.normal(0, 6, (SIDE, SIDE, 1)), pixels)
-        objects = [(seen, mask & ~shape) for seen, mask in objects]
-        objects.append((str(noun), shape))
-        named.append(f"a {colour} {noun}")
-    caption = " and ".join(named) + f" on the {ground} under the sky"
-    return pixels.clip(0, 255).astype(np.uint8), objects, caption.capitalize() + "."
+def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:
+    return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, min(max(value, 0), 1)), np.float32)
+
+
+def _blend(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    share = share.astype(np.float32)[..., None]
+    return first * (1 - share) + second * share

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
-from pipeline.paths import absolute_model, absolute_output, refuse_secrets
+from pipeline.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
 from pipeline.proposals import load_proposer
 
 _SAMPLED_IMAGES = 512
@@ -36,10 +36,8 @@ def with_absolute_paths(config: MineConfig) -> MineConfig:
     Raises:
         UserError: `output` is relative to the temporary directory of a submitted job, where it would be lost.
     """
-    captions, proposals, clip = config.captions, config.proposals, config.clip
-    truth = proposals.ground_truth
+    captions, clip = config.captions, config.clip
     architecture, weights = absolute_model(clip.architecture, clip.weights)
-    annotations, panoptic = (uri and storage.absolute(uri) for uri in (truth.annotations, truth.panoptic_images))
     return replace(
         config,
         output=absolute_output(config.output),
@@ -49,7 +47,7 @@ def with_absolute_paths(config: MineConfig) -> MineConfig:
             images=captions.images and storage.absolute(captions.images),
         ),
         clip=replace(clip, architecture=architecture, weights=weights),
-        proposals=replace(proposals, ground_truth=replace(truth, annotations=annotations, panoptic_images=panoptic)),
+        proposals=absolute_proposals(config.proposals),
     )
 
 

@@ -17,7 +17,6 @@ from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.plan import check_configuration, check_models, check_resources, clear, with_absolute_paths
-from pipeline.mining.progress import Progress
 from pipeline.mining.stages import (
     CLIP_CPUS,
     PROPOSAL_CPUS,
@@ -32,6 +31,7 @@ from pipeline.mining.stages import (
     write_stage,
 )
 from pipeline.nouns import select_vocabulary
+from pipeline.progress import Progress
 from pipeline.vocabulary import Vocabulary, vocabulary_table
 
 _NOUNS_PER_CHUNK = 256

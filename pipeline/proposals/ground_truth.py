@@ -1,6 +1,7 @@
 """Backend `ground_truth`: masks that people drew, from COCO annotations."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from pipeline.images import ImageProblem
 from pipeline.masks import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
-from pipeline.proposals.config import ProposalsConfig
+from pipeline.proposals.config import GroundTruthConfig, ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals, check_image
 
@@ -99,6 +100,20 @@ class GroundTruth:
             f"image {image_id} is {width}×{height}, {self._file.uri} annotates it at "
             f"{annotated_width}×{annotated_height}" + (": turned by its EXIF orientation?" if turned else "")
         )
+
+
+def all_annotated(annotations: Path) -> GroundTruth:
+    """Every annotated object of a COCO file, however small, large or overlapping."""
+    return GroundTruth(
+        ProposalsConfig(
+            backend="ground_truth",
+            min_area=0.0,
+            max_area=1.0,
+            max_iou=1.0,
+            max_proposals=10**6,
+            ground_truth=GroundTruthConfig(annotations=str(annotations)),
+        )
+    )
 
 
 def _is_scaled(size: tuple[int, int], scaled: tuple[int, int]) -> bool:

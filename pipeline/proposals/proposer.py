@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -39,6 +39,31 @@ class Proposer(Protocol):
 
         Raises:
             ImageProblem: this image cannot be used, others can.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The soft masks of one image and what the model that made them takes them for. Q may be 0."""
+
+    mask_logits: np.ndarray
+    """float32 [Q, h, w] at the model's resolution, covering the whole image (no padding)."""
+    class_logits: np.ndarray
+    """float32 [Q, N + 1]: one column per text, and a last one for "no object"."""
+
+
+@runtime_checkable
+class ClassifyingProposer(Proposer, Protocol):
+    """A backend whose model also classifies its masks, by the embeddings of any class names (OVSeg Sec. 3.1)."""
+
+    def propose_queries(
+        self, images: Sequence[np.ndarray], image_ids: Sequence[str], texts_ND: np.ndarray
+    ) -> list[Queries]:
+        """Masks and class logits for each image; other arguments and errors as for `propose`.
+
+        Args:
+            texts_ND: float32 [N, D], the CLIP text embeddings of all names, of unit length.
         """
         ...
 

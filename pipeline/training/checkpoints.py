@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.clip import Clip
+from pipeline.training.config import StageName
 from pipeline.training.stages import with_prompts
 
 WEIGHTS = "weights.safetensors"
@@ -30,10 +31,12 @@ class RunState:
     """Rows of metrics.parquet so far."""
 
 
-def tuned_weights(clip: Clip, *, tower: bool) -> dict[str, torch.Tensor]:
-    """What training changed: the prompts, and with `tower` the image tower and the temperature."""
+def tuned_weights(clip: Clip, first_stage: StageName) -> dict[str, torch.Tensor]:
+    """What training changed: the whole model, image tower and temperature, or nothing of it; and the prompts."""
     weights = {}
-    if tower:
+    if first_stage == "pretrain":
+        weights |= {f"model.{name}": tensor for name, tensor in clip.model.state_dict().items()}
+    elif first_stage == "full":
         weights |= {f"visual.{name}": tensor for name, tensor in clip.vision.visual.state_dict().items()}
         weights["logit_scale"] = clip.logit_scale
     if clip.vision.depth:
@@ -48,6 +51,8 @@ def load_tuned(clip: Clip, weights: dict[str, torch.Tensor]) -> Clip:
     if "prompts" in weights:
         clip = with_prompts(clip, len(weights["prompts"]), seed=0)
         clip.vision.prompts.copy_(weights["prompts"])
+    if model := {name.removeprefix("model."): weights[name] for name in weights if name.startswith("model.")}:
+        clip.model.load_state_dict(model)
     if "logit_scale" in weights:
         clip.logit_scale.copy_(weights["logit_scale"])
         tower = {name.removeprefix("visual."): weights[name] for name in weights if name.startswith("visual.")}

@@ -8,7 +8,9 @@ from pipeline.clip.templates import TemplateSet
 from pipeline.training.losses import LossConfig
 from pipeline.training.samples import DataConfig
 
-Mode = Literal["full", "mask_prompt", "full_then_mask_prompt"]
+Mode = Literal["pretrain", "full", "mask_prompt", "full_then_mask_prompt"]
+
+StageName = Literal["pretrain", "full", "mask_prompt"]
 
 # They may differ between two runs into one directory: where and how fast the job runs, not what it learns.
 RUNNING_KEYS = (
@@ -43,6 +45,19 @@ class StageConfig:
     """AdamW weight decay of matrices; vectors, biases, norms and prompts have none."""
     warmup_steps: int = 100
     """Steps of linear warm-up."""
+
+
+@dataclass
+class PretrainConfig(StageConfig):
+    """Contrastive training of both towers on the stored crops as they are, with their background and no masks.
+
+    Not part of OVSeg: it makes a CLIP to begin with, where there is none."""
+
+    epochs: int = 32
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.2
+    frozen: list[str] = field(default_factory=list)
+    """Beginnings of the names of parameters that stay as they are: [token_embedding], for example."""
 
 
 @dataclass
@@ -110,7 +125,7 @@ class TrainConfig:
     output: str
     """Directory of this run, any fsspec URI."""
     mode: Mode = "full_then_mask_prompt"
-    """The paper's best order is full finetuning, then mask prompts (Table 5)."""
+    """The paper's best order is full finetuning, then mask prompts (Table 5). `pretrain` makes a CLIP to begin with."""
     batch_size: int = 256
     """Regions per step over all workers."""
     micro_batch_size: int | None = None
@@ -121,6 +136,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     full: FullConfig = field(default_factory=FullConfig)
     mask_prompt: MaskPromptConfig = field(default_factory=MaskPromptConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)

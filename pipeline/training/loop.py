@@ -22,6 +22,7 @@ from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
 from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from pipeline.training.pretraining import PretrainStep
 from pipeline.training.samples import Samples
 from pipeline.training.stages import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.step import Step
@@ -56,12 +57,11 @@ class Worker:
         self._samples = Samples.read(task.samples)
         self._stages = plan_stages(self._config, len(self._samples.train))
         self._clip = self._load_original()
-        templates = self._config.model.templates
-        self._bank_ND = noun_bank(self._clip, self._samples.nouns, templates)
-        self._validated, self._validated_bank_ND = self._samples, self._bank_ND
-        if task.validation:
-            self._validated = Samples.read(task.validation)
-            self._validated_bank_ND = noun_bank(self._clip, self._validated.nouns, templates)
+        self._bank_ND = None
+        if self._config.mode != "pretrain":  # there, texts are whole captions, and their embeddings change
+            self._bank_ND = self._embed(self._samples)
+        self._validated = Samples.read(task.validation) if task.validation else self._samples
+        self._validated_bank_ND = self._embed(self._validated) if task.validation else self._bank_ND
         self._state, self._optimizer_state = RunState(), {}
         if checkpoint := ray.train.get_checkpoint():
             with checkpoint.as_directory() as folder:
@@ -102,10 +102,7 @@ class Worker:
         if state.step:
             optimizer.load_state_dict(self._optimizer_state["optimizer"])
             scaler.load_state_dict(self._optimizer_state["scaler"])
-        loss = RegionLoss(
-            self._config.loss.kind, self._bank_ND, self._clip.logit_scale, rank=self._rank, world_size=self._ranks
-        )
-        step_once = self._make_step(stage, loss, scaler)
+        step_once = self._make_step(stage, scaler)
         batches = self._batches(stage)
         window = Window(self._samples)
         for step in range(state.step, stage.steps):
@@ -118,7 +115,7 @@ class Worker:
             result = step_once({name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()})
             scaler.step(optimizer)
             scaler.update()
-            loss.clamp_logit_scale()
+            step_once.clamp_logit_scale()
             window.add(step, result, batch["rows"])
 
             state.step = step + 1
@@ -142,20 +139,28 @@ class Worker:
                 self._save(stage, {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()})
                 window.restart()
 
-    def _make_step(self, stage: Stage, loss: RegionLoss, scaler: torch.amp.GradScaler) -> Step:
-        vision = self._clip.vision
+    def _make_step(self, stage: Stage, scaler: torch.amp.GradScaler) -> Step | PretrainStep:
+        whole = stage.name == "pretrain"
         if self._config.gradient_checkpointing:
-            vision.visual.set_grad_checkpointing(True)
+            (self._clip.model if whole else self._clip.vision.visual).set_grad_checkpointing(True)
+        trained = self._clip.model if whole else self._clip.vision
         if self._config.compile:
-            vision = torch.compile(vision)
+            trained = torch.compile(trained)
         if self._ranks > 1:
-            vision = DistributedDataParallel(
-                vision, device_ids=[self._device] if self._device.type == "cuda" else None, broadcast_buffers=False
+            trained = DistributedDataParallel(
+                trained, device_ids=[self._device] if self._device.type == "cuda" else None, broadcast_buffers=False
             )
+        if whole:
+            return PretrainStep(
+                self._clip, trained, self._samples.nouns, scaler=scaler, rank=self._rank, world_size=self._ranks
+            )
+        loss = RegionLoss(
+            self._config.loss.kind, self._bank_ND, self._clip.logit_scale, rank=self._rank, world_size=self._ranks
+        )
         # Un-masked regions meet no prompt, so that stage has nothing to learn from them.
         distillation = self._config.loss.distillation if stage.name == "full" else 0.0
         return Step(
-            vision,
+            trained,
             loss,
             autocast=self._clip.autocast,
             scaler=scaler,
@@ -165,7 +170,9 @@ class Worker:
         )
 
     def _batches(self, stage: Stage) -> Iterator[dict[str, torch.Tensor]]:
-        data = self._config.data if stage.name == "full" else replace(self._config.data, unmasked_share=0.0)
+        data = self._config.data
+        if stage.name != "full":
+            data = replace(data, unmasked_share=1.0 if stage.name == "pretrain" else 0.0)
         return iter(
             training_loader(
                 self._samples,
@@ -202,7 +209,7 @@ class Worker:
         for logger in self._loggers:
             logger.flush()
         folder = Path(tempfile.mkdtemp(prefix="checkpoint-"))
-        weights = tuned_weights(self._clip, tower=self._stages[0].name == "full")
+        weights = tuned_weights(self._clip, self._stages[0].name)
         save_checkpoint(folder, weights, optimizer_state, state)
         # The folder is uploaded while training goes on, and deleted then.
         ray.train.report(
@@ -212,7 +219,14 @@ class Worker:
             checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
         )
 
+    def _embed(self, samples: Samples) -> torch.Tensor:
+        return noun_bank(self._clip, samples.nouns, self._config.model.templates)
+
     def _validate(self) -> dict[str, float]:
+        if self._validated_bank_ND is None:
+            return {}
+        if self._config.mode == "pretrain":
+            self._validated_bank_ND = self._embed(self._validated)
         loader = validation_loader(
             self._validated,
             self._config.data,

@@ -53,6 +53,8 @@ def check_configuration(config: TrainConfig) -> None:
         ("checkpoints.every_steps", config.checkpoints.every_steps, 1),
         ("checkpoints.keep", config.checkpoints.keep, 1),
         ("validation.max_regions", config.validation.max_regions, 1),
+        ("pretrain.epochs", config.pretrain.epochs, 1),
+        ("pretrain.warmup_steps", config.pretrain.warmup_steps, 0),
         ("full.epochs", config.full.epochs, 1),
         ("full.warmup_steps", config.full.warmup_steps, 0),
         ("mask_prompt.epochs", config.mask_prompt.epochs, 1),
@@ -77,6 +79,8 @@ def check_configuration(config: TrainConfig) -> None:
         )
     if config.loss.distillation and config.mode == "mask_prompt":
         raise UserError("loss.distillation has nothing to hold in mode mask_prompt: the image tower does not change")
+    if config.mode == "pretrain" and (config.micro_batch_size or config.loss.distillation):
+        raise UserError("micro_batch_size and loss.distillation do not apply to mode pretrain: leave them out")
     check_loggers(config.loggers)
 
 
@@ -103,7 +107,7 @@ def load_model(config: TrainConfig) -> Clip:
         UserError: it cannot be loaded, takes no mask prompts, or comes with prompts of another depth.
     """
     clip = load_clip(config.model.architecture, config.model.weights)
-    if config.mode != "full":
+    if config.mode in ("mask_prompt", "full_then_mask_prompt"):
         with_prompts(clip, config.mask_prompt.depth, config.seed)
     return clip
 

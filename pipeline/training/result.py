@@ -90,25 +90,37 @@ ovseg-pipeline uses them:
         if clip.vision.depth
         else ""
     )
+    if configuration["mode"] == "pretrain":
+        title, tag = "Pretrained CLIP", "clip"
+        origin = f"{source}, both towers trained contrastively on images and their texts (Radford et al. 2021)."
+        shown = f"Images are shown whole, stretched to {clip.image_size}×{clip.image_size}."
+    else:
+        title, tag = "Mask-adapted CLIP", "mask-adapted-clip, open-vocabulary-segmentation"
+        origin = (
+            f"{source} adapted to masked image regions (Liang et al., Open-Vocabulary Semantic Segmentation with\n"
+            "Mask-adapted CLIP, arXiv 2210.04150)."
+        )
+        shown = (
+            f"Regions are shown with everything outside their mask blanked with `{configuration['data']['fill']}` "
+            f"colour and stretched\nto {clip.image_size}×{clip.image_size}."
+        )
     return f"""---
 library_name: open_clip
-tags: [mask-adapted-clip, open-vocabulary-segmentation]
+tags: [{tag}]
 ---
-# Mask-adapted CLIP
+# {title}
 
-{source} adapted to masked image regions (Liang et al., Open-Vocabulary Semantic Segmentation with Mask-adapted CLIP,
-arXiv 2210.04150).
+{origin}
 
     import open_clip
     model, _, preprocess = open_clip.create_model_and_transforms("local-dir:path/to/this/directory")
     tokenizer = open_clip.get_tokenizer("local-dir:path/to/this/directory")
 {prompts}
-Regions are shown with everything outside their mask blanked with `{configuration["data"]["fill"]}` colour and stretched
-to {clip.image_size}×{clip.image_size}.
+{shown}
 
 ## Data
-`{result["dataset"]}`: {result["training_samples"]} regions with {result["nouns"]} nouns, {result["held_out_samples"]}
-regions held out. Condition: `{configuration["data"]["where"]}`.
+`{result["dataset"]}`: {result["training_samples"]} samples with {result["nouns"]} texts, {result["held_out_samples"]}
+samples held out. Condition: `{configuration["data"]["where"]}`.
 SHA-256 of the manifests: `{result["manifest_sha256"]}`.
 
 ## Recipe
@@ -128,7 +140,7 @@ SHA-256 of the manifests: `{result["manifest_sha256"]}`.
 
 All settings and versions are in `config.yaml` of the run.
 
-## Held-out regions nearest to their own noun, among all {result["nouns"]} nouns
+## Held-out regions nearest to their own noun, among all nouns of their dataset
 | after | epoch | top 1 | top 5 |
 |---|---|---|---|
 {accuracies}

@@ -86,11 +86,13 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         validation.write(layout.validation)
 
     stages = plan_stages(config, len(samples.train))
+    # A held-out caption of pretraining is no class among others.
+    validated = validation or (samples if config.mode != "pretrain" else None)
     with shown_progress(stages) as rows:
         task = WorkerTask(
             config, layout.samples, layout.validation if validation else None, description["fingerprint"], rows
         )
-        checkpoint = _fit(config, layout, task, gpu, has_accuracy=len((validation or samples).held_out) > 0)
+        checkpoint = _fit(config, layout, task, gpu, has_accuracy=validated is not None and len(validated.held_out) > 0)
     with checkpoint.as_directory() as folder:
         weights, _, state = load_checkpoint(Path(folder))
     return write_result(layout, load_tuned(clip, weights), samples, stages, state.history)

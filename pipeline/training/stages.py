@@ -1,7 +1,6 @@
 """What each stage of a run trains, and for how long."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -9,15 +8,22 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pipeline.clip import Clip
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.errors import UserError
-from pipeline.training.config import StageConfig, TrainConfig
+from pipeline.training.config import Mode, StageConfig, StageName, TrainConfig
 from pipeline.training.order import steps_per_epoch
+
+_STAGES: dict[Mode, tuple[StageName, ...]] = {
+    "pretrain": ("pretrain",),
+    "full": ("full",),
+    "mask_prompt": ("mask_prompt",),
+    "full_then_mask_prompt": ("full", "mask_prompt"),
+}
 
 
 @dataclass(frozen=True)
 class Stage:
     """One optimisation over the samples, with its own optimiser and schedule."""
 
-    name: Literal["full", "mask_prompt"]
+    name: StageName
     config: StageConfig
     steps_per_epoch: int
 
@@ -29,12 +35,7 @@ class Stage:
 def plan_stages(config: TrainConfig, samples: int) -> list[Stage]:
     """The stages of `config.mode` over a number of training samples."""
     steps = steps_per_epoch(samples, config.batch_size)
-    stages = []
-    if config.mode != "mask_prompt":
-        stages.append(Stage("full", config.full, steps))
-    if config.mode != "full":
-        stages.append(Stage("mask_prompt", config.mask_prompt, steps))
-    return stages
+    return [Stage(name, getattr(config, name), steps) for name in _STAGES[config.mode]]
 
 
 def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
@@ -58,6 +59,7 @@ def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
 def prepare(clip: Clip, stage: Stage) -> dict[str, torch.nn.Parameter]:
     """Let gradients reach what the stage trains and nothing else; gives those parameters by name.
 
+    pretrain: both towers and the temperature, but for what `frozen` names.
     full: the image tower and the temperature; prompts that the CLIP came with are used and stay as they are.
     mask_prompt: the prompts alone.
     """
@@ -66,6 +68,9 @@ def prepare(clip: Clip, stage: Stage) -> dict[str, torch.nn.Parameter]:
     train_mode(clip)
     if stage.name == "mask_prompt":
         trained = {"prompts": clip.vision.prompts}
+    elif stage.name == "pretrain":
+        frozen = tuple(stage.config.frozen)
+        trained = {name: tensor for name, tensor in clip.model.named_parameters() if not name.startswith(frozen)}
     else:
         trained = dict(clip.vision.visual.named_parameters(prefix="visual")) | {"logit_scale": clip.logit_scale}
     for parameter in trained.values():

@@ -88,6 +88,10 @@ class Step:
             self._loss.logit_scale.grad /= dist.get_world_size()
         return StepResult(loss.detach(), features_BD.detach().isfinite().all(dim=1))
 
+    def clamp_logit_scale(self) -> None:
+        """Keep the temperature in the range that CLIP was trained with."""
+        self._loss.clamp_logit_scale()
+
     def _features(self, vision: torch.nn.Module, pixels: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         with self._autocast():
             return vision(pixels, masks).float()

@@ -12,26 +12,11 @@ from safetensors.torch import save_file
 
 from pipeline import masks as rle
 from pipeline.clip.templates import TEMPLATES
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals.ground_truth import all_annotated
 from pipeline.regions import masked_regions
 
 _CONTEXT_LENGTH = 20  # the longest `vild` prompt of a short noun
 _BATCH = 64
-
-
-def all_annotated(annotations: Path) -> GroundTruth:
-    """Ground truth with every object of a COCO file, however small, large or overlapping."""
-    return GroundTruth(
-        ProposalsConfig(
-            backend="ground_truth",
-            min_area=0.0,
-            max_area=1.0,
-            max_iou=1.0,
-            max_proposals=10**6,
-            ground_truth=GroundTruthConfig(annotations=str(annotations)),
-        )
-    )
 
 
 def build_small_clip(

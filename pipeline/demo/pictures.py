@@ -1,0 +1,80 @@
+"""Test scenes before and after: image, truth, untouched CLIP, adapted CLIP, side by side."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.clip import load_clip
+from pipeline.demo.runs import PROPOSALS, DemoRuns
+from pipeline.demo.variants import UNTOUCHED, Variant
+from pipeline.evaluation.datasets import DatasetConfig, open_dataset
+from pipeline.proposals import load_proposer
+from pipeline.regions import RegionsConfig
+from pipeline.segmentation import SegmentationConfig, Segmenter
+from pipeline.segmentation.drawing import overlay_jpeg
+
+_SCENES = 6
+_PANEL_HEIGHT = 300
+_TITLE_HEIGHT = 30
+
+
+def draw_pictures(runs: DemoRuns, variant: Variant) -> list[Path]:
+    """Write one PNG for each of the first scenes of the test world (not the best ones); gives their paths."""
+    dataset = open_dataset(DatasetConfig(kind="micro_world", root=str(runs.folder / "test-world")))
+    folder = runs.folder / "pictures"
+    folder.mkdir(exist_ok=True)
+    image_ids = sorted(dataset.image_ids, key=int)[:_SCENES]
+    samples = [dataset.read(image_id) for image_id in image_ids]
+    maps = [
+        _label_maps(runs.clip(name), dataset.classes, [sample.image for sample in samples])
+        for name in (UNTOUCHED, variant.name)
+    ]
+    paths = []
+    for image_id, sample, before, after in zip(image_ids, samples, *maps, strict=True):
+        panels = [
+            ("image", Image.fromarray(sample.image).resize((_PANEL_HEIGHT, _PANEL_HEIGHT), Image.Resampling.NEAREST))
+        ]
+        for title, labels in (("truth", sample.labels), ("untouched CLIP", before), (variant.title, after)):
+            right = np.mean(
+                labels[sample.labels < len(dataset.classes)] == sample.labels[sample.labels < len(dataset.classes)]
+            )
+            overlay = Image.open(io.BytesIO(overlay_jpeg(sample.image, labels, dataset.classes)))
+            panel = overlay.resize((overlay.width * _PANEL_HEIGHT // overlay.height, _PANEL_HEIGHT))
+            panels.append((title if title == "truth" else f"{title}: {right:.0%} of the pixels", panel))
+        paths.append(folder / f"{image_id}.png")
+        _side_by_side(panels).save(paths[-1])
+    return paths
+
+
+def _label_maps(clip: Path, classes: list[tuple[str, ...]], images: list[np.ndarray]) -> list[np.ndarray]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the tensors are so small that more threads only wait for each other
+    try:
+        segmenter = Segmenter(
+            load_clip(f"local-dir:{clip}"),
+            load_proposer(PROPOSALS),
+            classes,
+            SegmentationConfig(weight=1.0),
+            RegionsConfig(),
+            batch_size=64,
+        )
+        return [prediction.label_map(1.0) for prediction in segmenter.predict((image, "") for image in images)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _side_by_side(panels: list[tuple[str, Image.Image]]) -> Image.Image:
+    gap = 12
+    canvas = Image.new(
+        "RGB", (sum(panel.width + gap for _, panel in panels) - gap, _PANEL_HEIGHT + _TITLE_HEIGHT), "white"
+    )
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(16)
+    x = 0
+    for title, panel in panels:
+        draw.text((x, 6), title, fill="black", font=font)
+        canvas.paste(panel, (x, _TITLE_HEIGHT))
+        x += panel.width + gap
+    return canvas

@@ -1,0 +1,168 @@
+"""The jobs of a demo, each with its own cache: what is done is not done again, what was interrupted goes on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from pipeline.captions import CaptionsConfig
+from pipeline.clip import ClipConfig
+from pipeline.demo.scale import Scale
+from pipeline.demo.variants import UNTOUCHED, Variant
+from pipeline.demo.worlds import write_annotated, write_natural, write_pretraining, write_scenes
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.datasets import DatasetConfig
+from pipeline.evaluation.run import evaluate
+from pipeline.microworld.clip import write_untrained_clip
+from pipeline.microworld.groups import draw_groups
+from pipeline.mining.config import MineConfig
+from pipeline.mining.run import mine
+from pipeline.proposals import ProposalsConfig
+from pipeline.regions import RegionsConfig
+from pipeline.shards import ShardsConfig
+from pipeline.training.config import (
+    CheckpointsConfig,
+    FullConfig,
+    MaskPromptConfig,
+    ModelConfig,
+    PretrainConfig,
+    TrainConfig,
+    WorkersConfig,
+)
+from pipeline.training.losses import LossConfig
+from pipeline.training.run import train
+from pipeline.training.samples import DataConfig, select_samples
+
+_BATCH = 64
+# Scenes are small: a region of fewer than 74 pixels says nothing.
+PROPOSALS = ProposalsConfig(backend="segments", min_area=0.008, max_proposals=24)
+
+
+class DemoRuns:
+    """Everything that one seed of a demo makes, below one folder."""
+
+    def __init__(self, folder: Path, scale: Scale, seed: int):
+        self.folder = folder.resolve() / f"{scale.name}-{seed}"
+        self.scale, self.seed = scale, seed
+        self.groups = draw_groups(seed)
+
+    @property
+    def mined(self) -> Path:
+        """Output directory of the mining."""
+        return self.folder / "mined"
+
+    def clip(self, name: str) -> Path:
+        """Directory of the untouched CLIP, or of a variant's."""
+        return self.folder / ("pretrained" if name == UNTOUCHED else f"adapted/{name}") / "model"
+
+    def evaluation(self, name: str) -> Path:
+        """Output directory of an evaluation."""
+        return self.folder / "evaluated" / name
+
+    def make_worlds(self) -> None:
+        """Write the scenes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_scenes(self.folder, self.scale, self.seed, self.groups)
+
+    def pretrain(self) -> None:
+        """Make the CLIP that knows whole scenes and natural crops, and has never seen a blanked region."""
+        pairs = write_pretraining(self.folder, self.scale, self.seed)
+        untrained = self.folder / "untrained"
+        if not (untrained / "open_clip_config.json").exists():  # written last
+            write_untrained_clip(untrained, self.seed)
+        stage = PretrainConfig(
+            epochs=self.scale.pretraining_epochs,
+            learning_rate=7e-4,
+            weight_decay=0.05,
+            warmup_steps=50,
+            frozen=["token_embedding"],  # 4.7 million parameters of which the captions use a hundredth
+        )
+        train(replace(self._training(pairs, untrained, self.folder / "pretrained"), mode="pretrain", pretrain=stage))
+
+    def mine(self) -> dict:
+        """Mine region–noun pairs with the untouched CLIP; gives the content of `dataset.json`."""
+        world = self.folder / "mined-world"
+        return mine(
+            MineConfig(
+                captions=CaptionsConfig(format="coco", path=str(world / "captions.json"), images=str(world / "images")),
+                output=str(self.mined),
+                captions_per_image="all",
+                proposals=PROPOSALS,
+                clip=_clip(self.clip(UNTOUCHED)),
+                shards=ShardsConfig(images_per_shard=50),
+            )
+        )
+
+    def adapt(self, variant: Variant) -> None:
+        """Train a variant, as many steps as all variants have."""
+        if variant.pairs == "mined":
+            pairs = self.mined
+        elif variant.pairs == "annotated":
+            pairs = write_annotated(self.folder, self.scale, self.seed, self.groups)
+        else:
+            pairs = write_natural(self.folder, self.scale, self.seed)
+        config = self._training(pairs, self.clip(variant.start), self.folder / "adapted" / variant.name)
+        config = replace(config, mode=variant.mode, data=replace(config.data, where=variant.where))
+        for key, value in variant.changes.items():
+            config = _changed(config, key, value)
+        steps = self.scale.epochs * (len(select_samples(str(self.mined), self._data()).train) // _BATCH)
+        epochs = max(1, round(steps / (len(select_samples(str(pairs), config.data).train) // _BATCH)))
+        train(
+            replace(
+                config,
+                full=FullConfig(epochs=epochs, learning_rate=2e-4, weight_decay=0.05, warmup_steps=20),
+                mask_prompt=replace(config.mask_prompt, epochs=epochs),
+            )
+        )
+
+    def evaluate(self, name: str, regions: RegionsConfig | None = None, label: str | None = None) -> None:
+        """Evaluate the untouched CLIP or a variant on the test world.
+
+        Args:
+            regions: how a region is shown to CLIP, if not blanked as the paper does.
+            label: names such an evaluation.
+        """
+        evaluate(
+            EvaluateConfig(
+                dataset=DatasetConfig(kind="micro_world", root=str(self.folder / "test-world")),
+                output=str(self.evaluation(label or name)),
+                images_per_chunk=12,
+                clip=_clip(self.clip(name)),
+                proposals=PROPOSALS,
+                regions=regions or RegionsConfig(),
+            )
+        )
+
+    def _training(self, pairs: Path, clip: Path, output: Path) -> TrainConfig:
+        cpus = int(ray.cluster_resources().get("CPU", 1))
+        return TrainConfig(
+            dataset=str(pairs),
+            output=str(output),
+            batch_size=_BATCH,
+            seed=self.seed,
+            model=ModelConfig(architecture=f"local-dir:{clip}", weights=None),
+            data=self._data(),
+            loss=LossConfig(kind="contrastive"),  # the paper's
+            mask_prompt=MaskPromptConfig(learning_rate=2e-2, warmup_steps=20),
+            workers=WorkersConfig(count=4 if cpus >= 4 else min(cpus, 2), gpu=False),
+            checkpoints=CheckpointsConfig(every_steps=10**6),
+            loggers=[],
+            log_every=50,
+        )
+
+    @staticmethod
+    def _data() -> DataConfig:
+        # Accuracy is measured on scenes of their own, so nothing is held out. Reading these small crops is so cheap
+        # that loader processes would only take the cores from the workers.
+        return DataConfig(held_out_share=0.0, loaders=0)
+
+
+def _clip(folder: Path) -> ClipConfig:
+    return ClipConfig(architecture=f"local-dir:{folder}", weights=None, batch_size=64)
+
+
+def _changed(config: Any, key: str, value: Any) -> Any:
+    """A copy of nested dataclasses with one field, "loss.kind", changed."""
+    name, _, rest = key.partition(".")
+    return replace(config, **{name: _changed(getattr(config, name), rest, value) if rest else value})

@@ -1,0 +1,106 @@
+"""A few images evaluated together: the unit of work, of retry and of resumption."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+
+import schemas
+from pipeline import storage
+from pipeline.evaluation.branches import TrueRegion, label_maps, true_masks, true_regions
+from pipeline.evaluation.confusion import ConfusionMatrix
+from pipeline.evaluation.datasets import IGNORE, Sample, SegmentationDataset
+from pipeline.images import ImageProblem
+from pipeline.proposals import Proposals
+from pipeline.segmentation import UNLABELLED, Segmenter
+
+TABLES = ("confusion", "regions", "images")
+"""Folders of the tables of a chunk; the last one is written last, and its presence says that the chunk is done."""
+
+
+def chunk_uri(output: str, table: str, chunk: int) -> str:
+    """Where a table of a chunk lies."""
+    return storage.join(output, table, f"{chunk:06d}.parquet")
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """An image whose regions are with CLIP: first the proposals, then the true masks."""
+
+    image_id: str
+    sample: Sample
+    present: list[int]
+    problem: str | None
+
+
+def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids: list[str]) -> dict[str, pa.Table]:
+    """The tables of a chunk, by name.
+
+    An image that the proposal backend cannot use is segmented without proposals, and its row says why.
+
+    Raises:
+        UserError: an image or its labels cannot be used, or CLIP's embeddings are not numbers.
+    """
+    counts: dict[str, ConfusionMatrix] = {}
+    regions, images = [], []
+    waiting: deque[_Waiting] = deque()
+    threshold = segmenter.config.mask_threshold
+
+    def proposed() -> Iterator[tuple[np.ndarray, Proposals, float]]:
+        for image_id in image_ids:
+            sample, problem = dataset.read(image_id), None
+            try:
+                found = segmenter.propose(sample.image, image_id)
+            except ImageProblem as error:
+                found, problem = Proposals([], *sample.labels.shape, np.zeros(0, np.float32)), str(error)
+            present, truth = true_masks(sample.labels)
+            waiting.append(_Waiting(image_id, sample, present, problem))
+            yield sample.image, found, threshold
+            yield sample.image, truth, threshold
+
+    predictions = segmenter.classify(proposed())
+    for prediction in predictions:
+        image = waiting.popleft()
+        labels = image.sample.labels
+        on_truth = next(predictions)
+        maps = label_maps(prediction, labels, segmenter.config.weight)
+        if image.problem and segmenter.classifies:
+            # There are no class logits of this image, and yet it counts in every way.
+            nothing = np.full(labels.shape, UNLABELLED, np.uint16)
+            maps |= {"proposals": nothing, "fused": nothing}
+        maps["true_masks"] = on_truth.label_map(1.0)
+        for branch, predicted in maps.items():
+            counts.setdefault(branch, ConfusionMatrix(len(dataset.classes), IGNORE)).update(predicted, labels)
+        found: list[TrueRegion] = true_regions(image.present, on_truth)
+        regions += [{"image_id": image.image_id, **asdict(region)} for region in found]
+        images.append(
+            {
+                "image_id": image.image_id,
+                "height": prediction.height,
+                "width": prediction.width,
+                "proposals": len(prediction.masks),
+                "problem": image.problem,
+            }
+        )
+    return {
+        "confusion": _confusion_table(counts),
+        "regions": pa.Table.from_pylist(regions, schemas.TRUE_REGIONS),
+        "images": pa.Table.from_pylist(images, schemas.EVALUATED_IMAGES),
+    }
+
+
+def _confusion_table(counts: dict[str, ConfusionMatrix]) -> pa.Table:
+    """The cells that are not 0."""
+    tables = [schemas.CONFUSION.empty_table()]
+    for branch, matrix in counts.items():
+        labels, predicted = np.nonzero(matrix.counts)
+        columns = {
+            "branch": [branch] * len(labels),
+            "label": labels.astype(np.int32),
+            "predicted": pa.array(predicted.astype(np.int32), mask=predicted == matrix.num_classes),
+            "pixels": matrix.counts[labels, predicted],
+        }
+        tables.append(pa.table(columns, schema=schemas.CONFUSION))
+    return pa.concat_tables(tables)

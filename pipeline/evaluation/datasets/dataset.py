@@ -1,0 +1,65 @@
+"""What every data set of images with a class for each pixel gives."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+IGNORE = 65535
+"""Label of the pixels that do not count."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and its labels, both as stored: an orientation in the image's EXIF data is not applied.
+
+    The labels of all distributions follow the rows and columns of the stored image: the official tools (MATLAB's
+    `imread`, COCO's API) do not know that tag.
+    """
+
+    image: np.ndarray
+    """uint8 [H, W, 3] RGB."""
+    labels: np.ndarray
+    """uint16 [H, W]: index into the data set's classes, or IGNORE."""
+
+
+class SegmentationDataset(Protocol):
+    """Images by id. Opening one reads lists, not images, so that each worker opens its own."""
+
+    name: str
+    """The kind and the split."""
+    classes: list[tuple[str, ...]]
+    """The names of each class, by label. The first is the one to show; the others mean the same."""
+    image_ids: list[str]
+    """Sorted."""
+    identity: dict[str, str]
+    """Changes with the list of images or of classes."""
+
+    def read(self, image_id: str) -> Sample:
+        """One image with its labels.
+
+        Raises:
+            UserError: a file is missing or damaged, the sizes of image and labels differ, or a label value has no
+                meaning in this distribution.
+        """
+        ...
+
+
+def describe(name: str, classes: list[tuple[str, ...]], image_ids: list[str], **more: str) -> dict[str, str]:
+    """The identity of a data set: its name, digests of its classes and images, and `more`."""
+    return {
+        "name": name,
+        "classes_sha256": hashlib.sha256(json.dumps(classes).encode()).hexdigest(),
+        "images_sha256": hashlib.sha256(json.dumps(image_ids).encode()).hexdigest(),
+        **more,
+    }
+
+
+def synonyms(names: str) -> tuple[str, ...]:
+    """The names of a class as ADE20K writes them: "door, double door".
+
+    Different classes of a distribution may have the same names.
+    """
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))

@@ -1,0 +1,51 @@
+"""Data sets that are an image file and a label file per image."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.evaluation.datasets.dataset import Sample, describe
+from pipeline.evaluation.datasets.distribution import Distribution
+from pipeline.evaluation.datasets.label_codes import LabelCodes
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Pairs of files; see `SegmentationDataset`."""
+
+    name: str
+    files: Distribution
+    classes: list[tuple[str, ...]]
+    paths: dict[str, tuple[str, str]]
+    """By image id: where the image and its labels are."""
+    codes: LabelCodes
+    """What the label values mean."""
+    values: Callable[[Distribution, str], np.ndarray] = Distribution.label_image
+    """Reads the label values, integers [H, W], of a label file."""
+
+    @property
+    def image_ids(self) -> list[str]:
+        """See `SegmentationDataset`."""
+        return sorted(self.paths)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """See `SegmentationDataset`."""
+        return describe(self.name, self.classes, self.image_ids, codes_sha256=self.codes.sha256)
+
+    def read(self, image_id: str) -> Sample:
+        """See `SegmentationDataset`."""
+        image_path, labels_path = self.paths[image_id]
+        values_HW = self.values(self.files, labels_path)
+        labels_HW = self.codes.classes(values_HW, self.files.uri(labels_path))
+        return self.files.sample(image_path, labels_HW, labels_path)
+
+
+def listed_paths(
+    files: Distribution, image_ids: list[str], images: str, labels: str, suffix: str = ".png"
+) -> dict[str, tuple[str, str]]:
+    """The paths of listed images, `images/ID.jpg` and `labels/IDsuffix`. Raises UserError if one is not there."""
+    files.check(images, [f"{image_id}.jpg" for image_id in image_ids])
+    files.check(labels, [f"{image_id}{suffix}" for image_id in image_ids])
+    return {image_id: (f"{images}/{image_id}.jpg", f"{labels}/{image_id}{suffix}") for image_id in image_ids}

@@ -1,0 +1,139 @@
+"""What an evaluation comes to: the tables of all chunks together."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+
+import schemas
+from pipeline import storage
+from pipeline.evaluation.branches import BRANCHES
+from pipeline.evaluation.chunk import chunk_uri
+from pipeline.evaluation.confusion import ConfusionMatrix, Scores
+from pipeline.evaluation.datasets import IGNORE, SegmentationDataset
+
+_READERS = 16
+CLASSES, RESULT = "classes.parquet", "result.json"
+
+
+@dataclass(frozen=True)
+class RegionAccuracy:
+    """How often CLIP names a true region rightly: shares of the regions, 0..1; nan without any."""
+
+    regions: int
+    top1: float
+    """Share of the regions whose class is the most similar one."""
+    top5: float
+    """Share whose class is among the five most similar."""
+    mean_per_class: float
+    """Mean over the classes of their top1."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was counted."""
+
+    matrices: dict[str, ConfusionMatrix]
+    """By branch, in the order of `BRANCHES`."""
+    regions: pa.Table
+    """As `schemas.TRUE_REGIONS`, sorted by image and class."""
+    images: pa.Table
+    """As `schemas.EVALUATED_IMAGES`, sorted by image."""
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """By branch."""
+        return {branch: matrix.result() for branch, matrix in self.matrices.items()}
+
+
+def read_evaluation(output: str, chunks: int, classes: int) -> Evaluation:
+    """The evaluation in an output directory, whose chunks are all there.
+
+    Raises:
+        OSError: storage cannot be read.
+    """
+    tables = {}
+    with ThreadPoolExecutor(_READERS) as pool:
+        for name in ("confusion", "regions", "images"):
+            uris = [chunk_uri(output, name, chunk) for chunk in range(chunks)]
+            tables[name] = pa.concat_tables(pool.map(storage.read_table, uris))
+    counts: dict[str, np.ndarray] = {}
+    branch, label, predicted, pixels = (tables["confusion"][name] for name in schemas.CONFUSION.names)
+    branch, label, pixels = np.array(branch.to_pylist()), label.to_numpy(), pixels.to_numpy()
+    predicted = predicted.fill_null(classes).to_numpy()
+    for name in BRANCHES:
+        chosen = branch == name
+        if chosen.any():
+            counts[name] = np.zeros((classes, classes + 1), np.int64)
+            np.add.at(counts[name], (label[chosen], predicted[chosen]), pixels[chosen])
+    return Evaluation(
+        {name: ConfusionMatrix.from_counts(found, IGNORE) for name, found in counts.items()},
+        tables["regions"].sort_by([("image_id", "ascending"), ("label", "ascending")]),
+        tables["images"].sort_by("image_id"),
+    )
+
+
+def region_accuracy(regions: pa.Table) -> RegionAccuracy:
+    """Accuracy over rows of `schemas.TRUE_REGIONS`."""
+    ranks, labels = regions["rank"].to_numpy(), regions["label"].to_numpy()
+    if not len(ranks):
+        return RegionAccuracy(0, *[float("nan")] * 3)
+    per_class = [float((ranks[labels == label] == 0).mean()) for label in np.unique(labels)]
+    return RegionAccuracy(len(ranks), float((ranks == 0).mean()), float((ranks < 5).mean()), float(np.mean(per_class)))
+
+
+def write_result(output: str, evaluation: Evaluation, dataset: SegmentationDataset, fingerprint: str) -> dict:
+    """Write `classes.parquet` and, last, `result.json`, which says that the evaluation is complete.
+
+    Returns:
+        the content of `result.json`.
+    """
+    storage.write_table(_class_table(evaluation, dataset), storage.join(output, CLASSES))
+    summed = [field.name for field in fields(Scores) if field.name not in ("iou", "acc")]
+    problems = evaluation.images["problem"].drop_null()
+    result = {
+        "fingerprint": fingerprint,
+        "dataset": dataset.identity,
+        "images": len(evaluation.images),
+        "images_without_proposals": evaluation.images["proposals"].to_pylist().count(0),
+        "problems": {problem: problems.to_pylist().count(problem) for problem in sorted(set(problems.to_pylist()))},
+        "classes": len(dataset.classes),
+        "classes_present": max((int(np.isfinite(found.iou).sum()) for found in evaluation.scores.values()), default=0),
+        "scores": {
+            branch: {name: _number(getattr(scores, name)) for name in summed}
+            for branch, scores in evaluation.scores.items()
+        },
+        "region_accuracy": {
+            name: _number(value) for name, value in asdict(region_accuracy(evaluation.regions)).items()
+        },
+    }
+    content = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
+    storage.write_bytes(storage.join(output, RESULT), content.encode())
+    return result
+
+
+def _class_table(evaluation: Evaluation, dataset: SegmentationDataset) -> pa.Table:
+    rows = []
+    for branch, matrix in evaluation.matrices.items():
+        scores = matrix.result()
+        pixels, predicted = matrix.counts.sum(axis=1), matrix.counts[:, :-1].sum(axis=0)
+        for label, names in enumerate(dataset.classes):
+            rows.append(
+                {
+                    "branch": branch,
+                    "label": label,
+                    "name": names[0],
+                    "pixels": pixels[label],
+                    "predicted_pixels": predicted[label],
+                    "iou": _number(scores.iou[label]),
+                    "accuracy": _number(scores.acc[label]),
+                }
+            )
+    return pa.Table.from_pylist(rows, schemas.CLASS_SCORES)
+
+
+def _number(value: float) -> float | None:
+    """JSON and Parquet have a null for what is no number."""
+    return None if np.isnan(value) else value

@@ -1,0 +1,37 @@
+"""The worker of an evaluation job: a chunk of images in, its tables out."""
+
+import traceback
+
+import ray
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.evaluation.chunk import TABLES, chunk_uri, evaluate_chunk
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.segmentation.loading import load_segmenter
+
+
+class EvaluateStage:
+    """Row {chunk, images} → {images, error, user_error}. The chunk's tables are written; errors are empty then."""
+
+    def __init__(self, config: EvaluateConfig, dataset: list[ray.ObjectRef], gpus: float):
+        """
+        Args:
+            dataset: one reference to the opened data set. (In a list, so that Ray leaves it a reference.)
+        """
+        self._output = config.output
+        self._dataset = ray.get(dataset[0])
+        self._segmenter = load_segmenter(config, self._dataset.classes, gpu=gpus > 0)
+
+    def __call__(self, row: dict) -> dict:
+        image_ids, chunk = list(row["images"]), int(row["chunk"])
+        error = user_error = ""
+        try:
+            tables = evaluate_chunk(self._dataset, self._segmenter, image_ids)
+            for name in TABLES:
+                storage.write_table(tables[name], chunk_uri(self._output, name, chunk))
+        except UserError as problem:
+            user_error = str(problem)
+        except Exception:
+            error = traceback.format_exc()
+        return {"images": len(image_ids), "error": error, "user_error": user_error}

@@ -1,0 +1,12 @@
+"""Open-vocabulary segmentation in two stages (OVSeg Sec. 3.1): mask proposals, then CLIP on each masked region.
+
+The search for the best fusion on a held-out split is in `pipeline.segmentation.search`, the job in `.run`.
+"""
+
+from pipeline.segmentation.classes import parse_classes
+from pipeline.segmentation.config import SegmentationConfig
+from pipeline.segmentation.fusion import UNLABELLED, fuse
+from pipeline.segmentation.prediction import Prediction
+from pipeline.segmentation.segmenter import Segmenter
+
+__all__ = ["UNLABELLED", "Prediction", "SegmentationConfig", "Segmenter", "fuse", "parse_classes"]

@@ -1,0 +1,113 @@
+"""The label map of binary masks, from their run-length codes alone.
+
+A mask's code says where, going down the columns, the mask begins and ends. Between two neighbours among these edges of
+all masks, every pixel is covered by the same masks, so all share a label. There are thousands of such runs where
+there are millions of pixels, and fewer still different sets of covering masks: only these are scored.
+
+Shape suffixes: Q masks, C classes, E edges, R runs, P different sets of masks, B words of 64 masks.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pipeline import masks
+from pipeline.masks import Rle
+from pipeline.segmentation.fusion import UNLABELLED, winners
+
+_BAND_EDGES = 2**20
+_SCORED_ELEMENTS = 2**22
+_WORD = np.dtype("<u8")
+_WORD_BITS = 64
+
+
+def binary_labels(rles: Sequence[Rle], height: int, width: int, scores_QC: np.ndarray, classes: int) -> np.ndarray:
+    """The label map of overlapping binary masks, uint16 [height,width]; see `winners`.
+
+    A pixel's scores are the sum of those of the masks that cover it. Beyond the result and the edges of all masks (4
+    bytes each), takes about 100 MB whatever the size of the image, and the number of masks and classes.
+
+    Args:
+        rles: Q masks in the frame height × width.
+        scores_QC: class scores float32, with the background behind the first `classes` columns.
+
+    Raises:
+        ValueError: a mask is of another frame.
+    """
+    edges = [_edges(rle, height, width) for rle in rles]
+    labels = np.full(height * width, UNLABELLED, np.uint16)
+    for begin, end, inside in _bands(edges, 0, height * width):
+        covers_BR, lengths_R = _runs(inside, begin, end)
+        first_P, places_R = _distinct(covers_BR)
+        labels_P = _label(covers_BR[:, first_P], scores_QC, classes)
+        labels[begin:end] = np.repeat(labels_P[places_R], lengths_R)
+    return np.ascontiguousarray(labels.reshape(width, height).T)
+
+
+def _edges(rle: Rle, height: int, width: int) -> np.ndarray:
+    """Pixels, counted down the columns, from which on a mask is in what it was out of, or the reverse; ascending."""
+    ends = masks.run_lengths(rle).cumsum()
+    if ends[-1] != height * width:
+        raise ValueError(f"a mask of {ends[-1]} pixels is not of the frame {height} × {width}")
+    return ends[:-1].astype(np.int32 if ends[-1] < 2**31 else np.int64)
+
+
+def _bands(
+    edges: Sequence[np.ndarray], begin: int, end: int
+) -> Iterator[tuple[int, int, list[tuple[bool, np.ndarray]]]]:
+    """Consecutive ranges of pixels with at most `_BAND_EDGES` edges (or one pixel), and per mask whether it covers the
+    pixel before the range, and its edges in the range.
+    """
+    places = [np.searchsorted(edges_k, (begin, end)) for edges_k in edges]
+    if sum(stop - start for start, stop in places) > _BAND_EDGES and end - begin > 1:
+        middle = (begin + end) // 2
+        yield from _bands(edges, begin, middle)
+        yield from _bands(edges, middle, end)
+        return
+    pairs = zip(edges, places, strict=True)
+    yield begin, end, [(bool(start % 2), edges_k[start:stop]) for edges_k, (start, stop) in pairs]
+
+
+def _runs(inside: list[tuple[bool, np.ndarray]], begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which masks cover each run of pixels, one bit each, uint64 [B,R], and how long it is, int64 [R]."""
+    owners_E = np.repeat(np.arange(len(inside)), [len(edges) for _, edges in inside])
+    places_E = np.concatenate([np.zeros(0, np.int32), *(edges for _, edges in inside)])
+    order = np.argsort(places_E, kind="stable")  # merges what is sorted already
+    places_E, owners_E = places_E[order], owners_E[order]
+
+    # Each edge flips the bit of its mask: the exclusive or of all edges so far says who covers what follows.
+    covers_BE = np.zeros((-(-len(inside) // _WORD_BITS), len(places_E) + 1), _WORD)
+    for mask, (covered, _) in enumerate(inside):
+        if covered:
+            covers_BE[mask // _WORD_BITS, 0] |= np.uint64(1 << mask % _WORD_BITS)
+    covers_BE[owners_E // _WORD_BITS, np.arange(1, len(places_E) + 1)] = np.uint64(1) << (owners_E % _WORD_BITS).astype(
+        _WORD
+    )
+    np.bitwise_xor.accumulate(covers_BE, axis=1, out=covers_BE)
+
+    starts = np.concatenate([[begin], places_E])
+    last = np.append(starts[1:] != starts[:-1], True)  # of the edges at one pixel
+    return covers_BE[:, last], np.diff(np.append(starts[last], end))
+
+
+def _distinct(covers_BR: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first run of each different column, int64 [P], and which of them each column equals, int64 [R]."""
+    first_P, places_R = np.zeros(1, np.int64), np.zeros(covers_BR.shape[1], np.int64)
+    for words_R in covers_BR:
+        _, words_R = np.unique(words_R, return_inverse=True)
+        _, first_P, places_R = np.unique(
+            places_R * (words_R.max() + 1) + words_R, return_index=True, return_inverse=True
+        )
+    return first_P, places_R
+
+
+def _label(covers_BP: np.ndarray, scores_QC: np.ndarray, classes: int) -> np.ndarray:
+    """Labels uint16 [P] of sets of masks."""
+    count, scored_classes = scores_QC.shape
+    labels_P = np.empty(covers_BP.shape[1], np.uint16)
+    step = max(1, _SCORED_ELEMENTS // max(1, count, scored_classes))
+    for start in range(0, len(labels_P), step):
+        words_PB = np.ascontiguousarray(covers_BP[:, start : start + step].T)
+        members_PQ = np.unpackbits(words_PB.view(np.uint8), axis=1, bitorder="little")[:, :count]
+        labels_P[start : start + step] = winners(members_PQ.astype(np.float32) @ scores_QC, classes)
+    return labels_P

@@ -1,0 +1,84 @@
+"""Groups of images on a pool of Ray actors, each of which loads its models once."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import RayError
+
+from pipeline.errors import IncompleteError, UserError
+from pipeline.progress import Progress
+from pipeline.segmentation.loading import SegmenterConfig
+
+# A group whose workers died this often fails, instead of taking down one after the other for ever.
+_DEATHS = 3
+
+
+class SegmentError(IncompleteError):
+    """The job ended before all images were done."""
+
+
+def worker_resources(config: SegmenterConfig) -> tuple[float, int]:
+    """GPUs of one worker, and how many workers.
+
+    Raises:
+        UserError: the cluster has too few GPUs.
+    """
+    cluster = ray.cluster_resources()
+    available = cluster.get("GPU", 0.0)
+    gpus = float(min(available, 1.0)) if config.gpus is None else config.gpus
+    if gpus > available:
+        raise UserError(f"gpus is {gpus}, but the Ray cluster has {available:g} GPUs")
+    fitting = int(available / gpus) if gpus else int(cluster.get("CPU", 1)) // config.clip.threads
+    return gpus, config.workers or max(1, fitting)
+
+
+def run_groups(
+    name: str, stage: type, arguments: Sequence[Any], groups: list[dict], config: SegmenterConfig, total: int
+) -> Iterator[dict]:
+    """Give every group to a worker; yields their rows in the order in which they are done.
+
+    Args:
+        name: of the progress line.
+        stage: called with `arguments` and the GPUs of a worker, then with one group after the other. The row that it
+            returns says in `images` how many images it did, in `error` what went wrong ("" if nothing), and in
+            `user_error` what the user has to change.
+        groups: rows with the `images` of each.
+        total: images of the whole job; those of no group are done already.
+
+    Raises:
+        UserError: of the first group that has one.
+        SegmentError: workers failed; what is done is kept.
+    """
+    if not groups:
+        return
+    gpus, workers = worker_resources(config)
+    DataContext.get_current().enable_progress_bars = False  # ours counts images
+    results = ray.data.from_items(groups, override_num_blocks=len(groups)).map(
+        stage,
+        fn_constructor_args=(*arguments, gpus),
+        compute=ActorPoolStrategy(size=min(workers, len(groups))),
+        num_cpus=1,
+        num_gpus=gpus,
+        max_task_retries=_DEATHS - 1,
+    )
+    errors = []
+    progress = Progress(name, total, "images", initial=total - sum(len(group["images"]) for group in groups))
+    try:
+        for row in results.iter_rows():
+            if row["user_error"]:
+                raise UserError(row["user_error"])
+            if row["error"]:
+                errors.append(row["error"])
+            progress.advance(row["images"])
+            yield row
+    except RayError as error:
+        raise SegmentError(f"the workers failed; what is done is kept, run the same again: {error}") from error
+    finally:
+        progress.close()
+    if errors:
+        raise SegmentError(
+            f"{len(errors)} of {len(groups)} groups of images failed; what is done is kept, run the same again to "
+            f"retry. The first:\n{errors[0]}"
+        )

@@ -1,0 +1,178 @@
+"""Images and class names → predictions.
+
+Shape suffixes: Q masks of an image, V of them valid, N names, C classes and then background names, D embedding width.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from pipeline.clip import Clip, RegionEncoder, TextEmbedder
+from pipeline.errors import UserError
+from pipeline.images import ImageProblem
+from pipeline.proposals import Proposals, Proposer
+from pipeline.proposals.proposer import ClassifyingProposer, Queries
+from pipeline.regions import RegionsConfig
+from pipeline.segmentation.classes import parse_classes
+from pipeline.segmentation.config import SegmentationConfig
+from pipeline.segmentation.prediction import Prediction
+from pipeline.segmentation.soft_masks import binarize
+
+
+class Segmenter:
+    """Two-stage segmentation (OVSeg Sec. 3.1). Loaded once per worker and used for many images.
+
+    Every class name is embedded once, here. The logits of a class are pooled over its names.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        proposer: Proposer,
+        classes: Sequence[tuple[str, ...]],
+        config: SegmentationConfig,
+        regions: RegionsConfig,
+        batch_size: int,
+    ):
+        """Embed the class names.
+
+        Args:
+            classes: the names of each class, see `parse_classes`.
+            regions: how a masked region becomes a CLIP input.
+            batch_size: regions per forward pass, gathered across images.
+
+        Raises:
+            UserError: see `background_classes`.
+        """
+        background = background_classes(classes, config, proposer)
+        self.classifies = isinstance(proposer, ClassifyingProposer)
+        """Whether the proposal model classifies its masks, which are then soft."""
+        self.classes = list(classes)
+        self.config = config
+        self._proposer = proposer
+        self._encoder = RegionEncoder(clip, regions, batch_size)
+        groups = [*classes, *background]
+        self._first_names = np.cumsum([0, *(len(names) for names in groups[:-1])])
+        texts_ND = TextEmbedder(clip, config.templates)([name for names in groups for name in names])
+        self._texts_ND = texts_ND.numpy()
+        self._temperature = config.temperature or float(clip.logit_scale.exp())
+
+    def predict(self, images: Iterable[tuple[np.ndarray, str]]) -> Iterator[Prediction]:
+        """Segment images one after the other.
+
+        CLIP's batches span images, so a prediction comes out when the batch with its last region is done; in between
+        wait at most the images that share a batch.
+
+        Args:
+            images: uint8 [H,W,3] RGB, upright, and its id (only the backend `ground_truth` looks at it).
+
+        Raises:
+            ImageProblem: an image that the backend cannot use.
+            UserError: CLIP's embeddings are not numbers.
+        """
+        threshold = self.config.mask_threshold
+        return self.classify((image, self.propose(image, image_id), threshold) for image, image_id in images)
+
+    def propose(self, image: np.ndarray, image_id: str) -> Proposals | Queries:
+        """The first stage alone: masks, with class logits if the backend classifies.
+
+        Raises:
+            ImageProblem: an image that the backend cannot use, or for which it gives logits that are not numbers.
+        """
+        if not self.classifies:
+            [proposals] = self._proposer.propose([image], [image_id])
+            return proposals
+        [queries] = self._proposer.propose_queries([image], [image_id], self._texts_ND)
+        _check(queries, len(self._texts_ND))
+        return queries
+
+    def classify(self, proposed: Iterable[tuple[np.ndarray, Proposals | Queries, float]]) -> Iterator[Prediction]:
+        """The second stage alone.
+
+        Args:
+            proposed: images, what `propose` gave for them, and the probability above which pixels of soft masks count.
+
+        Raises:
+            UserError: CLIP's embeddings are not numbers.
+        """
+        waiting: deque[tuple[Proposals | Queries, tuple[int, int], list[bytes]]] = deque()
+
+        def masked() -> Iterator[tuple[np.ndarray, list[bytes]]]:
+            for image, found, threshold in proposed:
+                height, width = image.shape[:2]
+                soft = isinstance(found, Queries)
+                rles = binarize(found.mask_logits, height, width, threshold) if soft else found.masks
+                waiting.append((found, (height, width), rles))
+                yield image, rles
+
+        for features_VD, valid_Q in self._encoder.encode(masked()):
+            found, (height, width), rles = waiting.popleft()
+            soft = isinstance(found, Queries)
+            yield Prediction(
+                height=height,
+                width=width,
+                classes=len(self.classes),
+                masks=rles,
+                mask_logits=found.mask_logits if soft else None,
+                region_logits=self._region_logits(features_VD),
+                valid=valid_Q,
+                proposal_logits=self._proposal_logits(found.class_logits) if soft else None,
+            )
+
+    def _region_logits(self, features_VD: np.ndarray) -> np.ndarray:
+        if not len(features_VD):
+            return np.zeros((0, len(self._first_names)), np.float32)
+        if not np.isfinite(features_VD).all():
+            raise UserError(
+                "clip: the embeddings of some regions are not numbers; the weights are damaged, or clip.precision is "
+                "too low for them (try fp32)"
+            )
+        return self._pool(self._temperature * (features_VD @ self._texts_ND.T))
+
+    def _proposal_logits(self, class_logits: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._pool(class_logits[:, :-1]), class_logits[:, -1:]], axis=1)
+
+    def _pool(self, logits_XN: np.ndarray) -> np.ndarray:
+        """Logits of names → logits of classes, float32 [X,C]."""
+        if self.config.synonyms == "max":
+            return np.maximum.reduceat(logits_XN, self._first_names, axis=1)
+        counts_C = np.diff([*self._first_names, logits_XN.shape[1]]).astype(np.float32)
+        return np.add.reduceat(logits_XN, self._first_names, axis=1) / counts_C
+
+
+def background_classes(
+    classes: Sequence[tuple[str, ...]], config: SegmentationConfig, proposer: Proposer
+) -> list[tuple[str, ...]]:
+    """The names of each background class.
+
+    Raises:
+        UserError: no classes, a background name that is also a class, or a configuration without meaning, by itself or
+            with this proposer.
+    """
+    config.check()
+    if not classes:
+        raise UserError("classes: no classes are given; name at least one")
+    background = parse_classes(config.background, "segmentation.background") if config.background else []
+    for names in background:
+        if names[0] in (class_names[0] for class_names in classes):
+            raise UserError(f"segmentation.background: {names[0]!r} is also a class; it cannot be both")
+    if config.weight == 0 and not isinstance(proposer, ClassifyingProposer):
+        raise UserError(
+            "segmentation.weight: 0 takes the classification of the proposals alone, and this backend "
+            f"({proposer.identity.get('name', 'unnamed')}) only proposes masks; use a weight above 0"
+        )
+    return background
+
+
+def _check(queries: Queries, names: int) -> None:
+    """Raises ImageProblem for logits that are not numbers, UserError for those of another shape."""
+    mask_logits, class_logits = queries.mask_logits, queries.class_logits
+    if mask_logits.ndim != 3 or class_logits.shape != (len(mask_logits), names + 1):
+        raise UserError(
+            f"proposals.backend: it gave mask logits {list(mask_logits.shape)} and class logits "
+            f"{list(class_logits.shape)} for {names} names; they must be [Q,h,w] and [Q,{names + 1}]"
+        )
+    for kind, logits in (("mask", mask_logits), ("class", class_logits)):
+        if np.isnan(logits).any():
+            raise ImageProblem("not_a_number", f"the proposal model gave {kind} logits that are not numbers")
