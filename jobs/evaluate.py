@@ -99,7 +99,9 @@ def _read(directory: str) -> tuple[str, float]:
     if kind not in columns:
         raise UserError(f"{directory} evaluates {name}; published figures are there for {', '.join(columns)}")
     scores = result["scores"]
-    return columns[kind], scores.get("fused", scores["clip"])["miou"]
+    if not scores:
+        raise UserError(f"{directory}: no pixel of the {result['images']} images of {name} is labelled")
+    return columns[kind], scores.get("fused", scores.get("clip"))["miou"]
 
 
 if __name__ == "__main__":

@@ -16,5 +16,5 @@ class Scale:
     """Of adaptation, over all mined pairs."""
 
 
-FULL = Scale("full", pretraining_scenes=6000, pretraining_epochs=4, mined_scenes=1000, test_scenes=120, epochs=5)
+FULL = Scale("full", pretraining_scenes=6000, pretraining_epochs=4, mined_scenes=1000, test_scenes=240, epochs=5)
 QUICK = Scale("quick", pretraining_scenes=2000, pretraining_epochs=4, mined_scenes=240, test_scenes=48, epochs=5)

@@ -28,9 +28,14 @@ class Variant:
 
 UNTOUCHED = "untouched"
 
-MASK_PROMPT = Variant("mask-prompt", "mask prompts only", "mask_prompt")
+# The rate of the reference's code; the paper's is 2e-2.
+_RATE = {"mask_prompt.learning_rate": 5e-2}
+
+MASK_PROMPT = Variant("mask-prompt", "mask prompts only", "mask_prompt", changes=_RATE)
 FULL = Variant("full", "full finetuning", "full")
-FULL_THEN_MASK_PROMPT = Variant("full-then-mask-prompt", "full, then mask prompts", "mask_prompt", start="full")
+FULL_THEN_MASK_PROMPT = Variant(
+    "full-then-mask-prompt", "full, then mask prompts", "mask_prompt", start="full", changes=_RATE
+)
 PAPER = (MASK_PROMPT, FULL, FULL_THEN_MASK_PROMPT)
 """The paper's Table 3, in its order."""
 
@@ -57,7 +62,10 @@ def ablations(stop_list: list[str], score_quantile: float) -> dict[str, list[Var
         "score": [Variant("score", "best 60 % by score", "full", where=f"clip_score >= {score_quantile}")],
         "depth": [
             Variant(
-                f"depth-{depth}", f"mask prompts of depth {depth}", "mask_prompt", changes={"mask_prompt.depth": depth}
+                f"depth-{depth}",
+                f"mask prompts of depth {depth}",
+                "mask_prompt",
+                changes={**_RATE, "mask_prompt.depth": depth},
             )
             for depth in (1, 4)
         ],

@@ -104,9 +104,16 @@ def load_model(config: TrainConfig) -> Clip:
     """The CLIP to adapt, loaded in this process, so that what is absent or does not fit is said now.
 
     Raises:
-        UserError: it cannot be loaded, takes no mask prompts, or comes with prompts of another depth.
+        UserError: it cannot be loaded, takes no mask prompts, comes with prompts of another depth, or has no
+            parameters of a name in `pretrain.frozen`.
     """
     clip = load_clip(config.model.architecture, config.model.weights)
+    if config.mode == "pretrain":
+        names = [name for name, _ in clip.model.named_parameters()]
+        for beginning in config.pretrain.frozen:
+            if not any(name.startswith(beginning) for name in names):
+                found = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+                raise UserError(f"pretrain.frozen: no parameter's name begins with {beginning!r}, but with {found}")
     if config.mode in ("mask_prompt", "full_then_mask_prompt"):
         with_prompts(clip, config.mask_prompt.depth, config.seed)
     return clip

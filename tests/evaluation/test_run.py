@@ -22,33 +22,12 @@ from pipeline.evaluation.run import evaluate
 from pipeline.microworld.categories import NAMES
 from pipeline.microworld.world import write_world
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.proposals.proposer import Queries
 from pipeline.segmentation import SegmentationConfig
+from tests.evaluation.stripes import SPOILED
 
 pytestmark = pytest.mark.slow
 
 IMAGES, PER_CHUNK = 6, 2
-SPOILED = "4"
-
-
-class Stripes:
-    """A backend that classifies: soft masks of four upright stripes, and noise for classes; fails on one image."""
-
-    def __init__(self, config: ProposalsConfig):
-        self.identity = {"name": "stripes"}
-
-    def propose(self, images, image_ids):
-        raise NotImplementedError("the segmenter asks for queries")
-
-    def propose_queries(self, images, image_ids, texts_ND):
-        return [self._queries(image_id, len(texts_ND)) for image_id in image_ids]
-
-    def _queries(self, image_id: str, texts: int) -> Queries:
-        mask_logits = np.where(np.eye(4)[:, None], 3.0, -3.0).astype(np.float32)
-        class_logits = np.random.default_rng(int(image_id)).normal(0, 2, (4, texts + 1)).astype(np.float32)
-        if image_id == SPOILED:
-            class_logits[2, 5] = np.nan
-        return Queries(mask_logits.repeat(4, axis=1), class_logits)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +146,7 @@ def test_what_was_interrupted_goes_on_with_any_number_of_workers(evaluated, micr
 
 
 def test_a_backend_that_classifies(micro, small_clip, ray_cluster, tmp_path):
-    proposals = ProposalsConfig(backend="tests.evaluation.test_run:Stripes")
+    proposals = ProposalsConfig(backend="tests.evaluation.stripes:Stripes")
     changes = {"proposals": proposals, "segmentation": SegmentationConfig(weight=1.0)}
     result = evaluate(config(micro, small_clip, tmp_path, **changes))
     assert list(result["scores"]) == ["proposals", "clip", "fused", "oracle", "true_masks"]

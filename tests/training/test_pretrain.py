@@ -24,7 +24,7 @@ from pipeline.microworld.scenes import draw_scene
 from pipeline.training.config import CheckpointsConfig, PretrainConfig, TrainConfig
 from pipeline.training.losses import LossConfig
 from pipeline.training.order import epoch_order
-from pipeline.training.plan import check_configuration
+from pipeline.training.plan import check_configuration, load_model
 from pipeline.training.pretraining import PretrainStep
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, select_samples
@@ -150,6 +150,12 @@ def test_what_does_not_apply_is_refused(pairs, untrained, tmp_path, change):
     data = DataConfig(held_out_share=0.0, unmasked_share=0.5)
     with pytest.raises(UserError, match=r"micro_batch_size and loss\.distillation do not apply to mode pretrain"):
         check_configuration(config(pairs, untrained, tmp_path, data=data, **change))
+
+
+def test_a_name_that_no_parameter_has_is_not_frozen_in_silence(pairs, untrained, tmp_path):
+    misspelt = PretrainConfig(frozen=["token_embedding", "token_embeding"])
+    with pytest.raises(UserError, match=r"pretrain\.frozen: .*'token_embeding', but with .* token_embedding, "):
+        load_model(config(pairs, untrained, tmp_path, pretrain=misspelt))
 
 
 @pytest.fixture(scope="module")
