@@ -9,6 +9,7 @@ ablations reuse it.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections import defaultdict
@@ -41,9 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for everything")
     parser.add_argument("--quick", action="store_true", help="a smaller world and less training: noisier, 3 minutes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="worlds, CLIPs and groups of nouns to draw")
-    names = list(ablations([], 0.0))
+    names = list(ablations(0.0))
     parser.add_argument("--ablation", nargs="+", choices=[*names, "all"], default=[], help="what else to compare")
     options = parser.parse_args(arguments)
+    # Ray Train looks at its workers every two seconds, and takes one report of each at a time: a long while for a run
+    # of half a minute.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     chosen = names if "all" in options.ablation else options.ablation
     scale = QUICK if options.quick else FULL_SCALE
     return guarded(lambda: _demo([DemoRuns(options.output, scale, seed) for seed in options.seeds], chosen))
@@ -99,8 +103,9 @@ def _evaluate(runs: DemoRuns, name: str) -> Measured:
 def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:
     if not chosen:
         return []
-    threshold = float(np.quantile([row["clip_score"] for row in mined_rows(runs.mined)], _KEPT_BY_SCORE))
-    found = ablations(sorted(resolve_stop_list(["@non_visual"])), threshold)
+    stop_list = resolve_stop_list(["@non_visual"])
+    scores = [row["clip_score"] for row in mined_rows(runs.mined) if row["noun"] not in stop_list]
+    found = ablations(good_score=float(np.quantile(scores, _KEPT_BY_SCORE)))
     return [variant for name in chosen for variant in found[name]]
 
 

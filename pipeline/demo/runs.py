@@ -9,7 +9,7 @@ import ray
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.demo.scale import Scale
-from pipeline.demo.variants import UNTOUCHED, Variant
+from pipeline.demo.variants import UNTOUCHED, VISUAL_NOUNS, Variant
 from pipeline.demo.worlds import write_annotated, write_natural, write_pretraining, write_scenes
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
@@ -31,6 +31,7 @@ from pipeline.training.config import (
     WorkersConfig,
 )
 from pipeline.training.losses import LossConfig
+from pipeline.training.order import steps_per_epoch
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, select_samples
 
@@ -78,7 +79,8 @@ class DemoRuns:
             warmup_steps=50,
             frozen=["token_embedding"],  # 4.7 million parameters of which the captions use a hundredth
         )
-        train(replace(self._training(pairs, untrained, self.folder / "pretrained"), mode="pretrain", pretrain=stage))
+        config = self._training(pairs, untrained, self.folder / "pretrained")
+        train(replace(config, mode="pretrain", pretrain=stage, loss=LossConfig(kind="contrastive")))
 
     def mine(self) -> dict:
         """Mine region–noun pairs with the untouched CLIP; gives the content of `dataset.json`."""
@@ -106,12 +108,14 @@ class DemoRuns:
         config = replace(config, mode=variant.mode, data=replace(config.data, where=variant.where))
         for key, value in variant.changes.items():
             config = _changed(config, key, value)
-        steps = self.scale.epochs * (len(select_samples(str(self.mined), self._data()).train) // _BATCH)
-        epochs = max(1, round(steps / (len(select_samples(str(pairs), config.data).train) // _BATCH)))
+        mined = select_samples(str(self.mined), replace(self._data(), where=VISUAL_NOUNS))
+        steps = self.scale.epochs * steps_per_epoch(len(mined.train), _BATCH)
+        samples = len(select_samples(str(pairs), config.data).train)
+        epochs = max(1, round(steps / steps_per_epoch(samples, _BATCH)))
         train(
             replace(
                 config,
-                full=FullConfig(epochs=epochs, learning_rate=2e-4, weight_decay=0.05, warmup_steps=20),
+                full=FullConfig(epochs=epochs, learning_rate=5e-4, weight_decay=0.05, warmup_steps=20),
                 mask_prompt=replace(config.mask_prompt, epochs=epochs),
             )
         )
@@ -143,7 +147,6 @@ class DemoRuns:
             seed=self.seed,
             model=ModelConfig(architecture=f"local-dir:{clip}", weights=None),
             data=self._data(),
-            loss=LossConfig(kind="contrastive"),  # the paper's
             mask_prompt=MaskPromptConfig(learning_rate=2e-2, warmup_steps=20),
             workers=WorkersConfig(count=4 if cpus >= 4 else min(cpus, 2), gpu=False),
             checkpoints=CheckpointsConfig(every_steps=10**6),

@@ -13,8 +13,8 @@ class Scale:
     mined_scenes: int
     test_scenes: int
     epochs: int
-    """Of adaptation, over all mined pairs."""
+    """Of adaptation, over the mined pairs of visual nouns."""
 
 
-FULL = Scale("full", pretraining_scenes=6000, pretraining_epochs=4, mined_scenes=1000, test_scenes=240, epochs=5)
-QUICK = Scale("quick", pretraining_scenes=2000, pretraining_epochs=4, mined_scenes=240, test_scenes=48, epochs=5)
+FULL = Scale("full", pretraining_scenes=6000, pretraining_epochs=4, mined_scenes=1000, test_scenes=240, epochs=8)
+QUICK = Scale("quick", pretraining_scenes=2000, pretraining_epochs=4, mined_scenes=240, test_scenes=48, epochs=8)
