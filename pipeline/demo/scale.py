@@ -16,5 +16,6 @@ class Scale:
     """Of adaptation, over the mined pairs of visual nouns."""
 
 
+QUICK = Scale("quick", pretraining_scenes=1500, pretraining_epochs=3, mined_scenes=200, test_scenes=36, epochs=6)
+DEFAULT = Scale("demo", pretraining_scenes=4000, pretraining_epochs=4, mined_scenes=700, test_scenes=120, epochs=8)
 FULL = Scale("full", pretraining_scenes=6000, pretraining_epochs=4, mined_scenes=1000, test_scenes=240, epochs=8)
-QUICK = Scale("quick", pretraining_scenes=2000, pretraining_epochs=4, mined_scenes=240, test_scenes=48, epochs=8)

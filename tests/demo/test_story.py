@@ -24,7 +24,7 @@ def story(tmp_path_factory) -> list[DemoRuns]:
     from pipeline.demo.scale import FULL
 
     folder = Path(os.environ.get("OVSEG_DEMO") or tmp_path_factory.mktemp("demo"))
-    arguments = [f"--output={folder}", "--seeds", *map(str, SEEDS), "--ablation", "masks", "controls"]
+    arguments = ["--full", f"--output={folder}", "--seeds", *map(str, SEEDS), "--ablation", "masks", "controls"]
     assert main(arguments) == 0
     return [DemoRuns(folder, FULL, seed) for seed in SEEDS]
 
