@@ -25,7 +25,7 @@ from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_ta
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.variants import FULL, PAPER, UNTOUCHED, Variant, ablations
+from pipeline.demo.variants import FULL, MASK_PROMPT, PAPER, UNTOUCHED, Variant, ablations
 from pipeline.nouns.stop_lists import resolve_stop_list
 from pipeline.regions import RegionsConfig
 
@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for everything")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_const", const=QUICK, dest="scale", help="smaller and noisier")
+    size.add_argument(
+        "--quick", action="store_const", const=QUICK, dest="scale", help="shows that it runs, learns next to nothing"
+    )
     size.add_argument(
         "--full", action="store_const", const=FULL_SCALE, dest="scale", help="larger: the README's figures"
     )
@@ -89,11 +91,13 @@ def _one_seed(runs: DemoRuns, chosen: list[str], started: float) -> dict[str, Me
     runs.mine()
     say("evaluating the untouched CLIP")
     measured = {_UNTOUCHED_TITLE: _evaluate(runs, UNTOUCHED)}
+    variants = (MASK_PROMPT, FULL)
     if runs.scale != QUICK:
         box = "untouched-box"
         runs.evaluate(UNTOUCHED, RegionsConfig(fill="none", expand=1.4), box)
         measured[_BOX_TITLE] = measure(runs.evaluation(box), runs.groups)
-    for variant in (*PAPER, *_chosen_variants(runs, chosen)):
+        variants = PAPER
+    for variant in (*variants, *_chosen_variants(runs, chosen)):
         say(f"adapting: {variant.title}")
         runs.adapt(variant)
         measured[variant.title] = _evaluate(runs, variant.name)
