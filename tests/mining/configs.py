@@ -19,7 +19,7 @@ def mine_config(world: Path, small_clip: str, output: Path | str, **changes: Any
         clip=ClipConfig(architecture=small_clip, weights=None, batch_size=16),
         proposals=ProposalsConfig(
             backend="ground_truth",
-            ground_truth=GroundTruthConfig(annotations=str(world / "instances.json")),
+            ground_truth=GroundTruthConfig(annotations=str(world / "panoptic.json")),
         ),
         shards=ShardsConfig(images_per_shard=6),
         resources=ResourcesConfig(clip_workers=1, proposal_workers=1),  # on two cores a second one only starts slower
@@ -38,7 +38,7 @@ def command_line(world: Path, small_clip: str, output: str) -> list[str]:
         "--clip.weights=null",
         "--clip.batch_size=16",
         "--proposals.backend=ground_truth",
-        f"--proposals.ground_truth.annotations={world / 'instances.json'}",
+        f"--proposals.ground_truth.annotations={world / 'panoptic.json'}",
         "--shards.images_per_shard=6",
         "--resources.clip_workers=1",
         "--resources.proposal_workers=1",
