@@ -12,7 +12,6 @@ The same command after any failure carries on where it stopped. Exit codes: 0 co
 import json
 import sys
 from collections import defaultdict
-from dataclasses import asdict
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
@@ -63,8 +62,6 @@ def _search(arguments: list[str]) -> int:
         for score in found:
             table.add_row(f"{score.weight:g}", f"{score.threshold:g}", f"{score.miou:.1%}")
         Console().print(table)
-        content = json.dumps([asdict(score) for score in found], indent=1)
-        storage.write_bytes(storage.join(config.output, "search.json"), content.encode())
 
     return command.run(run, arguments)
 

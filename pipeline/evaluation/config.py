@@ -1,8 +1,12 @@
 """The configuration of an evaluation job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
+from pipeline import storage
+from pipeline.errors import UserError
 from pipeline.evaluation.datasets import DatasetConfig
+from pipeline.paths import refuse_secrets
 from pipeline.segmentation.loading import RUNNING_KEYS as SEGMENTER_RUNNING_KEYS
 from pipeline.segmentation.loading import SegmenterConfig
 
@@ -18,3 +22,12 @@ class EvaluateConfig(SegmenterConfig):
     """Only the first images, by id."""
     images_per_chunk: int = 16
     """Images evaluated together: the unit of work and of resumption."""
+
+    def resolved(self) -> Self:
+        """See `SegmenterConfig.resolved`."""
+        refuse_secrets("dataset.root", self.dataset.root)
+        for key, value in (("limit", self.limit), ("images_per_chunk", self.images_per_chunk)):
+            if value is not None and value < 1:
+                raise UserError(f"{key} is {value}; it must be at least 1")
+        root = storage.absolute(self.dataset.root)
+        return replace(super().resolved(), dataset=replace(self.dataset, root=root))

@@ -1,10 +1,13 @@
 """λ and mask threshold for a data set: `search_fusion` over the images of a configuration."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import torch
 
+from pipeline import storage
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
 from pipeline.progress import Progress
@@ -13,13 +16,15 @@ from pipeline.segmentation.search import FusionScore, search_fusion
 
 
 def search_dataset(config: EvaluateConfig, weights: Sequence[float], thresholds: Sequence[float]) -> list[FusionScore]:
-    """Try fusion weights and mask thresholds on a data set, in this process; the best first.
+    """Try fusion weights and mask thresholds on a data set, in this process; the best first. Writes `search.json`.
 
     Take a split that nothing is reported on: the paper's figures are for weights that were chosen once.
 
     Raises:
         UserError: the configuration or the data set has to be changed.
     """
+    config = config.resolved()
+    storage.check_writable(config.output, "output")
     dataset = open_dataset(config.dataset)
     gpu = torch.cuda.is_available() if config.gpus is None else config.gpus > 0
     segmenter = load_segmenter(config, dataset.classes, gpu=gpu)
@@ -33,6 +38,9 @@ def search_dataset(config: EvaluateConfig, weights: Sequence[float], thresholds:
             progress.advance(1)
 
     try:
-        return search_fusion(segmenter, samples(), weights, thresholds)
+        found = search_fusion(segmenter, samples(), weights, thresholds)
     finally:
         progress.close()
+    content = json.dumps([asdict(score) for score in found], indent=1)
+    storage.write_bytes(storage.join(config.output, "search.json"), content.encode())
+    return found

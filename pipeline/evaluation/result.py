@@ -90,7 +90,8 @@ def write_result(output: str, evaluation: Evaluation, dataset: SegmentationDatas
     Returns:
         the content of `result.json`.
     """
-    storage.write_table(_class_table(evaluation, dataset), storage.join(output, CLASSES))
+    scores = evaluation.scores
+    storage.write_table(_class_table(evaluation, scores, dataset), storage.join(output, CLASSES))
     summed = [field.name for field in fields(Scores) if field.name not in ("iou", "acc")]
     problems = evaluation.images["problem"].drop_null()
     result = {
@@ -100,10 +101,9 @@ def write_result(output: str, evaluation: Evaluation, dataset: SegmentationDatas
         "images_without_proposals": evaluation.images["proposals"].to_pylist().count(0),
         "problems": {problem: problems.to_pylist().count(problem) for problem in sorted(set(problems.to_pylist()))},
         "classes": len(dataset.classes),
-        "classes_present": max((int(np.isfinite(found.iou).sum()) for found in evaluation.scores.values()), default=0),
+        "classes_present": max((int(np.isfinite(found.iou).sum()) for found in scores.values()), default=0),
         "scores": {
-            branch: {name: _number(getattr(scores, name)) for name in summed}
-            for branch, scores in evaluation.scores.items()
+            branch: {name: _number(getattr(found, name)) for name in summed} for branch, found in scores.items()
         },
         "region_accuracy": {
             name: _number(value) for name, value in asdict(region_accuracy(evaluation.regions)).items()
@@ -114,10 +114,9 @@ def write_result(output: str, evaluation: Evaluation, dataset: SegmentationDatas
     return result
 
 
-def _class_table(evaluation: Evaluation, dataset: SegmentationDataset) -> pa.Table:
+def _class_table(evaluation: Evaluation, scores: dict[str, Scores], dataset: SegmentationDataset) -> pa.Table:
     rows = []
     for branch, matrix in evaluation.matrices.items():
-        scores = matrix.result()
         pixels, predicted = matrix.counts.sum(axis=1), matrix.counts[:, :-1].sum(axis=0)
         for label, names in enumerate(dataset.classes):
             rows.append(
@@ -127,8 +126,8 @@ def _class_table(evaluation: Evaluation, dataset: SegmentationDataset) -> pa.Tab
                     "name": names[0],
                     "pixels": pixels[label],
                     "predicted_pixels": predicted[label],
-                    "iou": _number(scores.iou[label]),
-                    "accuracy": _number(scores.acc[label]),
+                    "iou": _number(scores[branch].iou[label]),
+                    "accuracy": _number(scores[branch].acc[label]),
                 }
             )
     return pa.Table.from_pylist(rows, schemas.CLASS_SCORES)

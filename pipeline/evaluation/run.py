@@ -5,7 +5,7 @@ What it writes: `confusion/`, `regions/` and `images/` (one Parquet table a chun
 """
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import ray
 
@@ -16,7 +16,6 @@ from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, write_result
 from pipeline.evaluation.stage import EvaluateStage
-from pipeline.paths import refuse_secrets
 from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
 
@@ -37,8 +36,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
         SegmentError: workers failed; what is done is kept.
         OSError: storage cannot be read or written any more.
     """
-    _check(config)
-    config = replace(config.resolved(), dataset=replace(config.dataset, root=storage.absolute(config.dataset.root)))
+    config = config.resolved()
     storage.check_writable(config.output, "output")
     dataset = open_dataset(config.dataset)
     image_ids = dataset.image_ids[: config.limit]
@@ -70,13 +68,6 @@ def _evaluate_chunks(config: EvaluateConfig, dataset: SegmentationDataset, chunk
     arguments = [config, [ray.put(dataset)]]
     for _ in run_groups("evaluation", EvaluateStage, arguments, due, config, sum(map(len, chunks))):
         pass
-
-
-def _check(config: EvaluateConfig) -> None:
-    refuse_secrets("dataset.root", config.dataset.root)
-    for key, value in (("limit", config.limit), ("images_per_chunk", config.images_per_chunk)):
-        if value is not None and value < 1:
-            raise UserError(f"{key} is {value}; it must be at least 1")
 
 
 def _clear(output: str) -> None:

@@ -89,7 +89,6 @@ def _run(config: SegmentConfig, due: list[str], total: int) -> list[dict]:
 def _clear(output: str) -> None:
     """Delete what a job wrote, `config.yaml` last, so that an interrupted deletion leaves no labels without it."""
     for folder in ("labels", "overlays"):
-        for name in storage.list_names(storage.join(output, folder)):
-            storage.remove(storage.join(output, folder, name))
+        storage.remove_tree(storage.join(output, folder))
     for name in ("classes.json", "rejects.json", "config.yaml"):
         storage.remove(storage.join(output, name))

@@ -114,6 +114,8 @@ def load_model(config: TrainConfig) -> Clip:
             if not any(name.startswith(beginning) for name in names):
                 found = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
                 raise UserError(f"pretrain.frozen: no parameter's name begins with {beginning!r}, but with {found}")
+        if all(name.startswith(tuple(config.pretrain.frozen)) for name in names):
+            raise UserError(f"pretrain.frozen: {config.pretrain.frozen} leaves nothing to train")
     if config.mode in ("mask_prompt", "full_then_mask_prompt"):
         with_prompts(clip, config.mask_prompt.depth, config.seed)
     return clip

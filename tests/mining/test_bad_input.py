@@ -20,6 +20,7 @@ from pipeline.inspection import verify
 from pipeline.layout import Layout
 from pipeline.mining.run import MiningError, mine
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals.ground_truth import all_annotated
 from tests.mining.configs import command_line, dataset_bytes, mine_config
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -31,22 +32,40 @@ BOX = (40, 30, 100, 90)
 
 
 class BadWorld:
-    """The scenes of a micro world, their ids times ten, and between them whatever is added."""
+    """The mined scenes of a micro world, their ids times ten, and between them whatever is added."""
 
-    def __init__(self, world: Path, folder: Path):
+    def __init__(self, world: Path, mined: Path, folder: Path):
         self._folder = folder
         (folder / "images").mkdir()
         (folder / "images" / "folder").mkdir()
-        instances = json.loads((world / "instances.json").read_text())
         captions = json.loads((world / "captions.json").read_text())
-        self._categories = instances["categories"]
-        self._images = [self._scene(world, image) for image in captions["images"]]
-        self._captions = [item | {"image_id": 10 * item["image_id"]} for item in captions["annotations"]]
-        self._objects = [item | {"image_id": 10 * item["image_id"]} for item in instances["annotations"]]
+        self._truth = all_annotated(world / "panoptic.json")
+        self._images = []
+        self._objects = []
+        self._captions = []
+        for image in captions["images"]:
+            self._scene(world, image)
+        # One caption an image was mined; here all that is given is used.
+        for row in pq.read_table(mined / "captions").to_pylist():
+            [caption] = row["captions"]
+            self.caption(10 * int(row["image_id"]), caption)
 
-    def _scene(self, world: Path, image: dict) -> dict:
-        (self._folder / "images" / image["file_name"]).write_bytes((world / "images" / image["file_name"]).read_bytes())
-        return image | {"id": 10 * image["id"]}
+    def _scene(self, world: Path, image: dict) -> None:
+        pixels = (world / "images" / image["file_name"]).read_bytes()
+        (self._folder / "images" / image["file_name"]).write_bytes(pixels)
+        self._images.append(image | {"id": 10 * image["id"]})
+        [scene] = self._truth.propose([np.asarray(Image.open(io.BytesIO(pixels)))], [str(image["id"])])
+        for mask in scene.masks:
+            self._annotate(10 * image["id"], mask, (scene.height, scene.width))
+
+    def _annotate(self, image_id: int, mask: bytes, size: tuple[int, int]) -> None:
+        segmentation = {"size": list(size), "counts": mask.decode()}
+        self._objects.append(
+            {
+                "id": 1 + len(self._objects), "image_id": image_id, "category_id": 1, "iscrowd": 0,
+                "area": int(rle.decode([mask], *size).sum()), "segmentation": segmentation, "frame": size,
+            }
+        )  # fmt: skip
 
     def add(
         self,
@@ -70,19 +89,13 @@ class BadWorld:
             x0, y0, x1, y1 = BOX
             mask = np.zeros((1, *size), np.uint8)
             mask[0, y0:y1, x0:x1] = 1
-            segmentation = {"size": list(size), "counts": rle.encode(mask)[0].decode()}
-            self._objects.append(
-                {
-                    "id": 10_000 + len(self._objects), "image_id": image_id, "category_id": 1, "iscrowd": 0,
-                    "area": int(mask.sum()), "segmentation": segmentation, "frame": size,
-                }
-            )  # fmt: skip
+            self._annotate(image_id, rle.encode(mask)[0], size)
 
     def caption(self, image_id: int, caption: str | None) -> None:
         self._captions.append({"id": 10_000 + len(self._captions), "image_id": image_id, "caption": caption})
 
     def write(self) -> tuple[CaptionsConfig, ProposalsConfig]:
-        frames = {item["image_id"]: item.pop("frame", (160, 160)) for item in self._objects}
+        frames = {item["image_id"]: item.pop("frame") for item in self._objects}
         annotated = {image["id"]: image for image in self._images}
         sizes = [
             image | dict(zip(("height", "width"), frames.get(image_id, (HEIGHT, WIDTH)), strict=True))
@@ -92,7 +105,7 @@ class BadWorld:
             json.dumps({"images": self._images, "annotations": self._captions}, ensure_ascii=False)
         )
         (self._folder / "instances.json").write_text(
-            json.dumps({"images": sizes, "annotations": self._objects, "categories": self._categories})
+            json.dumps({"images": sizes, "annotations": self._objects, "categories": [{"id": 1, "name": "object"}]})
         )
         captions = CaptionsConfig(
             format="coco", path=str(self._folder / "captions.json"), images=str(self._folder / "images")
@@ -118,7 +131,7 @@ def test_whatever_is_wrong_with_an_image_costs_that_image(mined, world, small_cl
     jpeg = encoded(photo)
     turned = Image.Exif()
     turned[0x0112] = 6  # to be turned by 90° clockwise
-    bad = BadWorld(world, tmp_path)
+    bad = BadWorld(world, mined, tmp_path)
 
     usable = {
         5: encoded(photo, "PNG"),

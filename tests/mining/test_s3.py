@@ -64,7 +64,7 @@ def test_captions_images_and_annotations_on_s3(s3, s3_uri, mined, world, small_c
         *command_line(world, small_clip, str(output)),
         f"--captions.path={s3_uri}/in/captions.json",
         f"--captions.images={s3_uri}/in/images",
-        f"--proposals.ground_truth.annotations={s3_uri}/in/instances.json",
+        f"--proposals.ground_truth.annotations={s3_uri}/in/panoptic.json",
     ]
     assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
     found, expected = dataset_bytes(output), dataset_bytes(mined)
