@@ -24,11 +24,16 @@ class Command:
         self.parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
         self.parser.add_class_arguments(config_class)
 
-    def run(self, work: Callable[[Any, dict], None], arguments: list[str] | None) -> int:
-        """Parse, connect to Ray, and call `work(config, flags)`. Gives the exit code."""
+    def parse(self, arguments: list[str] | None) -> tuple[Any, dict]:
+        """The configuration, and the other arguments by name."""
         parsed = self.parser.instantiate(self.parser.parse_args(arguments)).as_dict()
         fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
-        return guarded(lambda: work(self._config_class(**fields), parsed))
+        return self._config_class(**fields), parsed
+
+    def run(self, work: Callable[[Any, dict], None], arguments: list[str] | None) -> int:
+        """Parse, connect to Ray, and call `work(config, flags)`. Gives the exit code."""
+        config, flags = self.parse(arguments)
+        return guarded(lambda: work(config, flags))
 
 
 def guarded(work: Callable[[], None]) -> int:

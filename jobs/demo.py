@@ -15,23 +15,17 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from jobs.command import guarded
-from pipeline.demo.measures import Measured, measure, measure_mining, mined_rows
+from pipeline.demo.measures import Measured, measure_mining
 from pipeline.demo.pictures import draw_pictures
 from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.variants import FULL, MASK_PROMPT, PAPER, UNTOUCHED, Variant, ablations
-from pipeline.nouns.stop_lists import resolve_stop_list
-from pipeline.regions import RegionsConfig
-
-_UNTOUCHED_TITLE = "CLIP untouched"
-_BOX_TITLE = "CLIP untouched, box with surroundings"
-_KEPT_BY_SCORE = 0.4  # the quantile of the score below which the ablation drops pairs
+from pipeline.demo.story import run_seed
+from pipeline.demo.variants import FULL, ablations
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,9 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _demo(seeds: list[DemoRuns], chosen: list[str]) -> None:
     started = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"[{time.monotonic() - started:4.0f} s] {what}", flush=True)
+
     rows: dict[str, list[Measured]] = defaultdict(list)
     for runs in seeds:
-        for title, measured in _one_seed(runs, chosen, started).items():
+        for title, measured in run_seed(runs, chosen, say).items():
             rows[title].append(measured)
     first = seeds[0]
     mining = measure_mining(first.mined, first.folder / "mined-world")
@@ -75,47 +73,6 @@ def _demo(seeds: list[DemoRuns], chosen: list[str]) -> None:
         console.print(table)
     print(DESIGNED)
     print(f"before and after: {pictures[0].parent}; {time.monotonic() - started:.0f} s in all")
-
-
-def _one_seed(runs: DemoRuns, chosen: list[str], started: float) -> dict[str, Measured]:
-    """Run, or find done, everything that one seed needs."""
-
-    def say(what: str) -> None:
-        print(f"[{time.monotonic() - started:4.0f} s] {what}", flush=True)
-
-    say(f"scenes → {runs.folder}")
-    runs.make_worlds()
-    say("pretraining a small CLIP on whole scenes and natural crops")
-    runs.pretrain()
-    say("mining region–noun pairs")
-    runs.mine()
-    say("evaluating the untouched CLIP")
-    measured = {_UNTOUCHED_TITLE: _evaluate(runs, UNTOUCHED)}
-    variants = (MASK_PROMPT, FULL)
-    if runs.scale != QUICK:
-        box = "untouched-box"
-        runs.evaluate(UNTOUCHED, RegionsConfig(fill="none", expand=1.4), box)
-        measured[_BOX_TITLE] = measure(runs.evaluation(box), runs.groups)
-        variants = PAPER
-    for variant in (*variants, *_chosen_variants(runs, chosen)):
-        say(f"adapting: {variant.title}")
-        runs.adapt(variant)
-        measured[variant.title] = _evaluate(runs, variant.name)
-    return measured
-
-
-def _evaluate(runs: DemoRuns, name: str) -> Measured:
-    runs.evaluate(name)
-    return measure(runs.evaluation(name), runs.groups)
-
-
-def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:
-    if not chosen:
-        return []
-    stop_list = resolve_stop_list(["@non_visual"])
-    scores = [row["clip_score"] for row in mined_rows(runs.mined) if row["noun"] not in stop_list]
-    found = ablations(good_score=float(np.quantile(scores, _KEPT_BY_SCORE)))
-    return [variant for name in chosen for variant in found[name]]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pipeline.errors import UserError
+
 # Pillow's own limit only warns; ImagesConfig.max_pixels decides instead.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -37,6 +39,12 @@ class ImageProblem(Exception):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+
+
+def costs_one_image(error: Exception) -> bool:
+    """Whether an error is about the image at hand, rather than about storage, memory or the configuration."""
+    # torch's OutOfMemoryError by name: not every worker has imported torch.
+    return not isinstance(error, OSError | MemoryError | UserError) and type(error).__name__ != "OutOfMemoryError"
 
 
 @dataclass(frozen=True)

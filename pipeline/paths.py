@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline import storage
@@ -35,10 +36,30 @@ def absolute_model(architecture: str | None, weights: str | None) -> tuple[str |
 
 
 def absolute_proposals(config: ProposalsConfig) -> ProposalsConfig:
-    """The configuration of proposals with its local paths absolute."""
-    truth = config.ground_truth
-    annotations, panoptic = (uri and storage.absolute(uri) for uri in (truth.annotations, truth.panoptic_images))
-    return replace(config, ground_truth=replace(truth, annotations=annotations, panoptic_images=panoptic))
+    """The configuration of proposals with its local paths absolute.
+
+    Raises:
+        UserError: naming the key of a URI that contains a secret.
+    """
+    return replace(
+        config,
+        ground_truth=_absolute_fields("ground_truth", config.ground_truth, "annotations", "panoptic_images"),
+        maskformer=_absolute_fields("maskformer", config.maskformer, "weights"),
+        detectron2=_absolute_fields("detectron2", config.detectron2, "config", "weights"),
+        mask2former=_absolute_fields("mask2former", config.mask2former, "weights"),
+        sam2=_absolute_fields("sam2", config.sam2, "weights"),
+    )
+
+
+def _absolute_fields(backend: str, options: Any, *names: str) -> Any:
+    changes = {}
+    for name in names:
+        uri = getattr(options, name)
+        refuse_secrets(f"proposals.{backend}.{name}", uri)
+        # What is not there may be the name of a model; with "::" it is a file in an archive.
+        if uri and ("::" in uri or Path(uri).exists()):
+            changes[name] = storage.absolute(uri)
+    return replace(options, **changes)
 
 
 def refuse_secrets(key: str, uri: str | None) -> None:

@@ -67,7 +67,7 @@ def build_small_clip(
 
 def _regions(annotations: Path, images: Path, image_size: int) -> tuple[torch.Tensor, list[str]]:
     """All annotated regions: pixels [R,3,S,S] and the category name of each."""
-    truth = all_annotated(annotations)
+    truth = all_annotated(str(annotations))
     pixels, names = [], []
     for image in json.loads(annotations.read_text())["images"]:
         categories = truth.categories(str(image["id"]))

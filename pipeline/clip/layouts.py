@@ -6,8 +6,6 @@ else are fixed.
 Shape suffixes: N patches, W width.
 """
 
-import pickle
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -18,15 +16,16 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg, set_model_preprocess_cfg
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg
 from open_clip.transformer import VisionTransformer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from pipeline.clip.model import Clip
 from pipeline.errors import UserError
+from pipeline.weights import StateDict, read_tensors
 
 Layout = Literal["openai", "ovseg"]
 
 PROMPTS_KEY = "visual.mask_embedding"
+CLIP_IN_OVSEG = "clip_adapter.clip_model."
+"""What the names of CLIP's weights begin with in a checkpoint of the whole OVSeg."""
 
 _HEAD_WIDTH = 64
 _RESNET_STRIDE = 32
@@ -35,43 +34,27 @@ _TRAINING_ONLY = ("patch_dropout", "output_tokens")
 # Numbers that OpenAI's archives hold beside the weights.
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")
 
-StateDict = dict[str, torch.Tensor]
-
-
-def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, as OpenAI publishes its models."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
 
 def read_state_dict(path: Path) -> StateDict:
-    """The weights in a .safetensors file, a TorchScript archive or a `torch.save`d file, on the CPU.
-
-    A `state_dict` entry and `module.` prefixes, which training with open_clip leaves, are taken off.
+    """The weights of a CLIP, which may be inside a checkpoint of the whole OVSeg; see `read_tensors`.
 
     Raises:
-        UserError: the file is none of these, or holds more than tensors and plain containers.
+        UserError: as `read_tensors`.
     """
-    try:
-        if path.suffix == ".safetensors":
-            weights = load_file(path)
-        elif is_torchscript(path):
-            weights = torch.jit.load(path, map_location="cpu").state_dict()
-        else:
-            weights = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError) as error:
-        raise UserError(
-            f"checkpoint {path} cannot be loaded: it is damaged, or holds more than tensors and plain containers, "
-            "which is refused because reading it could run code"
-        ) from error
-    if isinstance(weights, dict) and isinstance(weights.get("state_dict"), dict):
-        weights = weights["state_dict"]
-    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise UserError(f"checkpoint {path} holds no state dict (names and tensors)")
-    weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
-    return {name: tensor for name, tensor in weights.items() if name not in _NOT_WEIGHTS}
+    weights = read_tensors(path)
+    return {name: tensor for name, tensor in (clip_in_ovseg(weights) or weights).items() if name not in _NOT_WEIGHTS}
+
+
+def clip_in_ovseg(weights: StateDict) -> StateDict:
+    """The weights of the CLIP in a checkpoint of the whole OVSeg, under the names of OVSeg's CLIPs; {} without one.
+
+    Mask prompts that are all 0 are left out: so OVSeg creates them, used or not, and only training changes them.
+    """
+    prefixed = ((name, tensor) for name, tensor in weights.items() if name.startswith(CLIP_IN_OVSEG))
+    clip = {name.removeprefix(CLIP_IN_OVSEG): tensor for name, tensor in prefixed}
+    if PROMPTS_KEY in clip and not clip[PROMPTS_KEY].any():
+        del clip[PROMPTS_KEY]
+    return clip
 
 
 def openai_model_cfg(weights: StateDict) -> dict[str, Any]:
@@ -87,7 +70,7 @@ def openai_model_cfg(weights: StateDict) -> dict[str, Any]:
         positions, width = weights["visual.positional_embedding"].shape
         vision_cfg = {
             "image_size": patch_size * round((positions - 1) ** 0.5),
-            "layers": _blocks(weights, "visual.transformer.resblocks."),
+            "layers": count_blocks(weights, "visual.transformer.resblocks."),
             "width": width,
             "head_width": _HEAD_WIDTH,
             "patch_size": patch_size,
@@ -96,7 +79,7 @@ def openai_model_cfg(weights: StateDict) -> dict[str, Any]:
         positions = weights["visual.attnpool.positional_embedding"].shape[0]
         vision_cfg = {
             "image_size": _RESNET_STRIDE * round((positions - 1) ** 0.5),
-            "layers": [_blocks(weights, f"visual.layer{stage}.") for stage in (1, 2, 3, 4)],
+            "layers": [count_blocks(weights, f"visual.layer{stage}.") for stage in (1, 2, 3, 4)],
             "width": weights["visual.layer1.0.conv1.weight"].shape[0],
             "head_width": _HEAD_WIDTH,
             "patch_size": None,
@@ -110,12 +93,12 @@ def openai_model_cfg(weights: StateDict) -> dict[str, Any]:
             "vocab_size": weights["token_embedding.weight"].shape[0],
             "width": text_width,
             "heads": text_width // _HEAD_WIDTH,
-            "layers": _blocks(weights, "transformer.resblocks."),
+            "layers": count_blocks(weights, "transformer.resblocks."),
         },
     }
 
 
-def _blocks(weights: StateDict, prefix: str) -> int:
+def count_blocks(weights: StateDict, prefix: str) -> int:
     """How many numbered blocks there are under a prefix."""
     return len({name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)})
 

@@ -3,20 +3,20 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file
 
-from pipeline.clip.layouts import PROMPTS_KEY, build_openai_model, is_torchscript, read_state_dict
+from pipeline.clip.layouts import PROMPTS_KEY, build_openai_model, read_state_dict
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.clip.model import Clip
 from pipeline.clip.templates import TemplateSet
 from pipeline.errors import UserError
-
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+from pipeline.precision import Precision, autocast_dtype
+from pipeline.weights import HUB, fetch, is_torchscript
 
 PROMPTS_FILE = "mask_prompts.safetensors"
 _LOCAL = "local-dir:"
@@ -29,9 +29,10 @@ class ClipConfig:
 
     architecture: str | None = "ViT-B-16"
     """open_clip model name, or `hf-hub:org/repo` or `local-dir:/path` (then `weights` stays empty); null: `weights` is
-    a file in OpenAI's layout or in that of OVSeg's CLIPs, which says the sizes itself."""
+    a file in OpenAI's layout, in that of OVSeg's CLIPs, or a whole OVSeg checkpoint, which says the sizes itself."""
     weights: str | None = "openai"
-    """open_clip tag, path of a checkpoint (.pt, .bin, .safetensors), or `random` (seeded; for trials)."""
+    """open_clip tag, a checkpoint (.pt, .bin, .safetensors; path, URI or `hf-hub:org/repo/file`), or `random` (seeded;
+    for trials)."""
     templates: TemplateSet = "vild"
     """Prompt templates of the text embeddings: none, photo (1), vild (14), imagenet (80)."""
     precision: Precision = "auto"
@@ -67,6 +68,8 @@ def load_clip(
         UserError: unknown architecture or tag, missing file, a checkpoint of another architecture or with another
             number of mask prompts, or a vision tower that cannot take any.
     """
+    if weights and ("://" in weights or weights.startswith(HUB)):
+        weights = str(fetch(weights, "clip.weights"))
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no GPU")
@@ -87,9 +90,6 @@ def load_clip(
             f"clip.architecture {architecture!r} with clip.weights {weights!r} cannot be loaded: {_reason(error)}"
         ) from error
     settings = PreprocessCfg(**model.visual.preprocess_cfg)
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}.get(
-        precision, torch.float16 if device.type == "cuda" else None
-    )
     return Clip(
         model=model.eval().requires_grad_(False).to(device),
         vision=vision.eval().requires_grad_(False).to(device),
@@ -97,7 +97,7 @@ def load_clip(
         tokenizer=tokenizer,
         preprocess=image_transform_v2(settings, is_train=False),
         device=device,
-        autocast_dtype=dtype,
+        autocast_dtype=autocast_dtype(precision, device),
         image_size=settings.size if isinstance(settings.size, int) else settings.size[0],
         mean=tuple(settings.mean),
         std=tuple(settings.std),

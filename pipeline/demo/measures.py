@@ -59,7 +59,7 @@ def mined_rows(mined: Path) -> list[dict]:
 def measure_mining(mined: Path, world: Path) -> dict[str, PairPrecision]:
     """How often mined pairs are right: the best by score, things and grounds."""
     rows = mined_rows(mined)
-    truth = all_annotated(world / "panoptic.json")
+    truth = all_annotated(str(world / "panoptic.json"))
     scores = np.array([row["clip_score"] for row in rows])
     chosen = {
         f"best {1 - quantile:.0%} by score" if quantile else "all": scores >= np.quantile(scores, quantile)

@@ -7,14 +7,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.clip import load_clip
-from pipeline.demo.runs import PROPOSALS, DemoRuns
+from pipeline.demo.runs import DemoRuns
 from pipeline.demo.variants import UNTOUCHED, Variant
-from pipeline.evaluation.datasets import DatasetConfig, open_dataset
-from pipeline.proposals import load_proposer
-from pipeline.regions import RegionsConfig
-from pipeline.segmentation import SegmentationConfig, Segmenter
+from pipeline.evaluation.datasets import IGNORE, DatasetConfig, SegmentationDataset, open_dataset
 from pipeline.segmentation.drawing import overlay_jpeg
+from pipeline.segmentation.loading import load_segmenter
 
 _SCENES = 6
 _PANEL_HEIGHT = 300
@@ -28,42 +25,36 @@ def draw_pictures(runs: DemoRuns, variant: Variant) -> list[Path]:
     folder.mkdir(exist_ok=True)
     image_ids = sorted(dataset.image_ids, key=int)[:_SCENES]
     samples = [dataset.read(image_id) for image_id in image_ids]
-    maps = [
-        _label_maps(runs.clip(name), dataset.classes, [sample.image for sample in samples])
-        for name in (UNTOUCHED, variant.name)
-    ]
+    images = [sample.image for sample in samples]
+    maps = [_label_maps(runs, name, dataset, images) for name in (UNTOUCHED, variant.name)]
     paths = []
     for image_id, sample, before, after in zip(image_ids, samples, *maps, strict=True):
         panels = [
             ("image", Image.fromarray(sample.image).resize((_PANEL_HEIGHT, _PANEL_HEIGHT), Image.Resampling.NEAREST))
         ]
         for title, labels in (("truth", sample.labels), ("untouched CLIP", before), (variant.title, after)):
-            right = np.mean(
-                labels[sample.labels < len(dataset.classes)] == sample.labels[sample.labels < len(dataset.classes)]
-            )
             overlay = Image.open(io.BytesIO(overlay_jpeg(sample.image, labels, dataset.classes)))
             panel = overlay.resize((overlay.width * _PANEL_HEIGHT // overlay.height, _PANEL_HEIGHT))
-            panels.append((title if title == "truth" else f"{title}: {right:.0%} of the pixels", panel))
+            if title != "truth":
+                title = f"{title}: {_accuracy(labels, sample.labels):.0%} of the pixels"
+            panels.append((title, panel))
         paths.append(folder / f"{image_id}.png")
         _side_by_side(panels).save(paths[-1])
     return paths
 
 
-def _label_maps(clip: Path, classes: list[tuple[str, ...]], images: list[np.ndarray]) -> list[np.ndarray]:
+def _label_maps(runs: DemoRuns, name: str, dataset: SegmentationDataset, images: list[np.ndarray]) -> list[np.ndarray]:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the tensors are so small that more threads only wait for each other
     try:
-        segmenter = Segmenter(
-            load_clip(f"local-dir:{clip}"),
-            load_proposer(PROPOSALS),
-            classes,
-            SegmentationConfig(weight=1.0),
-            RegionsConfig(),
-            batch_size=64,
-        )
+        segmenter = load_segmenter(runs.evaluation_config(name), dataset.classes, gpu=False)
         return [prediction.label_map(1.0) for prediction in segmenter.predict((image, "") for image in images)]
     finally:
         torch.set_num_threads(threads)
+
+
+def _accuracy(labels: np.ndarray, truth: np.ndarray) -> float:
+    labelled = truth != IGNORE
+    return float((labels == truth)[labelled].mean())
 
 
 def _side_by_side(panels: list[tuple[str, Image.Image]]) -> Image.Image:

@@ -120,23 +120,27 @@ class DemoRuns:
             )
         )
 
-    def evaluate(self, name: str, regions: RegionsConfig | None = None, label: str | None = None) -> None:
-        """Evaluate the untouched CLIP or a variant on the test world.
+    def evaluation_config(
+        self, name: str, regions: RegionsConfig | None = None, label: str | None = None
+    ) -> EvaluateConfig:
+        """The evaluation of the untouched CLIP or of a variant on the test world.
 
         Args:
             regions: how a region is shown to CLIP, if not blanked as the paper does.
             label: names such an evaluation.
         """
-        evaluate(
-            EvaluateConfig(
-                dataset=DatasetConfig(kind="micro_world", root=str(self.folder / "test-world")),
-                output=str(self.evaluation(label or name)),
-                images_per_chunk=12,
-                clip=_clip(self.clip(name)),
-                proposals=PROPOSALS,
-                regions=regions or RegionsConfig(),
-            )
+        return EvaluateConfig(
+            dataset=DatasetConfig(kind="micro_world", root=str(self.folder / "test-world")),
+            output=str(self.evaluation(label or name)),
+            images_per_chunk=12,
+            clip=_clip(self.clip(name)),
+            proposals=PROPOSALS,
+            regions=regions or RegionsConfig(),
         )
+
+    def evaluate(self, name: str, regions: RegionsConfig | None = None, label: str | None = None) -> None:
+        """Run an evaluation; see `evaluation_config`."""
+        evaluate(self.evaluation_config(name, regions, label))
 
     def _training(self, pairs: Path, clip: Path, output: Path) -> TrainConfig:
         cpus = int(ray.cluster_resources().get("CPU", 1))

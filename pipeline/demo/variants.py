@@ -8,7 +8,8 @@ from pipeline.training.config import Mode
 
 Pairs = Literal["mined", "annotated", "natural"]
 
-VISUAL_NOUNS = "noun NOT IN ({})".format(", ".join(f"'{noun}'" for noun in sorted(resolve_stop_list(["@non_visual"]))))
+NON_VISUAL = resolve_stop_list(["@non_visual"])
+VISUAL_NOUNS = "noun NOT IN ({})".format(", ".join(f"'{noun}'" for noun in sorted(NON_VISUAL)))
 """Condition on mined pairs: what `nouns.stop_list: ["@non_visual"]` leaves. Captions of this world are full of words
 such as "picture" and "side", which no region shows: 40 % of their nouns, where COCO's captions have 10 %."""
 

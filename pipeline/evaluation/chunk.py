@@ -14,6 +14,7 @@ from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.datasets import IGNORE, Sample, SegmentationDataset
 from pipeline.images import ImageProblem
 from pipeline.proposals import Proposals
+from pipeline.proposals.proposer import Queries
 from pipeline.segmentation import UNLABELLED, Segmenter
 
 TABLES = ("confusion", "regions", "images")
@@ -48,17 +49,22 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
     waiting: deque[_Waiting] = deque()
     threshold = segmenter.config.mask_threshold
 
-    def proposed() -> Iterator[tuple[np.ndarray, Proposals, float]]:
+    def read() -> Iterator[tuple[np.ndarray, str, tuple[str, Sample]]]:
         for image_id in image_ids:
-            sample, problem = dataset.read(image_id), None
-            try:
-                found = segmenter.propose(sample.image, image_id)
-            except ImageProblem as error:
-                found, problem = Proposals([], *sample.labels.shape, np.zeros(0, np.float32)), str(error)
+            sample = dataset.read(image_id)
+            yield sample.image, image_id, (image_id, sample)
+
+    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
+        for image, (image_id, sample), found in segmenter.propose_each(read()):
+            problem = None
+            if isinstance(found, ImageProblem):
+                found, problem = Proposals([], *sample.labels.shape, np.zeros(0, np.float32)), str(found)
+            elif isinstance(found, Exception):
+                raise found
             present, truth = true_masks(sample.labels)
             waiting.append(_Waiting(image_id, sample, present, problem))
-            yield sample.image, found, threshold
-            yield sample.image, truth, threshold
+            yield image, found, threshold
+            yield image, truth, threshold
 
     predictions = segmenter.classify(proposed())
     for prediction in predictions:

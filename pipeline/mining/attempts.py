@@ -3,7 +3,8 @@
 Ray starts a dead worker again and gives it the same shard, for ever. So before a stage touches a shard it leaves
 a record in the output directory, and takes it away when it is done. A record that is already there says that the
 last attempt of this run died: from then on the stage notes every image before touching it. An image that was
-being touched at `DEATHS` such deaths is rejected with the reason `kills_worker`; its neighbours survive.
+being touched at `DEATHS` such deaths is rejected with the reason `kills_worker`; its neighbours survive. Images that
+were being touched together are suspects from then on, and are touched one by one.
 
 Deaths of the whole job (another `run`) are nobody's fault and are not counted, and an attempt that dies without
 having noted an image blames none.
@@ -19,7 +20,7 @@ DEATHS = 3
 
 
 class Attempt:
-    """One attempt of a stage at a shard. Use as a context manager; call `touch` before each image."""
+    """One attempt of a stage at a shard. Use as a context manager; call `touch` before work on an image or several."""
 
     def __init__(self, layout: Layout, run: str, stage: str, shard: int):
         self._uri = layout.path("attempts", f"{stem(shard)}.{stage}.json")
@@ -32,26 +33,29 @@ class Attempt:
         if previous and previous["run"] == self._run:
             self._careful = True
             self._suspects = {int(image): deaths for image, deaths in previous["suspects"].items()}
-            if previous["image"] is not None:
-                self._suspects[previous["image"]] = self._suspects.get(previous["image"], 0) + 1
-        self._write(None)
+            for image in previous["images"]:
+                self._suspects[image] = self._suspects.get(image, 0) + 1
+        self._write()
         return self
 
     def __exit__(self, *_: object) -> None:
         # An exception is a result, too: only a death leaves the record behind.
         storage.remove(self._uri)
 
-    def touch(self, image: int) -> None:
-        """Announce work on an image of the shard.
+    def touch(self, *images: int) -> None:
+        """Announce work on an image of the shard, or on several together.
 
         Raises:
-            ImageProblem: `kills_worker`, if workers died of it.
+            ImageProblem: `kills_worker`, if workers died of it; `suspect`, if they may have died of one of several.
         """
-        deaths = self._suspects.get(image, 0)
-        if deaths >= DEATHS:
-            raise ImageProblem("kills_worker", f"{deaths} workers died while working on it")
+        for image in images:
+            deaths = self._suspects.get(image, 0)
+            if deaths and len(images) > 1:
+                raise ImageProblem("suspect", f"workers may have died of image {image}")
+            if deaths >= DEATHS:
+                raise ImageProblem("kills_worker", f"{deaths} workers died while working on it")
         if self._careful:
-            self._write(image)
+            self._write(*images)
 
     def _read(self) -> dict | None:
         try:
@@ -59,6 +63,6 @@ class Attempt:
         except FileNotFoundError:
             return None
 
-    def _write(self, image: int | None) -> None:
-        record = {"run": self._run, "image": image, "suspects": self._suspects}
+    def _write(self, *images: int) -> None:
+        record = {"run": self._run, "images": images, "suspects": self._suspects}
         storage.write_bytes(self._uri, json.dumps(record).encode())

@@ -14,7 +14,9 @@ from pipeline.shards import ShardsConfig
 
 # They may differ between two runs into one directory: where and how fast the job runs, not what it writes.
 # (Batch size and threads can move the last bits of a score; the README says so.)
-RUNNING_KEYS = ("resources", "output", "max_reject_fraction", "clip.batch_size", "clip.threads")
+RUNNING_KEYS = (
+    "resources", "output", "max_reject_fraction", "clip.batch_size", "clip.threads", "proposals.batch_size",
+)  # fmt: skip
 
 
 @dataclass
@@ -22,9 +24,9 @@ class ResourcesConfig:
     """What the workers may use. Nothing here changes what is written."""
 
     clip_gpus: float | None = None
-    """GPUs of one CLIP worker, fractions allowed. Empty: 1 if the cluster has GPUs, else 0."""
-    proposal_gpus: float = 0.0
-    """GPUs of one proposal worker, fractions allowed."""
+    """GPUs of one CLIP worker, fractions allowed. Empty: what `proposal_gpus` leaves of one, 0 without GPUs."""
+    proposal_gpus: float | None = None
+    """GPUs of one proposal worker, fractions allowed. Empty: half a GPU if the backend is a learned one, else 0."""
     clip_workers: int | None = None
     """Most CLIP workers at a time. Empty: as many as the cluster has GPUs (or CPUs, without GPUs)."""
     proposal_workers: int | None = None

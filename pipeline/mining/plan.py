@@ -1,5 +1,6 @@
 """Before any worker starts: is everything there, what will be done, and is the output directory ours?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import ray
@@ -14,7 +15,7 @@ from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
 from pipeline.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
-from pipeline.proposals import load_proposer
+from pipeline.proposals import LEARNED, load_proposer
 
 _SAMPLED_IMAGES = 512
 # Mean size of a sample in the tars mined from 85 COCO images with ground-truth masks and the default ShardsConfig.
@@ -80,24 +81,41 @@ def check_configuration(config: MineConfig) -> None:
         raise UserError("shards.context and regions.expand must be at least 1: a smaller crop would cut the region")
 
 
-def check_resources(config: MineConfig) -> tuple[float, ResourcesConfig]:
-    """GPUs per CLIP worker, and the resources with the pool sizes that fit the cluster.
+def check_resources(config: MineConfig, cluster: Mapping[str, float]) -> ResourcesConfig:
+    """The resources with everything filled in that is empty, as it fits the cluster.
+
+    Args:
+        cluster: `ray.cluster_resources()`.
 
     Raises:
         UserError: GPUs are asked for and the cluster has none or too few.
     """
-    cluster = ray.cluster_resources()
     gpus, cpus = cluster.get("GPU", 0.0), int(cluster.get("CPU", 1))
     resources = config.resources
-    clip_gpus = float(min(gpus, 1.0)) if resources.clip_gpus is None else resources.clip_gpus
-    for key, wanted in (("clip_gpus", clip_gpus), ("proposal_gpus", resources.proposal_gpus)):
+    proposal_gpus, clip_gpus = resources.proposal_gpus, resources.clip_gpus
+    if proposal_gpus is None:
+        proposal_gpus = min(gpus, 1.0) / 2 if config.proposals.backend in LEARNED else 0.0
+    if clip_gpus is None:
+        clip_gpus = max(0.0, min(gpus, 1.0) - proposal_gpus % 1)
+    for key, wanted in (("clip_gpus", clip_gpus), ("proposal_gpus", proposal_gpus)):
         if wanted > gpus:
             raise UserError(f"resources.{key} is {wanted}, but the Ray cluster has {gpus:g} GPUs")
-    clip_workers = resources.clip_workers or max(1, int(gpus / clip_gpus) if clip_gpus else cpus // config.clip.threads)
-    proposal_workers = resources.proposal_workers or max(
-        1, int(gpus / resources.proposal_gpus) if resources.proposal_gpus else cpus
+    if clip_gpus + proposal_gpus > gpus:
+        raise UserError(
+            f"resources.clip_gpus ({clip_gpus}) and proposal_gpus ({proposal_gpus}) together are more than the "
+            f"{gpus:g} GPUs of the Ray cluster: one worker of each kind must fit"
+        )
+    # Both kinds get the same number of workers where they share the GPUs: none can take what the other needs.
+    at_once = clip_gpus + proposal_gpus
+    clip_workers = max(1, int(gpus / at_once) if clip_gpus else cpus // config.clip.threads)
+    proposal_workers = max(1, int(gpus / at_once) if proposal_gpus else cpus)
+    return replace(
+        resources,
+        clip_gpus=clip_gpus,
+        proposal_gpus=proposal_gpus,
+        clip_workers=resources.clip_workers or clip_workers,
+        proposal_workers=resources.proposal_workers or proposal_workers,
     )
-    return clip_gpus, replace(resources, clip_workers=clip_workers, proposal_workers=proposal_workers)
 
 
 def check_models(config: MineConfig) -> Models:
@@ -132,7 +150,7 @@ def print_plan(config: MineConfig) -> None:
     config = with_absolute_paths(config)
     check_configuration(config)
     storage.check_writable(config.output, "output")
-    check_resources(config)
+    check_resources(config, ray.cluster_resources())
     source = open_captions(config.captions)
     listing = measure_listing(source, config.shards.images_per_shard, config.limit)
     batch = next(source.batches()).slice(0, min(config.limit or _SAMPLED_IMAGES, _SAMPLED_IMAGES))

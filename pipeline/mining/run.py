@@ -65,7 +65,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     check_configuration(config)
     storage.check_writable(config.output, "output")
     source = open_captions(config.captions)
-    clip_gpus, resources = check_resources(config)
+    resources = check_resources(config, ray.cluster_resources())
     models = check_models(config)
     layout = Layout(config.output)
     if overwrite:
@@ -89,15 +89,15 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     run = Run(layout, uuid.uuid4().hex)
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours counts images and regions
-    _find_nouns(config, layout, listing, clip_gpus)
-    _mine_shards(config, run, listing, clip_gpus)
+    _find_nouns(config, layout, listing)
+    _mine_shards(config, run, listing)
     dataset = summarize(layout, listing)
     _check_rejects(dataset["rejected"], listing.images, config, final=True)
     write_dataset(layout, dataset)
     return dataset
 
 
-def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, clip_gpus: float) -> None:
+def _find_nouns(config: MineConfig, layout: Layout, listing: Listing) -> None:
     """Captions tables of all shards, then the vocabulary with its embeddings."""
     if storage.exists(layout.vocabulary):
         missing = sorted(set(range(listing.shards)) - layout.present("captions"))
@@ -114,7 +114,7 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, clip_gpus:
             f"captions.path: no nouns in the {listing.captions} captions of {config.captions.path}; "
             f"what was wrong with each is in {layout.path('captions')}"
         )
-    embeddings_ND = _embed(config, kept, clip_gpus)
+    embeddings_ND = _embed(config, kept)
     table = vocabulary_table(nouns, [images_per_noun[noun] for noun in nouns], embeddings_ND)
     storage.write_table(table, layout.vocabulary)
 
@@ -140,17 +140,17 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int]) -> Itera
     _raise_failures(failures)
 
 
-def _embed(config: MineConfig, nouns: list[str], clip_gpus: float) -> np.ndarray:
+def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     """Embeddings float32 [N,D] of the kept nouns, computed once, in chunks of fixed composition."""
     chunks = [nouns[start : start + _NOUNS_PER_CHUNK] for start in range(0, len(nouns), _NOUNS_PER_CHUNK)]
     rows = ray.data.from_items(
         [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)], override_num_blocks=len(chunks)
     ).map(
         EmbedTextStage,
-        fn_constructor_args=(config.clip, clip_gpus),
+        fn_constructor_args=(config.clip, config.resources.clip_gpus),
         compute=_pool(config.resources.clip_workers),
         num_cpus=CLIP_CPUS,
-        num_gpus=clip_gpus,
+        num_gpus=config.resources.clip_gpus,
     )
     progress = Progress("vocabulary", len(nouns), "nouns")
     found = {}
@@ -161,7 +161,7 @@ def _embed(config: MineConfig, nouns: list[str], clip_gpus: float) -> np.ndarray
     return np.concatenate([found[number] for number in range(len(chunks))])
 
 
-def _mine_shards(config: MineConfig, run: Run, listing: Listing, clip_gpus: float) -> None:
+def _mine_shards(config: MineConfig, run: Run, listing: Listing) -> None:
     vocabulary = [ray.put(Vocabulary(storage.read_table(run.layout.vocabulary)))]
     rejected: Counter = Counter()
     failures: dict[int, str] = {}
@@ -172,7 +172,7 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, clip_gpus: floa
         failures.clear()
         done_images = min(listing.images, (listing.shards - len(due)) * config.shards.images_per_shard)
         progress = Progress("regions", listing.images, "images", initial=done_images)
-        for row in _pipeline(config, run, due, vocabulary, clip_gpus).iter_rows():
+        for row in _pipeline(config, run, due, vocabulary).iter_rows():
             if row["error"]:
                 failures[row["shard"]] = row["error"]
                 if len(failures) > _FAILURES_AT_ONCE and len(failures) > progress.shards:
@@ -186,10 +186,9 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, clip_gpus: floa
     _raise_failures(failures)
 
 
-def _pipeline(
-    config: MineConfig, run: Run, shards: list[int], vocabulary: list[ray.ObjectRef], clip_gpus: float
-) -> Dataset:
+def _pipeline(config: MineConfig, run: Run, shards: list[int], vocabulary: list[ray.ObjectRef]) -> Dataset:
     resources, clip = config.resources, config.clip
+    clip_gpus = resources.clip_gpus
     return (
         ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
         .map(read_stage, fn_args=(run, config.images, vocabulary), num_cpus=READ_CPUS)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.errors import UserError
-from pipeline.images import ImageProblem, UprightJpeg
+from pipeline.images import ImageProblem, UprightJpeg, costs_one_image
 from pipeline.matching import Candidate
 from pipeline.proposals import Proposals
 
@@ -79,14 +78,12 @@ class Shard:
 
 @contextlib.contextmanager
 def costing_only(shard: Shard, image: Image, stage: str) -> Iterator[None]:
-    """Whatever is wrong with one image costs that image. Failing storage, memory and configuration cost the shard."""
+    """Whatever is wrong with one image costs that image."""
     try:
         yield
     except ImageProblem as problem:
         shard.reject(image, stage, problem.reason, problem.detail)
-    except (OSError, MemoryError, UserError):
-        raise
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's, which not every worker has imported
+        if not costs_one_image(error):
             raise
         shard.reject(image, stage, "failed", f"{type(error).__name__}: {error}")

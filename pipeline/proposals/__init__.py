@@ -3,14 +3,27 @@
 import importlib
 
 from pipeline.errors import UserError
-from pipeline.proposals.config import GroundTruthConfig, ProposalsConfig, SegmentsConfig
+from pipeline.proposals.config import (
+    Detectron2Config,
+    GroundTruthConfig,
+    Mask2FormerConfig,
+    MaskFormerConfig,
+    ProposalsConfig,
+    Sam2Config,
+    SegmentsConfig,
+)
 from pipeline.proposals.proposer import Proposals, Proposer
 
 __all__ = [
+    "LEARNED",
+    "Detectron2Config",
     "GroundTruthConfig",
+    "Mask2FormerConfig",
+    "MaskFormerConfig",
     "Proposals",
     "ProposalsConfig",
     "Proposer",
+    "Sam2Config",
     "SegmentsConfig",
     "load_proposer",
 ]
@@ -18,7 +31,14 @@ __all__ = [
 _BACKENDS = {
     "segments": "pipeline.proposals.segments:Segments",
     "ground_truth": "pipeline.proposals.ground_truth:GroundTruth",
+    "maskformer": "pipeline.proposals.maskformer.backend:MaskFormer",
+    "detectron2": "pipeline.proposals.detectron2:Detectron2",
+    "mask2former": "pipeline.proposals.mask2former:Mask2Former",
+    "sam2": "pipeline.proposals.sam2:Sam2",
 }
+
+LEARNED = ("maskformer", "detectron2", "mask2former", "sam2")
+"""Backends that a GPU makes much faster."""
 
 
 def load_proposer(config: ProposalsConfig) -> Proposer:

@@ -1,7 +1,6 @@
 """Backend `ground_truth`: masks that people drew, from COCO annotations."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -38,6 +37,7 @@ class GroundTruth:
         self._config = config
         self._file = CocoFile(options.annotations)
         self._masks = open_masks(self._file, options.panoptic_images, options.crowd)
+        self.batch_size = 1
         self.identity = {
             "name": "ground_truth",
             "version": "1",
@@ -102,7 +102,7 @@ class GroundTruth:
         )
 
 
-def all_annotated(annotations: Path) -> GroundTruth:
+def all_annotated(annotations: str) -> GroundTruth:
     """Every annotated object of a COCO file, however small, large or overlapping."""
     return GroundTruth(
         ProposalsConfig(
@@ -111,7 +111,7 @@ def all_annotated(annotations: Path) -> GroundTruth:
             max_area=1.0,
             max_iou=1.0,
             max_proposals=10**6,
-            ground_truth=GroundTruthConfig(annotations=str(annotations)),
+            ground_truth=GroundTruthConfig(annotations=annotations),
         )
     )
 

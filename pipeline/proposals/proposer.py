@@ -29,6 +29,8 @@ class Proposer(Protocol):
     identity: dict[str, str]
     """Name, version and the SHA-256 of whatever file shapes the proposals: weights, annotations.
     Part of the fingerprint of a dataset."""
+    batch_size: int
+    """How many images of one size `propose` does best at a time; it takes any number, of any sizes."""
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
         """Proposals for each image.

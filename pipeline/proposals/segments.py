@@ -79,6 +79,7 @@ class Segments:
     def __init__(self, config: ProposalsConfig, weights: np.ndarray = WEIGHTS) -> None:
         self._config = config
         self._weights = weights
+        self.batch_size = 1
         self.identity = {"name": "segments", "version": "1"}
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:

@@ -15,7 +15,7 @@ from pipeline.segmentation.config import SegmentationConfig
 from pipeline.segmentation.segmenter import Segmenter, background_classes
 
 # They may differ between two runs into one directory: where and how fast the job runs, not what it writes.
-RUNNING_KEYS = ("output", "workers", "gpus", "clip.batch_size", "clip.threads")
+RUNNING_KEYS = ("output", "workers", "gpus", "clip.batch_size", "clip.threads", "proposals.batch_size")
 
 
 @dataclass(kw_only=True)

@@ -32,7 +32,7 @@ def search_fusion(
 ) -> list[FusionScore]:
     """Try all weights with all thresholds; the best first, of equal ones the first tried.
 
-    One pass over the split, one image at a time: proposals are made once, CLIP runs once per threshold, and a weight
+    One pass over the split, a few images at a time: proposals are made once, CLIP runs once per threshold, and a weight
     costs no more than a label map. Binary proposals have no threshold: they are tried with the segmenter's alone.
 
     Args:
@@ -53,8 +53,9 @@ def search_fusion(
     waiting: deque[tuple[float, np.ndarray]] = deque()
 
     def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
-        for image, image_id, labels in samples:
-            found = segmenter.propose(image, image_id)
+        for image, labels, found in segmenter.propose_each(samples):
+            if isinstance(found, Exception):
+                raise found
             for threshold in thresholds:
                 waiting.append((threshold, labels))
                 yield image, found, threshold

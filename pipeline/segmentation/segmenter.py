@@ -5,19 +5,24 @@ Shape suffixes: Q masks of an image, V of them valid, N names, C classes and the
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from pipeline.clip import Clip, RegionEncoder, TextEmbedder
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem
+from pipeline.images import ImageProblem, costs_one_image
 from pipeline.proposals import Proposals, Proposer
 from pipeline.proposals.proposer import ClassifyingProposer, Queries
 from pipeline.regions import RegionsConfig
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.config import SegmentationConfig
 from pipeline.segmentation.prediction import Prediction
-from pipeline.segmentation.soft_masks import binarize
+from pipeline.soft_masks import binarize
+
+Companion = TypeVar("Companion")
 
 
 class Segmenter:
@@ -71,27 +76,59 @@ class Segmenter:
             ImageProblem: an image that the backend cannot use.
             UserError: CLIP's embeddings are not numbers.
         """
-        threshold = self.config.mask_threshold
-        return self.classify((image, self.propose(image, image_id), threshold) for image, image_id in images)
 
-    def propose(self, image: np.ndarray, image_id: str) -> Proposals | Queries:
+        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
+            for image, _, found in self.propose_each((image, image_id, None) for image, image_id in images):
+                if isinstance(found, Exception):
+                    raise found
+                yield image, found, self.config.mask_threshold
+
+        return self.classify(proposed())
+
+    def propose_each(
+        self, images: Iterable[tuple[np.ndarray, str, Companion]]
+    ) -> Iterator[tuple[np.ndarray, Companion, Proposals | Queries | Exception]]:
         """The first stage alone: masks, with class logits if the backend classifies.
 
+        As many images as the backend does best together are read ahead. If they fail together, they are tried one by
+        one, and in place of the masks of an image that fails alone comes the exception: an ImageProblem if the backend
+        cannot use the image, or gives logits for it that are not numbers.
+
+        Args:
+            images: an image, its id, and anything that is to come out with its masks.
+
         Raises:
-            ImageProblem: an image that the backend cannot use, or for which it gives logits that are not numbers.
+            whatever is not about an image: see `costs_one_image`.
         """
+        images = iter(images)
+        while batch := list(islice(images, self._proposer.batch_size)):
+            for (image, _, companion), found in zip(batch, self._try(batch), strict=True):
+                yield image, companion, found
+
+    def _try(self, batch: list[tuple[np.ndarray, str, Any]]) -> list[Proposals | Queries | Exception]:
+        try:
+            return self._propose(batch)
+        except Exception as error:
+            if not costs_one_image(error):
+                raise
+            if len(batch) == 1:
+                return [error]
+            return [found for image in batch for found in self._try([image])]
+
+    def _propose(self, batch: list[tuple[np.ndarray, str, Any]]) -> list[Proposals] | list[Queries]:
+        images, image_ids, _ = zip(*batch, strict=True)
         if not self.classifies:
-            [proposals] = self._proposer.propose([image], [image_id])
-            return proposals
-        [queries] = self._proposer.propose_queries([image], [image_id], self._texts_ND)
-        _check(queries, len(self._texts_ND))
-        return queries
+            return self._proposer.propose(images, image_ids)
+        found = self._proposer.propose_queries(images, image_ids, self._texts_ND)
+        for queries in found:
+            _check(queries, len(self._texts_ND))
+        return found
 
     def classify(self, proposed: Iterable[tuple[np.ndarray, Proposals | Queries, float]]) -> Iterator[Prediction]:
         """The second stage alone.
 
         Args:
-            proposed: images, what `propose` gave for them, and the probability above which pixels of soft masks count.
+            proposed: images, their masks by `propose_each`, and the probability above which pixels of soft masks count.
 
         Raises:
             UserError: CLIP's embeddings are not numbers.
@@ -101,8 +138,10 @@ class Segmenter:
         def masked() -> Iterator[tuple[np.ndarray, list[bytes]]]:
             for image, found, threshold in proposed:
                 height, width = image.shape[:2]
-                soft = isinstance(found, Queries)
-                rles = binarize(found.mask_logits, height, width, threshold) if soft else found.masks
+                if isinstance(found, Queries):
+                    rles = binarize(torch.from_numpy(found.mask_logits), height, width, threshold)
+                else:
+                    rles = found.masks
                 waiting.append((found, (height, width), rles))
                 yield image, rles
 

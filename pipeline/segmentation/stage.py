@@ -5,10 +5,9 @@ import posixpath
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 
 from pipeline import storage
 from pipeline.errors import UserError
@@ -50,15 +49,30 @@ class SegmentStage:
     def _segment(self, images: list[str], rejects: list[dict]) -> None:
         waiting: deque[tuple[str, np.ndarray]] = deque()
 
-        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
+        def reject(uri: str, error: Exception) -> None:
+            problem = error
+            if not isinstance(error, ImageProblem):
+                problem = ImageProblem("failed", f"{type(error).__name__}: {error}")
+            rejects.append({"image": uri, "reason": problem.reason, "detail": problem.detail})
+
+        def read() -> Iterator[tuple[np.ndarray, str, str]]:
             with ThreadPoolExecutor(len(images)) as pool:
                 files = [pool.submit(storage.read_bytes, uri) for uri in images]
                 for uri, file in zip(images, files, strict=True):
                     try:
-                        image, found = self._propose(uri, file)
+                        image = decode_jpeg(read_upright(file.result(), _ANY_SIZE).data)
+                    except FileNotFoundError:
+                        reject(uri, ImageProblem("missing_file", uri))
                     except ImageProblem as problem:
-                        rejects.append({"image": uri, "reason": problem.reason, "detail": problem.detail})
-                        continue
+                        reject(uri, problem)
+                    else:
+                        yield image, stem(uri), uri
+
+        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
+            for image, uri, found in self._segmenter.propose_each(read()):
+                if isinstance(found, Exception):
+                    reject(uri, found)
+                else:
                     waiting.append((uri, image))
                     yield image, found, self._config.segmentation.mask_threshold
 
@@ -73,15 +87,3 @@ class SegmentStage:
             storage.write_bytes(overlay, overlay_jpeg(image, labels, self._classes))
             # Last: the label map's presence says that the image is done.
             storage.write_bytes(label_map, label_png(labels, len(self._classes)))
-
-    def _propose(self, uri: str, file: Future[bytes]) -> tuple[np.ndarray, Proposals | Queries]:
-        """What is wrong with one image becomes an ImageProblem. Failing storage, memory and configuration do not."""
-        try:
-            image = decode_jpeg(read_upright(file.result(), _ANY_SIZE).data)
-            return image, self._segmenter.propose(image, stem(uri))
-        except FileNotFoundError as error:
-            raise ImageProblem("missing_file", uri) from error
-        except (ImageProblem, OSError, MemoryError, UserError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            raise ImageProblem("failed", f"{type(error).__name__}: {error}") from error

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.clip.loading import Precision
 from pipeline.clip.templates import TemplateSet
+from pipeline.precision import Precision
 from pipeline.training.losses import LossConfig
 from pipeline.training.samples import DataConfig
 

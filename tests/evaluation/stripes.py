@@ -14,6 +14,7 @@ class Stripes:
 
     def __init__(self, config: ProposalsConfig):
         self.identity = {"name": "stripes"}
+        self.batch_size = 4
 
     def propose(self, images, image_ids):
         raise NotImplementedError("the segmenter asks for queries")

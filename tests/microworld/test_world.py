@@ -130,7 +130,7 @@ def test_mining_lists_it(folder):
 def test_the_backend_ground_truth_reads_both_files(folder, drawn):
     pixels = drawn[1].pixels
     for name, kept in (("instances", THINGS), ("panoptic", NAMES)):
-        truth = all_annotated(folder / f"{name}.json")
+        truth = all_annotated(str(folder / f"{name}.json"))
         for image, scene in drawn.items():
             expected = [category for category in scene.categories if category in kept]
             assert sorted(truth.categories(str(image))) == sorted(expected)

@@ -18,6 +18,7 @@ class Killer:
     def __init__(self, config: ProposalsConfig) -> None:
         self._ground_truth = GroundTruth(config)
         self.identity = self._ground_truth.identity | {"name": "killer"}
+        self.batch_size = 4
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
         if KILLED in image_ids:

@@ -9,12 +9,12 @@ from pipeline.layout import Layout
 from pipeline.mining.attempts import DEATHS, Attempt
 
 
-def die(layout: Layout, run: str, touched: list[int]) -> None:
-    """An attempt that dies after touching these images, the last of them under its hands."""
+def die(layout: Layout, run: str, touched: list[int | tuple[int, ...]]) -> None:
+    """An attempt that dies after touching these images or groups of images, the last of them under its hands."""
     attempt = Attempt(layout, run, "matching", 3)
     attempt.__enter__()
-    for image in touched:
-        attempt.touch(image)
+    for images in touched:
+        attempt.touch(*(images if isinstance(images, tuple) else (images,)))
 
 
 def condemned(layout: Layout, run: str, images: int = 6) -> dict[int, str]:
@@ -44,6 +44,21 @@ def test_deaths_at_different_images_condemn_none(tmp_path):
     for image in (1, 1, 2, 3, 2, 4):
         die(layout, "run", [0, image])
     assert condemned(layout, "run") == {}
+
+
+def test_of_images_touched_together_only_the_poisonous_one_is_condemned(tmp_path):
+    layout = Layout(str(tmp_path))
+    for _ in range(2):  # the first death is not noted
+        die(layout, "run", [(0, 1), (2, 3, 4)])
+    for _ in range(DEATHS - 1):
+        attempt = Attempt(layout, "run", "matching", 3)
+        attempt.__enter__()
+        attempt.touch(0, 1)
+        with pytest.raises(ImageProblem, match="suspect"):
+            attempt.touch(2, 3, 4)
+        attempt.touch(2)
+        attempt.touch(3)
+    assert condemned(layout, "run") == {3: "kills_worker"}
 
 
 def test_two_poisonous_images_are_both_found(tmp_path):

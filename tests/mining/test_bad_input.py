@@ -39,7 +39,7 @@ class BadWorld:
         (folder / "images").mkdir()
         (folder / "images" / "folder").mkdir()
         captions = json.loads((world / "captions.json").read_text())
-        self._truth = all_annotated(world / "panoptic.json")
+        self._truth = all_annotated(str(world / "panoptic.json"))
         self._images = []
         self._objects = []
         self._captions = []

@@ -43,7 +43,7 @@ def test_nouns_that_name_an_object_get_its_mask(coco_sample: Path, tmp_path: Pat
     without_objects = 132 - len({a["image_id"] for a in json.loads(annotations.read_text())["annotations"]})
     assert dataset["rejected"]["proposals: no_proposals"] >= without_objects
     rows = pq.read_table(tmp_path / "mined" / "manifests").to_pylist()
-    result = measure_pairs(rows, all_annotated(annotations))
+    result = measure_pairs(rows, all_annotated(str(annotations)))
     print(result, result.precision, result.chance)
     assert result.judged > 100
     assert result.chance < 0.5

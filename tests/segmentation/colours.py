@@ -29,6 +29,8 @@ def _fields_of(image: np.ndarray) -> np.ndarray:
 class ColourProposer:
     """Binary masks of the fields; none for a black image."""
 
+    batch_size = 4
+
     def __init__(self, config: ProposalsConfig | None = None):
         self.identity = {"name": "colours"}
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline import masks as rle
-from pipeline.segmentation import UNLABELLED, Prediction, binary_masks, fuse, soft_masks
+from pipeline.segmentation import UNLABELLED, Prediction, fuse
+from pipeline.soft_masks import binarize
 
 
 def predict_binary(masks_QHW, region_logits, *, classes=None, proposal_logits=None):
@@ -56,12 +57,11 @@ def test_binary_masks(masks_QHW, weight, background, classified, seed):
     np.testing.assert_array_equal(labels, whole_binary(masks_QHW, prediction, weight))
 
 
-def test_more_masks_than_bits_in_a_word_and_more_edges_than_in_a_band(monkeypatch):
-    monkeypatch.setattr(binary_masks, "_BAND_EDGES", 100)
-    monkeypatch.setattr(binary_masks, "_SCORED_ELEMENTS", 1000)
+def test_more_masks_than_bits_in_a_word_and_more_edges_than_in_a_band():
+    """Over a million edges, and over 28,000 different sets of masks."""
     rng = np.random.default_rng(0)
-    masks_QHW = rng.random((150, 20, 30)) < rng.random((150, 1, 1))
-    masks_QHW[:, 5:12] = masks_QHW[:, :1, :1]  # edges lie close together elsewhere
+    masks_QHW = rng.random((150, 200, 220)) < rng.random((150, 1, 1))
+    masks_QHW[:, 50:110] = masks_QHW[:, :1, :1]  # edges lie close together elsewhere
     prediction = predict_binary(masks_QHW, rng.normal(0, 2, (150, 7)).astype(np.float32))
     np.testing.assert_array_equal(prediction.label_map(0.7), whole_binary(masks_QHW, prediction, 0.7))
 
@@ -89,7 +89,7 @@ def predict_soft(mask_logits, height, width, region_logits, proposal_logits=None
         height=height,
         width=width,
         classes=classes or region_logits.shape[1],
-        masks=soft_masks.binarize(mask_logits, height, width, 0.5),
+        masks=binarize(torch.from_numpy(mask_logits), height, width, 0.5),
         mask_logits=mask_logits,
         region_logits=region_logits,
         valid=np.ones(len(mask_logits), bool),
@@ -100,10 +100,9 @@ def predict_soft(mask_logits, height, width, region_logits, proposal_logits=None
 SIZES = [(16, 12), (17, 45), (40, 8), (5, 3), (1, 33), (33, 1)]
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-@pytest.mark.parametrize("band", [1, 200, 2**22])
-def test_soft_masks_in_bands_are_those_upsampled_whole(monkeypatch, height, width, band):
-    monkeypatch.setattr(soft_masks, "_BAND_ELEMENTS", band)
+# The last but one takes several bands of rows; in the last one every row is a band of its own.
+@pytest.mark.parametrize(("height", "width"), [*SIZES, (900, 500), (3, 180_000)])
+def test_soft_masks_in_bands_are_those_upsampled_whole(height, width):
     rng = np.random.default_rng(3)
     mask_logits = rng.normal(0, 3, (6, 9, 7)).astype(np.float32)
     proposal_logits, region_logits = (rng.normal(0, 2, (6, n)).astype(np.float32) for n in (6, 5))
@@ -121,7 +120,7 @@ def test_soft_masks_in_bands_are_those_upsampled_whole(monkeypatch, height, widt
 def test_soft_masks_become_binary_at_the_size_of_the_image(height, width, threshold):
     mask_logits = np.random.default_rng(4).normal(0, 2, (5, 9, 7)).astype(np.float32)
     upsampled = F.interpolate(torch.tensor(mask_logits)[None], (height, width), mode="bilinear")[0].sigmoid().numpy()
-    binary = rle.decode(soft_masks.binarize(mask_logits, height, width, threshold), height, width)
+    binary = rle.decode(binarize(torch.from_numpy(mask_logits), height, width, threshold), height, width)
     decided = np.abs(upsampled - threshold) > 1e-5
     np.testing.assert_array_equal(binary[decided], (upsampled > threshold)[decided])
 

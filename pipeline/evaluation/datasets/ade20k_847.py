@@ -7,9 +7,6 @@ Images and labels are evaluated at their own size. MaskFormer's preparation, whi
 both to a short side of 512 pixels where it is longer (labels by nearest neighbour), so that scores differ slightly.
 """
 
-import pickle
-from typing import Any
-
 import numpy as np
 
 from pipeline import storage
@@ -20,6 +17,7 @@ from pipeline.evaluation.datasets.dataset import synonyms
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
 from pipeline.evaluation.datasets.labelled_images import LabelledImages
+from pipeline.pickles import load_pickle
 
 _SOURCE = (
     "ADE20K_2021_17_01.zip, the directory ADE20K_2021_17_01 of it; the download is given on request at "
@@ -31,12 +29,6 @@ _SPLITS = {"validation": "val", "training": "train"}
 """What the names of the images say, by split."""
 
 # What a pickle of lists, text and NumPy arrays calls. Everything else is refused: a pickle can call any function.
-_ALLOWED = {
-    ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-    ("numpy.core.multiarray", "_reconstruct"), ("numpy.core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"), ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"), ("numpy._core.numeric", "_frombuffer"),
-}  # fmt: skip
 
 
 def open_ade20k_847(config: DatasetConfig) -> LabelledImages:
@@ -79,18 +71,11 @@ def _object_numbers(files: Distribution, path: str) -> np.ndarray:
     return channels_HW3[..., 0] // 10 * 256 + channels_HW3[..., 1]
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it would call {module}.{name}")
-        return super().find_class(module, name)
-
-
 def _read_index(files: Distribution) -> dict:
     uri = files.uri(_INDEX)
     try:
         with storage.open_input(uri, read_ahead=True) as file:
-            index = _Unpickler(file).load()
+            index = load_pickle(file)
     except FileNotFoundError as error:
         raise files.missing(_INDEX) from error
     except OSError:

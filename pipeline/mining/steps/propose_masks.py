@@ -1,9 +1,10 @@
 """Images → mask proposals."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 
-from pipeline.images import ImageProblem, decode_jpeg
-from pipeline.mining.work import Shard, costing_only
+from pipeline.images import ImageProblem, costs_one_image, decode_jpeg
+from pipeline.mining.work import Image, Shard, costing_only
 from pipeline.proposals import Proposer
 
 
@@ -13,12 +14,40 @@ class ProposeMasks:
     def __init__(self, proposer: Proposer):
         self._proposer = proposer
 
-    def __call__(self, shard: Shard, touch: Callable[[int], None]) -> Shard:
-        for image in shard.remaining():
-            with costing_only(shard, image, "proposals"):
-                touch(image.index)
-                pixels = decode_jpeg(image.jpeg.data)
-                [image.proposals] = self._proposer.propose([pixels], [image.row["image_id"]])
-                if not image.proposals.masks:
-                    raise ImageProblem("no_proposals")
+    def __call__(self, shard: Shard, touch: Callable[..., None]) -> Shard:
+        for batch in _batches(shard.remaining(), self._proposer.batch_size):
+            done = len(batch) > 1 and self._together(batch, touch)
+            for image in batch:
+                with costing_only(shard, image, "proposals"):
+                    if not done:
+                        self._propose([image], touch)
+                    if not image.proposals.masks:
+                        raise ImageProblem("no_proposals")
         return shard
+
+    def _together(self, batch: list[Image], touch: Callable[..., None]) -> bool:
+        """Whether it worked; if it did not, one of them is the reason, and they have to be done one by one."""
+        try:
+            self._propose(batch, touch)
+        except Exception as error:
+            if not costs_one_image(error):
+                raise
+            return False
+        return True
+
+    def _propose(self, batch: list[Image], touch: Callable[..., None]) -> None:
+        touch(*(image.index for image in batch))
+        pixels = [decode_jpeg(image.jpeg.data) for image in batch]
+        found = self._proposer.propose(pixels, [image.row["image_id"] for image in batch])
+        for image, proposals in zip(batch, found, strict=True):
+            image.proposals = proposals
+
+
+def _batches(images: list[Image], size: int) -> Iterator[list[Image]]:
+    """Images of equal height and width, at most `size` together. The same shard always gives the same batches."""
+    by_size: dict[tuple[int, int], list[Image]] = defaultdict(list)
+    for image in images:
+        by_size[image.jpeg.height, image.jpeg.width].append(image)
+    for alike in by_size.values():
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]

@@ -28,7 +28,7 @@ class ReadImages:
         shard.images = [Image(index, row) for index, row in enumerate(rows)]
         for image in shard.images:
             self._take_nouns(shard, image)
-        for image, file in _read_ahead(shard.remaining()):
+        for image, file in read_ahead(shard.remaining()):
             with costing_only(shard, image, "images"):
                 touch(image.index)
                 image.jpeg = read_upright(file.result(), self._config)
@@ -57,7 +57,7 @@ class ReadImages:
             )
 
 
-def _read_ahead(images: list[Image]) -> Iterator[tuple[Image, Future[bytes]]]:
+def read_ahead(images: list[Image]) -> Iterator[tuple[Image, Future[bytes]]]:
     """Every image with its file, a bounded number of files being read or waiting at any time."""
     with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
         ahead = deque(pool.submit(_read_file, image) for image in images[:_CONCURRENT_READS])

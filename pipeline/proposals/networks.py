@@ -1,0 +1,92 @@
+"""Running a network on images of any size: where, how exactly, and how many at a time."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from pipeline.precision import Precision, autocast_dtype
+from pipeline.proposals.proposer import check_image
+
+Result = TypeVar("Result")
+
+_logger = logging.getLogger(__name__)
+
+
+def device() -> torch.device:
+    """The GPU if this process has one. (Ray hides the GPUs from workers that were given none.)"""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """A context in which matrix products and convolutions run in `precision`."""
+    dtype = autocast_dtype(precision, device)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def resized(height: int, width: int, short_side: int, max_side: int) -> tuple[int, int]:
+    """Height and width at which the shorter side is `short_side` pixels, or the longer one `max_side` if it would be
+    more; detectron2's `ResizeShortestEdge`. No side becomes 0.
+    """
+    scale = short_side / min(height, width)
+    if max(height, width) * scale > max_side:
+        scale = max_side / max(height, width)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+class Batches:
+    """Calls a network with a few images of one size at a time.
+
+    When the GPU's memory does not suffice, batches of half the size are tried, down to single images; what fitted last
+    is where the next call begins.
+    """
+
+    def __init__(self, size: int):
+        """
+        Args:
+            size: most images of a batch.
+        """
+        self.size = size
+
+    def run(self, images: Sequence[np.ndarray], forward: Callable[[list[np.ndarray]], list[Result]]) -> list[Result]:
+        """What `forward` gives for each image, in the order of the images.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, of any sizes.
+            forward: takes images of one size, gives one result for each.
+
+        Raises:
+            ValueError: an image is not such an array.
+            torch.OutOfMemoryError: the memory does not suffice for one image.
+        """
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for place, image in enumerate(images):
+            check_image(image)
+            by_size[image.shape[:2]].append(place)
+        results: dict[int, Result] = {}
+        for places in by_size.values():
+            while places:
+                batch = places[: self.size]
+                try:
+                    found = forward([images[place] for place in batch])
+                except torch.OutOfMemoryError:
+                    self._halve(len(batch))
+                    continue
+                results |= zip(batch, found, strict=True)
+                places = places[len(batch) :]
+        return [results[place] for place in range(len(images))]
+
+    def _halve(self, failed: int) -> None:
+        """Call while the error is handled: it is raised again if there is nothing to halve."""
+        if failed == 1:
+            raise
+        self.size = failed // 2
+        torch.cuda.empty_cache()
+        _logger.warning(
+            "the GPU's memory does not suffice for %d images at a time: going on with %d; set proposals.batch_size",
+            failed,
+            self.size,
+        )

@@ -1,0 +1,194 @@
+"""Files of weights: brought to this node once, their digests, and reading them without running code.
+
+Files are named by a local path, any fsspec URI, or `hf-hub:org/repo[@revision]/file`; models of several files by a
+directory, or `hf-hub:org/repo[@revision]`.
+"""
+
+import fcntl
+import hashlib
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.pickles import load_pickle
+
+StateDict = dict[str, torch.Tensor]
+
+HUB = "hf-hub:"
+_MODEL_FILES = ("*.json", "*.safetensors")
+_OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
+
+
+def fetch(uri: str, key: str) -> Path:
+    """A file on this node: a local one as it is, another one from the cache, where the first who wants it puts it.
+
+    Args:
+        key: of the configuration, for messages.
+
+    Raises:
+        UserError: nothing is there, or it cannot be read.
+        OSError: there is no room for it.
+    """
+    if uri.startswith(HUB):
+        repository, revision, file = _parse_hub(uri, key)
+        if not file:
+            raise UserError(f"{key}: {uri!r} names a repository, not a file in it; give hf-hub:org/repo/file")
+        return Path(_from_hub(key, uri, lambda: hf_hub_download(repository, file, revision=revision)))
+    if storage.is_local(uri):
+        path = Path(storage.filesystem(uri)[1])
+        if not path.is_file():
+            raise UserError(f"{key}: there is no file {uri}")
+        return path
+    storage.check_readable(uri, key)
+    return _cached(uri)
+
+
+def fetch_model(uri: str, key: str) -> Path:
+    """The directory of a model on this node: configurations and weights as `transformers` saves them.
+
+    Args, raises: as `fetch`.
+    """
+    if uri.startswith(HUB):
+        repository, revision, file = _parse_hub(uri, key)
+        if file:
+            raise UserError(f"{key}: {uri!r} names a file, not a model; give hf-hub:org/repo")
+        for patterns in (_MODEL_FILES, _OLD_MODEL_FILES):
+            folder = Path(_from_hub(key, uri, lambda files=patterns: _snapshot(repository, revision, files)))
+            if any(folder.glob(patterns[1])):
+                return folder
+        raise UserError(f"{key}: {uri} holds no weights (*.safetensors or pytorch_model*.bin)")
+    if storage.is_local(uri):
+        folder = Path(storage.filesystem(uri)[1])
+        if not folder.is_dir():
+            raise UserError(f"{key}: there is no directory {uri}")
+    else:
+        storage.check_readable(uri, key)
+        files = [name for name in storage.list_names(uri) if name.endswith((".json", ".safetensors", ".bin"))]
+        folder = _cache() / _name(uri)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            target = folder / name
+            if not target.exists():
+                os.symlink(_cached(storage.join(uri, name)), target)
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{key}: {uri} holds no config.json, so it is not a model that `transformers` saved")
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file; of a directory: of the names and contents of the files directly in it."""
+    if path.is_file():
+        return storage.sha256(str(path))[0]
+    files = sorted(file for file in path.iterdir() if file.is_file())
+    return hashlib.sha256("".join(f"{file.name} {sha256(file)}\n" for file in files).encode()).hexdigest()
+
+
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, as OpenAI publishes its models."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def read_tensors(path: Path) -> StateDict:
+    """The weights in a file, on the CPU: .safetensors, .pkl of detectron2, a TorchScript archive, or of `torch.save`.
+
+    A `model` or `state_dict` entry around them is taken off, and so are the `module.` prefixes of parallel training.
+
+    Raises:
+        UserError: the file is none of these, or holds more than tensors, arrays and containers.
+    """
+    try:
+        content = _read(path)
+    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"checkpoint {path} cannot be loaded: it is damaged, or holds more than tensors and plain containers, "
+            f"which is refused because reading it could run code ({error})"
+        ) from error
+    for wrapping in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
+            content = content[wrapping]
+    if not isinstance(content, dict):
+        raise UserError(f"checkpoint {path} holds no state dict (names and tensors)")
+    weights = {
+        name.removeprefix("module."): torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        for name, value in content.items()
+    }
+    others = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
+    if others or not weights:
+        found = f"{others[0]!r}, which is no tensor" if others else "nothing"
+        raise UserError(f"checkpoint {path} holds no state dict (names and tensors), but {found}")
+    return weights
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if path.suffix == ".pkl":
+        with path.open("rb") as file:
+            return load_pickle(file, encoding="latin1")  # as Python 2 wrote them
+    if is_torchscript(path):
+        return torch.jit.load(path, map_location="cpu").state_dict()
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def _cached(uri: str) -> Path:
+    """The copy of a remote file on this node. Whoever comes while it is being fetched waits for it."""
+    target = _cache() / f"{_name(uri)}{Path(uri).suffix}"
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{target}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            part = Path(f"{target}.part")
+            with storage.open_input(uri, read_ahead=True) as source, part.open("wb") as file:
+                shutil.copyfileobj(source, file, 8 * 2**20)
+            part.rename(target)
+    return target
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ovseg" / "weights"
+
+
+def _name(uri: str) -> str:
+    """A name that changes when what lies at the URI does, where the storage can tell."""
+    fs, path = storage.filesystem(uri)
+    return hashlib.sha256(f"{uri}\n{fs.ukey(path)}".encode()).hexdigest()[:24]
+
+
+def _parse_hub(uri: str, key: str) -> tuple[str, str | None, str]:
+    """Repository, revision and file of `hf-hub:org/repo[@revision][/file]`."""
+    organisation, _, rest = uri.removeprefix(HUB).partition("/")
+    repository, _, file = rest.partition("/")
+    repository, _, revision = repository.partition("@")
+    if not organisation or not repository:
+        raise UserError(f"{key}: {uri!r} is not hf-hub:org/repo[@revision][/file]")
+    return f"{organisation}/{repository}", revision or None, file
+
+
+def _snapshot(repository: str, revision: str | None, files: Iterable[str]) -> str:
+    return snapshot_download(repository, revision=revision, allow_patterns=list(files))
+
+
+def _from_hub(key: str, uri: str, download: Any) -> str:
+    try:
+        return download()
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{key}: {uri} cannot be had from the Hugging Face hub: {reason}") from error

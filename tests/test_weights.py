@@ -1,0 +1,183 @@
+"""Files of weights: fetched once, told apart by their digests, read without running code."""
+
+import collections
+import hashlib
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipeline.errors import UserError
+from pipeline.weights import fetch, fetch_model, read_tensors, sha256
+from tests.s3 import s3_environment
+from tests.servers.faulty_proxy import faulty_proxy
+
+WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "layer.bias": torch.tensor([1.5, -2.0])}
+
+
+def same(found: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == WEIGHTS.keys() and all(found[name].equal(WEIGHTS[name]) for name in WEIGHTS)
+
+
+def arrays() -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in WEIGHTS.items()}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: weights,
+        lambda weights: {"model": weights, "iteration": 120_000, "optimizer": {"lr": 0.1}},
+        lambda weights: {"state_dict": weights, "epoch": 3},
+        lambda weights: {"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}},
+        collections.OrderedDict,
+    ],
+)
+def test_what_training_wraps_around_weights_is_taken_off(tmp_path, wrap):
+    torch.save(wrap(WEIGHTS), tmp_path / "weights.pth")
+    assert same(read_tensors(tmp_path / "weights.pth"))
+
+
+def test_safetensors_and_torchscript(tmp_path):
+    save_file(WEIGHTS, tmp_path / "weights.safetensors")
+    assert same(read_tensors(tmp_path / "weights.safetensors"))
+    module = torch.nn.Module()
+    module.layer = torch.nn.Linear(3, 2)
+    module.layer.load_state_dict({name.removeprefix("layer."): tensor for name, tensor in WEIGHTS.items()})
+    module.forward = None
+    torch.jit.script(module.layer).save(tmp_path / "layer.pt")
+    assert read_tensors(tmp_path / "layer.pt")["weight"].equal(WEIGHTS["layer.weight"])
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_pickles_of_detectron2_hold_arrays(tmp_path, protocol):
+    """Its model zoo was written by Python 2 and 3, with several versions of NumPy."""
+    content = {"model": arrays(), "__author__": "Caffe2", "matching_heuristics": True}
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(content, protocol))
+    assert same(read_tensors(tmp_path / "model.pkl"))
+
+
+class Evil:
+    def __reduce__(self):
+        return (Path.touch, (Path("/tmp/should-not-be-there"),))
+
+
+@pytest.mark.parametrize("content", [Evil(), {"model": {"a": Evil()}}, {"model": arrays(), "extra": [print]}])
+def test_pickles_that_could_run_code_are_refused(tmp_path, content):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(content))
+    torch.save(content, tmp_path / "model.pth")
+    for name in ("model.pkl", "model.pth"):
+        with pytest.raises(UserError, match=f"{name} cannot be loaded: it is damaged, or holds more"):
+            read_tensors(tmp_path / name)
+    assert not Path("/tmp/should-not-be-there").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"PK\x03\x04 not a zip", pickle.dumps({"a": np.zeros(9)})[:-20]])
+@pytest.mark.parametrize("suffix", [".pth", ".pkl", ".safetensors"])
+def test_damaged_files(tmp_path, data, suffix):
+    (tmp_path / f"model{suffix}").write_bytes(data)
+    with pytest.raises(UserError, match=f"model{suffix} cannot be loaded"):
+        read_tensors(tmp_path / f"model{suffix}")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {}, {"epoch": 3}, {"model": {}}, {"model": {"a": "text"}}])
+def test_files_without_weights(tmp_path, content):
+    torch.save(content, tmp_path / "model.pth")
+    with pytest.raises(UserError, match="holds no state dict"):
+        read_tensors(tmp_path / "model.pth")
+
+
+# ------------------------------------------------------------------------------------ fetching
+
+
+def test_a_local_file_is_used_where_it_lies(tmp_path, cache):
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    assert fetch(str(tmp_path / "weights.pth"), "key") == tmp_path / "weights.pth"
+    assert not cache.exists()
+    with pytest.raises(UserError, match=r"^clip\.weights: there is no file .*nothing\.pth"):
+        fetch(str(tmp_path / "nothing.pth"), "clip.weights")
+
+
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_a_remote_file_is_fetched_once_for_all_processes_of_a_node(s3, s3_uri, tmp_path):
+    bucket, data = s3_uri.removeprefix("s3://"), np.random.default_rng(0).bytes(3_000_000)
+    s3.client().put_object(Bucket=bucket, Key="weights.pth", Body=data)
+    with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
+        code = f"from pipeline.weights import fetch; print(fetch('{s3_uri}/weights.pth', 'key'))"
+        processes = [
+            subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
+        ]
+        paths = {process.communicate(timeout=120)[0].strip() for process in processes}
+        assert [process.returncode for process in processes] == [0, 0]
+        assert len(paths) == 1
+        path = Path(paths.pop())
+        assert path.read_bytes() == data
+        assert path.suffix == ".pth"
+        assert len([1 for method, path in proxy.requests if method == "GET" and "weights.pth" in path]) == 1
+        # What is put there later is another file.
+        s3.client().put_object(Bucket=bucket, Key="weights.pth", Body=b"new")
+        assert fetch(f"{s3_uri}/weights.pth", "key").read_bytes() == b"new"
+        with pytest.raises(UserError, match="key: cannot use"):
+            fetch(f"{s3_uri}/nothing.pth", "key")
+
+
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_a_model_on_s3(s3, s3_uri):
+    for name in ("config.json", "model.safetensors", "notes.md"):
+        s3.client().put_object(Bucket=s3_uri.removeprefix("s3://"), Key=f"model/{name}", Body=name.encode())
+    folder = fetch_model(f"{s3_uri}/model", "key")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "config.json": "config.json",
+        "model.safetensors": "model.safetensors",
+    }
+    assert fetch_model(f"{s3_uri}/model", "key") == folder
+
+
+def test_directories_that_are_no_model(tmp_path):
+    with pytest.raises(UserError, match="key: there is no directory"):
+        fetch_model(str(tmp_path / "nothing"), "key")
+    with pytest.raises(UserError, match=r"key: .* holds no config\.json"):
+        fetch_model(str(tmp_path), "key")
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("hf-hub:org", "is not hf-hub:org/repo"),
+        ("hf-hub:org/repo", "names a repository, not a file"),
+        ("hf-hub:org/repo/weights.pth", "cannot be had from the Hugging Face hub"),
+        ("hf-hub:org/repo@v1/weights.pth", "cannot be had from the Hugging Face hub"),
+    ],
+)
+def test_files_of_the_hub_that_cannot_be_had(uri, message, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=f"key: .*{message}"):
+        fetch(uri, "key")
+    if uri.count("/") != 1:
+        return
+    with pytest.raises(UserError, match="cannot be had"):
+        fetch_model(uri, "key")
+
+
+def test_digests(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"1").hexdigest()
+    (tmp_path / "b").write_bytes(b"2")
+    before = sha256(tmp_path)
+    assert before == sha256(tmp_path)
+    (tmp_path / "b").write_bytes(b"3")
+    assert sha256(tmp_path) != before
