@@ -14,11 +14,11 @@ from pipeline.evaluation.published import TUNING
 
 DESIGNED = """\
 Designed into this world: things stand on their home grounds in 92 % of the cases, so that CLIP learns to recognise
-them by their surroundings, and recognises them badly when these are blanked (compare the first two rows). Also
-designed: which nouns captions never name ("unnamed"), and which ones true masks of few classes have ("annotated").
-Found: that pairs mined with the untouched CLIP, many of them wrong, close part of the gap; how much of it mask prompts
-and full finetuning close; and everything else in these tables. Scenes of 96 px, 42 nouns and a CLIP with less than a
-million trained parameters do not say how large the effects are on photographs."""
+them by their surroundings, and recognises them badly when these are blanked (the first two rows; --quick leaves out
+the second). Also designed: which nouns captions never name ("unnamed"), and which ones true masks of few classes have
+("annotated"). Found: that pairs mined with the untouched CLIP, many of them wrong, close part of the gap; how much of
+it mask prompts and full finetuning close; and everything else in these tables. Scenes of 96 px, 42 nouns and a CLIP
+with less than a million trained parameters do not say how large the effects are on photographs."""
 
 _GROUP_NOTE = (
     "Per cent. Groups of nouns: annotated (14, those of true masks of few classes), captioned (21, in captions only), "
