@@ -1,0 +1,109 @@
+"""Models that `transformers` saved, loaded strictly: every weight in its place, none made up."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature, PreTrainedModel
+
+from pipeline import weights
+from pipeline.errors import UserError
+
+_NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model and what belongs to it."""
+
+    model: PreTrainedModel
+    """float32, on the CPU, in evaluation mode, nothing requiring gradients."""
+    processor: BaseImageProcessor
+    """What the model's preprocessor_config.json describes."""
+    sha256: str
+    """Of the files of the directory."""
+
+    def preprocess(self, images: Sequence[np.ndarray], device: torch.device, **options: Any) -> BatchFeature:
+        """What the image processor makes of images of one size, on `device`: `pixel_values` [B,3,h,w] and more.
+
+        Args:
+            images: uint8 [H, W, 3] RGB.
+            options: of the processor, where they shall not be as its file says.
+        """
+        # Copied, as decoded images are read-only and transformers takes them as they are. Told where the channels are,
+        # because an image 1 or 3 pixels high reads as one that has them in front.
+        copied = list(torch.from_numpy(np.stack(images)))
+        return self.processor(copied, input_data_format="channels_last", return_tensors="pt", device=device, **options)
+
+
+def load_pretrained(
+    uri: str | None, key: str, kind: type[PreTrainedModel], supersets: Sequence[str] = ()
+) -> Pretrained:
+    """Load a model with its image processor.
+
+    Args:
+        uri: see `pipeline.weights.fetch_model`.
+        key: of the configuration, for messages.
+        kind: the class of the model.
+        supersets: types of models, as config.json names them, that contain a model of this kind; what more they have
+            is left out.
+
+    Raises:
+        UserError: no URI, nothing there, a model of another kind, or weights that are not those of the model that the
+            configuration beside them describes.
+    """
+    expected = kind.config_class.model_type
+    if not uri:
+        raise UserError(f"{key} is empty: give a directory with a model of type {expected}, or hf-hub:org/repo")
+    folder = weights.fetch_model(uri, key)
+    _check_type(folder, f"{key}: {uri}", (expected, *supersets))
+    try:
+        processor = AutoImageProcessor.from_pretrained(folder)
+        model, report = kind.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except Exception as error:  # transformers raises many kinds, all about what is in the directory
+        raise UserError(f"{key}: {uri} cannot be loaded: {_first_line(error)}") from error
+    if differences := _differences(model, report):
+        raise UserError(
+            f"{key}: {uri} holds other weights than those of the model in its config.json: {'; '.join(differences)}"
+        )
+    return Pretrained(model.eval().requires_grad_(False), processor, weights.sha256(folder))
+
+
+def _check_type(folder: Path, what: str, expected: Sequence[str]) -> None:
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{what}: its config.json is not a JSON object: {_first_line(error)}") from error
+    if found not in expected:
+        raise UserError(f"{what} is a model of type {found!r}; this backend takes {' or '.join(map(repr, expected))}")
+
+
+def _differences(model: PreTrainedModel, report: dict) -> list[str]:
+    """What keeps a checkpoint from being the whole model and nothing else, a phrase each."""
+    saved = model.state_dict()
+    computed = {name.rpartition(".")[2] for name, _ in model.named_buffers() if name not in saved}
+    found = {
+        "of another shape": [
+            f"{name} {list(old)} instead of {list(new)}" for name, old, new in report["mismatched_keys"]
+        ],
+        # Weights of the loss, which no mask depends on: some save them, others don't.
+        "missing": [name for name in report["missing_keys"] if not name.startswith("criterion.")],
+        # Older versions of transformers saved tables that newer ones compute.
+        "not in the model": [name for name in report["unexpected_keys"] if name.rpartition(".")[2] not in computed],
+    }
+    return [f"{what}: {_some(sorted(names))}" for what, names in found.items() if names]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,118 @@
+"""Backend `sam2`: SAM 2 (arXiv 2408.00714) through `transformers`, asked at a grid of points.
+
+Shape suffixes: B images, S the side of the network's input, P points, K masks, h×w their resolution, N patches of
+CLIP, D its embedding width.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import Sam2Model
+
+from pipeline.errors import UserError
+from pipeline.proposals.config import ProposalsConfig
+from pipeline.proposals.merging import unite_similar
+from pipeline.proposals.networks import Batches, autocast, device
+from pipeline.proposals.patch_features import load_patch_features
+from pipeline.proposals.pretrained import load_pretrained
+from pipeline.proposals.proposer import Proposals
+from pipeline.proposals.sam2_points import point_grid, sift
+from pipeline.proposals.soft_proposals import soft_proposals
+from pipeline.soft_masks import logit
+
+_KEY = "proposals.sam2.weights"
+
+
+class Sam2:
+    """Three masks for each point of a grid over the whole image, scored by the IoU that the model predicts for them.
+
+    As SAM 2's automatic mask generator without crops, with two differences: stability is measured at the resolution of
+    the decoder, not of the image, and duplicates are found by the overlap of masks, not of boxes.
+
+    Each image is encoded once, several of one size together; its points are decoded `points_per_batch` at a time.
+    Until duplicates are dropped, an image holds all masks that pass the thresholds: of a 1024-pixel model that is
+    128 KiB each in half precision, so 384 MiB if all of 32 × 32 points · 3 did.
+    """
+
+    def __init__(self, config: ProposalsConfig) -> None:
+        """Load the models onto the GPU if there is one.
+
+        Raises:
+            UserError: values that mean nothing, no weights are named, or they are not a SAM 2; with
+                `merge_similarity`, a CLIP that cannot be loaded or has no patch tokens.
+        """
+        options = config.sam2
+        options.check()
+        pretrained = load_pretrained(options.weights, _KEY, Sam2Model, supersets=("sam2_video",))
+        side = pretrained.model.config.prompt_encoder_config.image_size
+        size = pretrained.processor.size
+        if (size.height, size.width) != (side, side):
+            raise UserError(
+                f"{_KEY}: the preprocessor_config.json in {options.weights} resizes images to "
+                f"{size.height}×{size.width}, but the model takes {side}×{side}"
+            )
+        self._config = config
+        self._device = device()
+        self._model = pretrained.model.to(self._device)
+        self._pretrained = pretrained
+        self._points_P2 = point_grid(options.points_per_side, side).to(self._device)
+        self._batches = Batches(config.batch_size)
+        self.batch_size = config.batch_size
+        self.identity = {"name": "sam2", "version": "1", "weights_sha256": pretrained.sha256}
+        self._patches = None
+        if options.merge_similarity is not None:
+            self._patches = load_patch_features(options, config.precision, self._device)
+            self.identity["merge_clip_sha256"] = self._patches.weights_sha256
+
+    def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
+        """Proposals of each image.
+
+        Args:
+            images: uint8 [H, W, 3] RGB, of any sizes from 1 × 1.
+            image_ids: not looked at.
+
+        Raises:
+            ImageProblem: `not_a_number`.
+            ValueError: an image is not such an array.
+            torch.OutOfMemoryError: the GPU's memory does not suffice for one image.
+        """
+        return self._batches.run(images, self._propose)
+
+    @torch.inference_mode()
+    def _propose(self, images: list[np.ndarray]) -> list[Proposals]:
+        pixels_B3SS = self._pretrained.preprocess(images, self._device).pixel_values
+        with autocast(self._config.precision, self._device):
+            levels = self._model.get_image_embeddings(pixels_B3SS)
+        patches_BND = self._patches(images) if self._patches else [None] * len(images)
+        return [
+            self._choose([level[place : place + 1] for level in levels], patches_ND, *images[0].shape[:2])
+            for place, patches_ND in enumerate(patches_BND)
+        ]
+
+    def _choose(
+        self, levels: list[torch.Tensor], patches_ND: torch.Tensor | None, height: int, width: int
+    ) -> Proposals:
+        mask_logits, scores_K = self._decode(levels)
+        if self._patches:
+            mask_logits, scores_K = unite_similar(
+                mask_logits,
+                scores_K,
+                patches_ND,
+                self._patches.grid,
+                similarity=self._config.sam2.merge_similarity,
+                config=self._config,
+            )
+        return soft_proposals(mask_logits, scores_K, height, width, self._config)
+
+    def _decode(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask logits [K,h,w] and scores float32 [K] of one image, from its features at each level, [1,C,h,w]."""
+        level = logit(self._config.mask_threshold)
+        found = []
+        for points_P2 in self._points_P2.split(self._config.sam2.points_per_batch):
+            with autocast(self._config.precision, self._device):
+                output = self._model(image_embeddings=levels, input_points=points_P2[None, :, None])
+            mask_logits, iou_K = output.pred_masks[0].flatten(0, 1), output.iou_scores.flatten()
+            found.append(sift(mask_logits, iou_K, level, self._config.sam2))
+        masks, scores = zip(*found, strict=True)
+        return torch.cat(masks), torch.cat(scores)
