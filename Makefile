@@ -10,8 +10,9 @@ COCO ?= ../shared/coco-sample
 demo: $(VENV)/installed
 	$(BIN)/python -m jobs.demo
 
+# Two processes: most tests wait for Ray to start something.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The claims of the demo on two seeds, with margins: most of an hour on two cores.
 story: $(VENV)/installed
