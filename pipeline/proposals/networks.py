@@ -70,9 +70,14 @@ class Batches:
         for places in by_size.values():
             while places:
                 batch = places[: self.size]
+                found = None
                 try:
                     found = forward([images[place] for place in batch])
                 except torch.OutOfMemoryError:
+                    if len(batch) == 1:
+                        raise
+                if found is None:
+                    # Not above: as long as the error is handled, it holds the tensors of the pass that failed.
                     self._halve(len(batch))
                     continue
                 results |= zip(batch, found, strict=True)
@@ -80,9 +85,6 @@ class Batches:
         return [results[place] for place in range(len(images))]
 
     def _halve(self, failed: int) -> None:
-        """Call while the error is handled: it is raised again if there is nothing to halve."""
-        if failed == 1:
-            raise
         self.size = failed // 2
         torch.cuda.empty_cache()
         _logger.warning(
