@@ -4,6 +4,7 @@ Files are named by a local path, any fsspec URI, or `hf-hub:org/repo[@revision]/
 directory, or `hf-hub:org/repo[@revision]`.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -30,6 +31,8 @@ StateDict = dict[str, torch.Tensor]
 HUB = "hf-hub:"
 _MODEL_FILES = ("*.json", "*.safetensors")
 _OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
+_FOLDER_SUFFIXES = (".json", ".safetensors", ".bin", ".txt", ".model")
+"""Configurations, weights, and the vocabularies of tokenizers."""
 
 
 def fetch(uri: str, key: str) -> Path:
@@ -75,16 +78,26 @@ def fetch_model(uri: str, key: str) -> Path:
         if not folder.is_dir():
             raise UserError(f"{key}: there is no directory {uri}")
     else:
-        storage.check_readable(uri, key)
-        files = [name for name in storage.list_names(uri) if name.endswith((".json", ".safetensors", ".bin"))]
-        folder = _cache() / _name(uri)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in files:
-            target = folder / name
-            if not target.exists():
-                os.symlink(_cached(storage.join(uri, name)), target)
+        folder = fetch_folder(uri, key)
     if not (folder / "config.json").is_file():
         raise UserError(f"{key}: {uri} holds no config.json, so it is not a model that `transformers` saved")
+    return folder
+
+
+def fetch_folder(uri: str, key: str) -> Path:
+    """A model's directory on remote storage, on this node. Another path when one of its files has changed.
+
+    Args, raises: as `fetch`.
+    """
+    storage.check_readable(uri, key)
+    names = [name for name in storage.list_names(uri) if name.endswith(_FOLDER_SUFFIXES)]
+    files = {name: _cached(storage.join(uri, name)) for name in names}
+    content = "".join(f"{name} {file.name}\n" for name, file in files.items())
+    folder = _cache() / hashlib.sha256(content.encode()).hexdigest()[:24]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, file in files.items():
+        with contextlib.suppress(FileExistsError):  # of another worker on this node
+            os.symlink(file, folder / name)
     return folder
 
 
@@ -107,7 +120,8 @@ def is_torchscript(path: Path) -> bool:
 def read_tensors(path: Path) -> StateDict:
     """The weights in a file, on the CPU: .safetensors, .pkl of detectron2, a TorchScript archive, or of `torch.save`.
 
-    A `model` or `state_dict` entry around them is taken off, and so are the `module.` prefixes of parallel training.
+    A `model`, `state_dict` or `blobs` entry around them is taken off, and so are the `module.` prefixes of parallel
+    training and the momenta that Caffe2 keeps beside its weights.
 
     Raises:
         UserError: the file is none of these, or holds more than tensors, arrays and containers.
@@ -119,7 +133,7 @@ def read_tensors(path: Path) -> StateDict:
             f"checkpoint {path} cannot be loaded: it is damaged, or holds more than tensors and plain containers, "
             f"which is refused because reading it could run code ({error})"
         ) from error
-    for wrapping in ("model", "state_dict"):
+    for wrapping in ("model", "state_dict", "blobs"):  # the last is Caffe2's
         if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
             content = content[wrapping]
     if not isinstance(content, dict):
@@ -127,6 +141,7 @@ def read_tensors(path: Path) -> StateDict:
     weights = {
         name.removeprefix("module."): torch.from_numpy(value) if isinstance(value, np.ndarray) else value
         for name, value in content.items()
+        if not str(name).endswith("_momentum")
     }
     others = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
     if others or not weights:

@@ -64,9 +64,11 @@ def test_safetensors_and_torchscript(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
-def test_pickles_of_detectron2_hold_arrays(tmp_path, protocol):
-    """Its model zoo was written by Python 2 and 3, with several versions of NumPy."""
-    content = {"model": arrays(), "__author__": "Caffe2", "matching_heuristics": True}
+@pytest.mark.parametrize("wrapping", ["model", "blobs"])
+def test_pickles_of_detectron2_hold_arrays(tmp_path, protocol, wrapping):
+    """Its model zoo was written by Python 2 and 3, with several versions of NumPy; some of it by Caffe2."""
+    weights = arrays() | ({"layer.weight_momentum": np.zeros(3)} if wrapping == "blobs" else {})
+    content = {wrapping: weights, "__author__": "Caffe2", "matching_heuristics": True}
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(content, protocol))
     assert same(read_tensors(tmp_path / "model.pkl"))
 

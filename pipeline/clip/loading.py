@@ -16,7 +16,7 @@ from pipeline.clip.model import Clip
 from pipeline.clip.templates import TemplateSet
 from pipeline.errors import UserError
 from pipeline.precision import Precision, autocast_dtype
-from pipeline.weights import HUB, fetch, is_torchscript
+from pipeline.weights import HUB, fetch, fetch_folder, is_torchscript
 
 PROMPTS_FILE = "mask_prompts.safetensors"
 _LOCAL = "local-dir:"
@@ -28,8 +28,9 @@ class ClipConfig:
     """Which CLIP scores regions against nouns, and how. If its checkpoint has mask prompts, they are used."""
 
     architecture: str | None = "ViT-B-16"
-    """open_clip model name, or `hf-hub:org/repo` or `local-dir:/path` (then `weights` stays empty); null: `weights` is
-    a file in OpenAI's layout, in that of OVSeg's CLIPs, or a whole OVSeg checkpoint, which says the sizes itself."""
+    """open_clip model name, or `hf-hub:org/repo` or `local-dir:` and a path or URI (then `weights` stays empty); null:
+    `weights` is a file in OpenAI's layout, in that of OVSeg's CLIPs, or a whole OVSeg checkpoint, which says the sizes
+    itself."""
     weights: str | None = "openai"
     """open_clip tag, a checkpoint (.pt, .bin, .safetensors; path, URI or `hf-hub:org/repo/file`), or `random` (seeded;
     for trials)."""
@@ -70,6 +71,8 @@ def load_clip(
     """
     if weights and ("://" in weights or weights.startswith(HUB)):
         weights = str(fetch(weights, "clip.weights"))
+    if architecture and architecture.startswith(_LOCAL) and "://" in architecture:
+        architecture = _LOCAL + str(fetch_folder(architecture.removeprefix(_LOCAL), "clip.architecture"))
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no GPU")
