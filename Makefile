@@ -25,6 +25,7 @@ lint: $(VENV)/installed
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.nouns
 	$(BIN)/python -m tests.benchmarks.proposals --coco $(COCO)
+	$(BIN)/python -m tests.benchmarks.backends
 	$(BIN)/python -m tests.benchmarks.regions
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.listing

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import yaml
@@ -31,8 +31,15 @@ def describe(running_keys: Collection[str], configuration: dict, **parts: dict) 
     return {
         "fingerprint": hashlib.sha256(shaping.encode()).hexdigest(),
         **described,
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {package: _version(package) for package in _PACKAGES},
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # this one, when it runs from an uploaded directory
+        return None
 
 
 def claim(uri: str, running_keys: Collection[str], description: dict) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline import storage
 
-FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "listing")
+FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "errors", "listing")
 """All folders of a dataset; manifests first, since they make a shard count."""
 
 
@@ -47,6 +47,15 @@ class Layout:
 
     def statistics(self, shard: int) -> str:
         return self.path("statistics", f"{stem(shard)}.json")
+
+    def error(self, shard: int) -> str:
+        """Why a shard failed: there from then until it is committed."""
+        return self.path("errors", f"{stem(shard)}.json")
+
+    def failed(self) -> set[int]:
+        """Shards that have such a record."""
+        names = storage.list_names(self.path("errors"))
+        return {int(name.removesuffix(".json")) for name in names if name.endswith(".json")}
 
     def committed(self) -> set[int]:
         """Shards whose manifest is there: the only ones that are part of the dataset."""

@@ -86,6 +86,8 @@ def _open_filesystem(uri: str, attempts: int) -> tuple[fsspec.AbstractFileSystem
                 "read_timeout": 60,
             },
         }
+    elif protocol in ("gs", "gcs"):
+        options = {"use_listings_cache": False}
     elif protocol in ("http", "https"):
         # trust_env: proxies are taken from HTTPS_PROXY and the like, as other programs do.
         options = {"use_listings_cache": False, "client_kwargs": {"trust_env": True}}

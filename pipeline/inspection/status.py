@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.layout import Layout
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -37,6 +38,10 @@ class Status:
     """Per column of the manifests the quantiles 5, 25, 50, 75 and 95 %."""
     seconds: Counter = field(default_factory=Counter)
     """Worker seconds per stage, summed over the shards."""
+    failed: list[FailedShard] = field(default_factory=list)
+    """Shards that failed and have not been committed since."""
+    slow: list[SlowShard] = field(default_factory=list)
+    """Committed shards that took far longer than the others, slowest first."""
 
 
 def read_status(output: str) -> Status:
@@ -58,19 +63,24 @@ def read_status(output: str) -> Status:
         committed=len(committed),
         images=description["source"]["images"],
     )
+    status.failed = read_failures(layout, set(committed))
+    times: dict[int, dict[str, float]] = {}
     scores: dict[str, list[np.ndarray]] = {"clip_score": [], "noun_margin": [], "mask_margin": []}
     with ThreadPoolExecutor(16) as pool:
-        for manifest, rejects, seconds in pool.map(lambda shard: _read_shard(layout, shard), committed):
+        found = pool.map(lambda shard: _read_shard(layout, shard), committed)
+        for shard, (manifest, rejects, seconds) in zip(committed, found, strict=True):
             status.counts.update(json.loads(manifest.schema.metadata[b"counts"]))
             status.nouns.update(manifest["noun"].to_pylist())
             status.rejected.update(rejects)
             status.seconds.update(seconds)
+            times[shard] = seconds
             for column, values in scores.items():
                 values.append(manifest[column].drop_null().to_numpy())
     for column, values in scores.items():
         together = np.concatenate(values) if values else np.zeros(0)
         if len(together):
             status.scores[column] = np.quantile(together, _QUANTILES).tolist()
+    status.slow = slow_shards(times)
     return status
 
 
@@ -123,3 +133,5 @@ def print_status(output: str) -> None:
         for reason, count in status.rejected.most_common():
             reasons.add_row(reason, str(count))
         console.print(reasons)
+    for table in trouble_tables(status.failed, status.slow):
+        console.print(table)

@@ -31,6 +31,11 @@ class ResourcesConfig:
     """Most CLIP workers at a time. Empty: as many as the cluster has GPUs (or CPUs, without GPUs)."""
     proposal_workers: int | None = None
     """Most proposal workers at a time. Empty: as many as the cluster has CPUs (or GPUs, if they use them)."""
+    straggler_factor: float = 20.0
+    """A worker that stays at an image this many times longer than finished shards took for one, and longer than
+    `straggler_seconds`, is ended, and its shard starts again. 0: never."""
+    straggler_seconds: float = 600.0
+    """Seconds that an image may always take; `straggler_factor` times as many until a shard is finished."""
 
 
 @dataclass

@@ -75,6 +75,12 @@ def check_configuration(config: MineConfig) -> None:
     ):
         if value is not None and value < 1:
             raise UserError(f"{key} is {value}; it must be at least 1")
+    for key, value in (
+        ("resources.straggler_factor", config.resources.straggler_factor),
+        ("resources.straggler_seconds", config.resources.straggler_seconds),
+    ):
+        if value < 0:
+            raise UserError(f"{key} is {value}; it must not be below 0")
     if not 0 <= config.max_reject_fraction <= 1:
         raise UserError(f"max_reject_fraction is {config.max_reject_fraction}; it must be between 0 and 1")
     if config.shards.context < 1 or config.regions.expand < 1:

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
@@ -16,6 +16,7 @@ from pipeline.errors import IncompleteError, UserError
 from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
+from pipeline.mining.failures import Failures
 from pipeline.mining.plan import check_configuration, check_models, check_resources, clear, with_absolute_paths
 from pipeline.mining.stages import (
     CLIP_CPUS,
@@ -30,6 +31,7 @@ from pipeline.mining.stages import (
     read_stage,
     write_stage,
 )
+from pipeline.mining.watchdog import remove_pace, write_pace
 from pipeline.nouns import select_vocabulary
 from pipeline.progress import Progress
 from pipeline.vocabulary import Vocabulary, vocabulary_table
@@ -39,6 +41,7 @@ _NOUNS_PER_CHUNK = 256
 _PASSES = 2
 # More failures than this, and more failures than successes: the cause is not a single shard.
 _FAILURES_AT_ONCE = 8
+_SHARDS_PER_PACE = 64
 
 
 class MiningError(IncompleteError):
@@ -80,32 +83,47 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
         )
     description = fingerprint.describe(RUNNING_KEYS, asdict(config), source=asdict(listing), models=asdict(models))
     fingerprint.claim(layout.config, RUNNING_KEYS, description)
+    if (dataset := _finished(layout, listing)) is not None:
+        _check_rejects(dataset["rejected"], listing.images, config, final=True)
+        return dataset
     for folder in ("", *FOLDERS):  # half-written files of a run that was killed
         storage.remove_leftovers(layout.path(folder))
     if not storage.exists(layout.vocabulary):
         write_listing(source, layout.uri, config.shards.images_per_shard, config.limit)
 
     config = replace(config, resources=resources)
-    run = Run(layout, uuid.uuid4().hex)
+    run = Run(layout, uuid.uuid4().hex, resources.straggler_factor, resources.straggler_seconds)
     context = DataContext.get_current()
     context.enable_progress_bars = False  # ours counts images and regions
-    _find_nouns(config, layout, listing)
-    _mine_shards(config, run, listing)
+    failures = Failures(layout)
+    _find_nouns(config, layout, listing, failures)
+    _mine_shards(config, run, listing, failures)
+    remove_pace(layout)
     dataset = summarize(layout, listing)
     _check_rejects(dataset["rejected"], listing.images, config, final=True)
     write_dataset(layout, dataset)
     return dataset
 
 
-def _find_nouns(config: MineConfig, layout: Layout, listing: Listing) -> None:
+def _finished(layout: Layout, listing: Listing) -> dict | None:
+    """The content of `dataset.json`, if the dataset is complete."""
+    if len(layout.committed()) < listing.shards:
+        return None
+    try:
+        return json.loads(storage.read_bytes(layout.dataset))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: Failures) -> None:
     """Captions tables of all shards, then the vocabulary with its embeddings."""
     if storage.exists(layout.vocabulary):
         missing = sorted(set(range(listing.shards)) - layout.present("captions"))
-        for _ in _noun_counts(config, layout, missing):
+        for _ in _noun_counts(config, layout, missing, failures):
             pass
         return
     images_per_noun = Counter()
-    for counts in _noun_counts(config, layout, list(range(listing.shards))):
+    for counts in _noun_counts(config, layout, list(range(listing.shards)), failures):
         images_per_noun.update(counts)
     nouns = select_vocabulary(images_per_noun)
     kept = select_vocabulary(images_per_noun, config.nouns.min_count, config.nouns.max_vocabulary)
@@ -119,7 +137,7 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing) -> None:
     storage.write_table(table, layout.vocabulary)
 
 
-def _noun_counts(config: MineConfig, layout: Layout, shards: list[int]) -> Iterator[dict[str, int]]:
+def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures: Failures) -> Iterator[dict[str, int]]:
     if not shards:
         return
     captions_per_image = None if config.captions_per_image == "all" else config.captions_per_image
@@ -130,14 +148,13 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int]) -> Itera
         num_cpus=1,
     )
     progress = Progress("nouns", len(shards), "shards")
-    failures = {}
     for row in rows.iter_rows():
         if row["error"]:
-            failures[row["shard"]] = row["error"]
+            failures.record(row["shard"], row["error"])
         progress.advance(1)
         yield dict(zip(row["nouns"], row["images"], strict=True))
     progress.close()
-    _raise_failures(failures)
+    _raise_failures(failures.errors)
 
 
 def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
@@ -161,10 +178,10 @@ def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     return np.concatenate([found[number] for number in range(len(chunks))])
 
 
-def _mine_shards(config: MineConfig, run: Run, listing: Listing) -> None:
+def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failures) -> None:
     vocabulary = [ray.put(Vocabulary(storage.read_table(run.layout.vocabulary)))]
     rejected: Counter = Counter()
-    failures: dict[int, str] = {}
+    finished: deque[dict] = deque(maxlen=_SHARDS_PER_PACE)
     for _ in range(_PASSES):
         due = sorted(set(range(listing.shards)) - run.layout.committed())
         if not due:
@@ -174,16 +191,20 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing) -> None:
         progress = Progress("regions", listing.images, "images", initial=done_images)
         for row in _pipeline(config, run, due, vocabulary).iter_rows():
             if row["error"]:
-                failures[row["shard"]] = row["error"]
-                if len(failures) > _FAILURES_AT_ONCE and len(failures) > progress.shards:
-                    _raise_failures(failures)
+                failures.record(row["shard"], row["error"])
+                if len(failures.errors) > _FAILURES_AT_ONCE and len(failures.errors) > progress.shards:
+                    _raise_failures(failures.errors)
                 continue
+            failures.forget(row["shard"])
             statistics = json.loads(row["statistics"])
+            finished.append(statistics)
             rejected.update(statistics["rejected"])
             progress.shard(statistics, rejected.total())
+            if progress.shards in (1, 4, 16) or progress.shards % _SHARDS_PER_PACE == 0:
+                write_pace(run.layout, finished)
             _check_rejects(rejected, listing.images, config)
         progress.close()
-    _raise_failures(failures)
+    _raise_failures(failures.errors)
 
 
 def _pipeline(config: MineConfig, run: Run, shards: list[int], vocabulary: list[ray.ObjectRef]) -> Dataset:

@@ -7,23 +7,26 @@ Every stage imports its own step and no other: a worker then starts in the time 
 torch take seconds each) and holds their memory alone.
 """
 
+import contextlib
 import json
 import pickle
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import ray
 
-from pipeline import storage
+from pipeline import metrics, storage
 from pipeline.images import ImagesConfig
-from pipeline.layout import Layout
+from pipeline.layout import Layout, stem
 from pipeline.matching import MatchingConfig
 from pipeline.mining.attempts import Attempt
+from pipeline.mining.watchdog import Pace, Watchdog
 from pipeline.mining.work import Shard
 from pipeline.proposals import ProposalsConfig, load_proposer
+from pipeline.worker_log import worker_log
 
 if TYPE_CHECKING:
     from pipeline.clip import Clip, ClipConfig
@@ -45,6 +48,8 @@ class Run:
 
     layout: Layout
     name: str
+    straggler_factor: float
+    straggler_seconds: float
 
 
 def pack(shard: Shard) -> dict:
@@ -52,16 +57,37 @@ def pack(shard: Shard) -> dict:
     return {"shard": shard.number, "work": pickle.dumps(shard, protocol=5)}
 
 
-def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Callable[[int], None]], Shard]) -> dict:
+def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Callable[..., None]], Shard]) -> dict:
     """Run one step on a shard and pack it; an exception becomes the shard's error instead of the end of the job."""
     started = time.perf_counter()
     try:
-        with Attempt(run.layout, run.name, stage, shard.number) as attempt:
-            shard = step(attempt.touch)
+        with _attempt(run, stage, shard.number) as touch:
+            shard = step(touch)
     except Exception:
-        shard.error = f"{stage}: {traceback.format_exc()}"
+        shard.error = _failure(run.layout, stage, shard.number)
     shard.seconds[stage] = time.perf_counter() - started
+    metrics.stage_done(run.layout.uri, stage, shard.seconds[stage])
     return pack(shard)
+
+
+@contextlib.contextmanager
+def _attempt(run: Run, stage: str, shard: int) -> Iterator[Callable[..., None]]:
+    """What to call with the images of the shard before work on them: deaths are counted, and hanging ends in one."""
+    pace = Pace(run.layout, run.straggler_factor, run.straggler_seconds)
+    with Attempt(run.layout, run.name, stage, shard) as attempt, Watchdog(lambda: pace.patience(stage)) as watchdog:
+
+        def touch(*images: int) -> None:
+            attempt.touch(*images)
+            watchdog.touch()
+
+        yield touch
+
+
+def _failure(layout: Layout, stage: str, shard: int) -> str:
+    """Tell of the exception that is being handled; gives the shard's error."""
+    metrics.failed(layout.uri, stage)
+    worker_log(__name__).exception("shard %s of %s failed in %s", stem(shard), layout.uri, stage)
+    return f"{stage}: {traceback.format_exc()}"
 
 
 class FindNounsStage:
@@ -70,14 +96,17 @@ class FindNounsStage:
     def __init__(self, layout: Layout, captions_per_image: int | None, config: "NounsConfig"):
         from pipeline.mining.steps.find_nouns import FindNouns
 
+        self._layout = layout
         self._step = FindNouns(layout, captions_per_image, config)
 
     def __call__(self, row: dict) -> dict:
-        counts, error = {}, ""
+        shard, counts, error = int(row["shard"]), {}, ""
+        started = time.perf_counter()
         try:
-            counts = self._step(int(row["shard"]))
+            counts = self._step(shard)
         except Exception:
-            error = f"nouns: {traceback.format_exc()}"
+            error = _failure(self._layout, "nouns", shard)
+        metrics.stage_done(self._layout.uri, "nouns", time.perf_counter() - started)
         return {"shard": row["shard"], "nouns": list(counts), "images": list(counts.values()), "error": error}
 
 
@@ -155,16 +184,28 @@ def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: "ShardsCo
         started = time.perf_counter()
         try:
             step = WriteShard(run.layout, matching, shards)
-            with Attempt(run.layout, run.name, "writing", shard.number) as attempt:
-                pairs = len(step(shard, attempt.touch))
+            with _attempt(run, "writing", shard.number) as touch:
+                pairs = len(step(shard, touch))
             shard.seconds["writing"] = time.perf_counter() - started
             counts = {"images": len(shard.images), "regions": regions, "pairs": pairs}
             details = {**counts, "rejected": shard.reasons(), "seconds": shard.seconds}
             statistics = json.dumps(details, sort_keys=True).encode()
             storage.write_bytes(run.layout.statistics(shard.number), statistics)
+            _tell_committed(run.layout, shard, counts)
         except Exception:
-            shard.error = f"writing: {traceback.format_exc()}"
+            shard.error = _failure(run.layout, "writing", shard.number)
     return {"shard": shard.number, "statistics": statistics, "error": shard.error or ""}
+
+
+def _tell_committed(layout: Layout, shard: Shard, counts: dict[str, int]) -> None:
+    rejected = shard.reasons()
+    metrics.stage_done(layout.uri, "writing", shard.seconds["writing"])
+    metrics.shard_committed(layout.uri, **counts, rejected=rejected)
+    worker_log(__name__).info(
+        "shard %s of %s: %d images, %d rejected, %d regions, %d pairs; seconds: %s",
+        stem(shard.number), layout.uri, counts["images"], rejected.total(), counts["regions"], counts["pairs"],
+        ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in shard.seconds.items()),
+    )  # fmt: skip
 
 
 def _load_clip(config: "ClipConfig", gpus: float) -> "Clip":

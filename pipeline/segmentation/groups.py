@@ -1,12 +1,14 @@
 """Groups of images on a pool of Ray actors, each of which loads its models once."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
+from pipeline import metrics
 from pipeline.errors import IncompleteError, UserError
 from pipeline.progress import Progress
 from pipeline.segmentation.loading import SegmenterConfig
@@ -34,6 +36,24 @@ def worker_resources(config: SegmenterConfig) -> tuple[float, int]:
     return gpus, config.workers or max(1, fitting)
 
 
+class _Counted:
+    """A stage whose work appears in the metrics."""
+
+    def __init__(self, name: str, output: str, stage: Callable[..., Callable[[dict], dict]], *arguments: Any):
+        self._name, self._output = name, output
+        self._stage = stage(*arguments)
+
+    def __call__(self, row: dict) -> dict:
+        started = time.perf_counter()
+        result = self._stage(row)
+        metrics.stage_done(self._output, self._name, time.perf_counter() - started)
+        if result["error"] or result["user_error"]:
+            metrics.failed(self._output, self._name)
+        else:
+            metrics.images_done(self._output, result["images"])
+        return result
+
+
 def run_groups(
     name: str, stage: type, arguments: Sequence[Any], groups: list[dict], config: SegmenterConfig, total: int
 ) -> Iterator[dict]:
@@ -56,8 +76,8 @@ def run_groups(
     gpus, workers = worker_resources(config)
     DataContext.get_current().enable_progress_bars = False  # ours counts images
     results = ray.data.from_items(groups, override_num_blocks=len(groups)).map(
-        stage,
-        fn_constructor_args=(*arguments, gpus),
+        _Counted,
+        fn_constructor_args=(name, config.output, stage, *arguments, gpus),
         compute=ActorPoolStrategy(size=min(workers, len(groups))),
         num_cpus=1,
         num_gpus=gpus,

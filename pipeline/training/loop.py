@@ -13,6 +13,7 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from ray.util.queue import Queue
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline import metrics
 from pipeline.clip import Clip, load_clip
 from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
@@ -27,7 +28,7 @@ from pipeline.training.samples import Samples
 from pipeline.training.stages import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.step import Step
 from pipeline.training.validation import measure_accuracy
-from pipeline.training.window import Window
+from pipeline.training.window import Measured, Window
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class Worker:
             saves = epoch_ends or state.step % self._config.checkpoints.every_steps == 0
             if saves or state.step % self._config.log_every == 0:
                 measured = window.close()
+                self._count(stage, measured)
                 self._record(
                     {
                         "loss": measured.loss,
@@ -254,6 +256,13 @@ class Worker:
             logger.log(self._total_steps(), values)
         if self._rank == 0:
             self._rows.put(row)
+
+    def _count(self, stage: Stage, measured: Measured) -> None:
+        """What every rank did, and what all of them did together, for the metrics."""
+        metrics.gpu_busy(self._config.output, stage.name, measured.seconds * (1 - measured.waiting_share))
+        if self._rank == 0:
+            samples = measured.steps * self._config.batch_size
+            metrics.steps_done(self._config.output, stage.name, measured.steps, samples, measured.loss)
 
     def _total_steps(self) -> int:
         """Steps done over all stages."""

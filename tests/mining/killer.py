@@ -1,7 +1,8 @@
-"""A proposer that two images are fatal to."""
+"""A proposer that three images are fatal to."""
 
 import os
 import signal
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,11 +10,11 @@ import numpy as np
 from pipeline.proposals import Proposals, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth
 
-KILLED, EXITS = "8", "21"
+KILLED, HANGS, EXITS = "8", "15", "21"
 
 
 class Killer:
-    """Ground truth, but one image ends its process by a signal and another leaves it without a word."""
+    """Ground truth, but one image ends its process by a signal, one keeps it for ever, one ends it without a word."""
 
     def __init__(self, config: ProposalsConfig) -> None:
         self._ground_truth = GroundTruth(config)
@@ -23,6 +24,8 @@ class Killer:
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
         if KILLED in image_ids:
             os.kill(os.getpid(), signal.SIGKILL)
+        if HANGS in image_ids:
+            threading.Event().wait()
         if EXITS in image_ids:
             os._exit(1)
         return self._ground_truth.propose(images, image_ids)

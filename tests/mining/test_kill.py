@@ -14,7 +14,7 @@ from pipeline.mining.run import mine
 from pipeline.shards import ShardsConfig
 from tests.disturbed_jobs import run, run_disturbed
 from tests.mining.configs import command_line, dataset_bytes, mine_config
-from tests.mining.killer import EXITS, KILLED
+from tests.mining.killer import EXITS, HANGS, KILLED
 
 pytestmark = pytest.mark.slow
 
@@ -52,15 +52,21 @@ def test_kills_at_random_moments_do_not_change_a_byte(pytestconfig, ray_cluster,
     assert not [path for path in output.rglob("*") if path.name.endswith(".tmp") or path.parent.name == "attempts"]
 
 
-def test_an_image_that_kills_its_worker_every_time_costs_only_itself(mined, world, small_clip, tmp_path):
+def test_an_image_that_kills_or_keeps_its_worker_every_time_costs_only_itself(mined, world, small_clip, tmp_path):
     output = tmp_path / "out"
-    arguments = [*command_line(world, small_clip, str(output)), "--proposals.backend=tests.mining.killer:Killer"]
+    arguments = [
+        *command_line(world, small_clip, str(output)),
+        "--proposals.backend=tests.mining.killer:Killer",
+        "--resources.straggler_factor=1",
+        "--resources.straggler_seconds=5",
+    ]
     assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
     rejects = pq.read_table(output / "rejects").to_pylist()
     assert [(row["image_id"], row["stage"], row["reason"], row["detail"]) for row in rejects] == [
-        (image, "proposals", "kills_worker", "3 workers died while working on it") for image in (KILLED, EXITS)
+        (image, "proposals", "kills_worker", "3 workers died while working on it") for image in (KILLED, HANGS, EXITS)
     ]
-    expected = [row for row in pq.read_table(mined / "manifests").to_pylist() if row["image_id"] not in (KILLED, EXITS)]
+    rows = pq.read_table(mined / "manifests").to_pylist()
+    expected = [row for row in rows if row["image_id"] not in (KILLED, HANGS, EXITS)]
     found = pq.read_table(output / "manifests").to_pylist()
     assert [row["key"] for row in found] == [row["key"] for row in expected]
     for row, other in zip(found, expected, strict=True):
@@ -68,5 +74,5 @@ def test_an_image_that_kills_its_worker_every_time_costs_only_itself(mined, worl
             del row[name], other[name]
         assert row == pytest.approx(other, abs=1e-5)
     assert verify(str(output)) == []
-    assert json.loads((output / "dataset.json").read_text())["rejected"] == {"proposals: kills_worker": 2}
+    assert json.loads((output / "dataset.json").read_text())["rejected"] == {"proposals: kills_worker": 3}
     assert not list((output / "attempts").iterdir())

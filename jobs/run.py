@@ -1,0 +1,83 @@
+"""Mine, adapt and evaluate: the whole chain as one job, from one file.
+
+python -m jobs.run --config jobs/run.yaml --output s3://bucket/run
+python -m jobs.run --mine jobs/mine.yaml --train jobs/train-ViT-B-16.yaml --output ./run    # sections as files
+
+`mine`, `train` and `evaluate` take every key of their jobs; the data set to train on, the CLIP to evaluate and the
+output directories are filled in. The same command after any failure carries on where it stopped. Exit codes:
+0 complete, 1 incomplete (run it again), 2 the configuration has to be changed, 130 interrupted.
+"""
+
+import sys
+
+from rich.console import Console
+
+from jobs import evaluate as evaluate_job
+from jobs.command import Command
+from pipeline.chain.config import ChainConfig, Jobs, resolve
+from pipeline.chain.run import STEPS, Step, check_chain, plan_steps, run_chain
+from pipeline.evaluation.published import COLUMNS
+from pipeline.evaluation.table import result_tables
+from pipeline.mining.plan import print_plan
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, run the chain, print the comparison; gives the exit code."""
+    command = Command("jobs.run", __doc__, ChainConfig)
+    command.parser.add_argument(
+        "--overwrite", choices=STEPS, help="Delete what this step and the later ones wrote, and start anew from it."
+    )
+    command.parser.add_argument(
+        "--dry-run", action="store_true", help="Check everything and print what would be done; write nothing."
+    )
+
+    def run(config: ChainConfig, flags: dict) -> None:
+        jobs = resolve(config)
+        if flags["dry_run"]:
+            _print_dry_run(jobs)
+            return
+        results = run_chain(jobs, overwrite=flags["overwrite"], begin=_say_begin, end=_say_end)
+        _print_evaluations(jobs, results[-len(jobs.evaluations) :] if jobs.evaluations else [])
+
+    return command.run(run, arguments)
+
+
+def _print_dry_run(jobs: Jobs) -> None:
+    check_chain(jobs)
+    print_plan(jobs.mine)
+    for step in plan_steps(jobs):
+        _say_begin(step)
+
+
+def _say_begin(step: Step) -> None:
+    print(f"{step.section} → {step.output}", flush=True)
+
+
+def _say_end(step: Step, result: dict) -> None:
+    if step.name == "mine":
+        figures = f"{result['pairs']} pairs from {result['images_with_pairs']} of {result['images']} images"
+    elif step.name == "train":
+        steps = ", ".join(f"{count} steps {stage}" for stage, count in result["steps"].items())
+        accuracy = "".join(f"; {row['accuracy_top1']:.1%} of held-out regions" for row in result["accuracy"][-1:])
+        figures = steps + accuracy
+    else:
+        scores = {branch: found["miou"] for branch, found in result["scores"].items()}
+        figures = ", ".join(f"mIoU {miou:.1%} ({branch})" for branch, miou in scores.items() if miou is not None)
+    print(f"{step.section} is done: {figures}", flush=True)
+
+
+def _print_evaluations(jobs: Jobs, results: list[dict]) -> None:
+    """The scores of every evaluation, and those that others have published figures for beside them."""
+    compared = []
+    for evaluation, result in zip(jobs.evaluations, results, strict=True):
+        for table in result_tables(result):
+            table.title = f"{evaluation.label}, {table.title}"
+            Console().print(table)
+        if evaluation.config.dataset.kind in COLUMNS.values():
+            compared.append(f"{evaluation.label}={evaluation.config.output}")
+    if compared:
+        evaluate_job.main(["compare", *compared])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Mining, training and evaluation as one job: `run.run_chain`."""

@@ -1,0 +1,130 @@
+"""The configuration of the whole chain: every section is that of its job, less what follows from the chain."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from pipeline import storage
+from pipeline.clip import ClipConfig
+from pipeline.errors import UserError
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.mining.config import MineConfig
+from pipeline.paths import absolute_output, refuse_secrets
+from pipeline.training.config import TrainConfig
+
+TRAINED = "trained"
+
+_Config = TypeVar("_Config")
+
+
+@dataclass
+class MineSection(MineConfig):
+    """As `python -m jobs.mine` takes it."""
+
+    output: str = ""
+    """Output directory. Empty: `mined` in that of the chain."""
+
+
+@dataclass
+class TrainSection(TrainConfig):
+    """As `python -m jobs.train` takes it."""
+
+    dataset: str = ""
+    """Filled in: what this chain mines."""
+    output: str = ""
+    """Directory of this run. Empty: `adapted` in that of the chain."""
+
+
+@dataclass
+class EvaluatedClip(ClipConfig):
+    """The CLIP that is evaluated."""
+
+    architecture: str | None = TRAINED
+    """`trained`: the CLIP that this chain adapts. Another one, to compare with: as in `python -m jobs.evaluate`."""
+    weights: str | None = None
+    """Of another CLIP."""
+
+
+@dataclass(kw_only=True)
+class EvaluateSection(EvaluateConfig):
+    """As `python -m jobs.evaluate` takes it."""
+
+    output: str = ""
+    """Output directory. Empty: `evaluated/KIND`, after the kind of the data set, in that of the chain."""
+    clip: EvaluatedClip = field(default_factory=EvaluatedClip)
+
+
+@dataclass
+class ChainConfig:
+    """Everything that `python -m jobs.run` can be told."""
+
+    output: str
+    """Directory of the whole chain, any fsspec URI: ./run, s3://bucket/prefix."""
+    mine: MineSection
+    train: TrainSection = field(default_factory=TrainSection)
+    evaluate: list[EvaluateSection] = field(default_factory=list)
+    """Evaluations, one after the other; none is fine."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a chain."""
+
+    config: EvaluateConfig
+    trained: bool
+    """Whether it is of the CLIP that the chain adapts."""
+
+    @property
+    def label(self) -> str:
+        """Names the CLIP in a table."""
+        clip = self.config.clip
+        return "adapted CLIP" if self.trained else ", ".join(filter(None, (clip.architecture, clip.weights)))
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The configurations of the jobs of a chain, complete."""
+
+    mine: MineConfig
+    train: TrainConfig
+    evaluations: list[Evaluation]
+
+
+def resolve(config: ChainConfig) -> Jobs:
+    """Fill in what follows from the chain.
+
+    Raises:
+        UserError: a value contradicts the chain, an output cannot be used, or two jobs would write to the same one.
+    """
+    refuse_secrets("output", config.output)
+    output = absolute_output(config.output)
+    mined = absolute_output(config.mine.output or storage.join(output, "mined"))
+    adapted = absolute_output(config.train.output or storage.join(output, "adapted"))
+    if config.train.dataset and storage.absolute(config.train.dataset) != mined:
+        raise UserError(
+            f"train.dataset: {config.train.dataset} is not what this chain mines ({mined}): leave it out, or run "
+            "jobs.train by itself"
+        )
+    evaluations = []
+    for number, section in enumerate(config.evaluate):
+        clip, trained = _plain(ClipConfig, section.clip), section.clip.architecture == TRAINED
+        if trained:
+            if clip.weights is not None:
+                raise UserError(f"evaluate[{number}].clip.weights: the trained CLIP brings its own; leave it out")
+            clip.architecture = f"local-dir:{storage.join(adapted, 'model')}"
+        folder = section.output or storage.join(output, "evaluated", section.dataset.kind)
+        evaluation = _plain(EvaluateConfig, section, output=absolute_output(folder), clip=clip)
+        evaluations.append(Evaluation(evaluation, trained))
+    outputs = [mined, adapted, *(evaluation.config.output for evaluation in evaluations)]
+    for place in outputs:
+        if outputs.count(place) > 1:
+            raise UserError(f"output: two jobs of this chain would write to {place}; give one an output of its own")
+    return Jobs(
+        _plain(MineConfig, config.mine, output=mined),
+        _plain(TrainConfig, config.train, dataset=mined, output=adapted),
+        evaluations,
+    )
+
+
+def _plain(kind: type[_Config], section: _Config, **changes: Any) -> _Config:
+    """A section as its job's own class, which workers know without importing the chain."""
+    return kind(**({field.name: getattr(section, field.name) for field in fields(kind)} | changes))

@@ -1,0 +1,123 @@
+"""The chain from configuration to results.
+
+What is done is known from storage alone: every job recognises its own result by its fingerprint and leaves it as it is,
+and carries on where it stopped. So the chain keeps no state of its own.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pipeline import storage
+from pipeline.chain.config import Evaluation, Jobs
+from pipeline.errors import IncompleteError, UserError
+from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.datasets import open_dataset
+from pipeline.evaluation.run import evaluate
+from pipeline.mining.plan import check_configuration as check_mining
+from pipeline.mining.run import mine
+from pipeline.segmentation.loading import check_models
+from pipeline.training.config import ModelConfig
+from pipeline.training.plan import check_configuration as check_training
+from pipeline.training.plan import load_model, with_absolute_paths
+from pipeline.training.run import train
+
+StepName = Literal["mine", "train", "evaluate"]
+STEPS: tuple[StepName, ...] = ("mine", "train", "evaluate")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of a chain."""
+
+    name: StepName
+    section: str
+    """Of the configuration."""
+    output: str
+    run: Callable[[bool], dict]
+    """Does what is left of it, and gives its result; the argument: delete what is there first."""
+
+
+def plan_steps(jobs: Jobs) -> list[Step]:
+    """The jobs of a chain in their order."""
+    return [
+        Step("mine", "mine", jobs.mine.output, lambda overwrite: mine(jobs.mine, overwrite=overwrite)),
+        Step("train", "train", jobs.train.output, lambda overwrite: train(jobs.train, overwrite=overwrite)),
+        *(_evaluation_step(evaluation.config, number) for number, evaluation in enumerate(jobs.evaluations)),
+    ]
+
+
+def run_chain(
+    jobs: Jobs, *, overwrite: StepName | None = None, begin: Callable[[Step], None], end: Callable[[Step, dict], None]
+) -> list[dict]:
+    """Do what is left of a chain on the Ray cluster that this process is connected to.
+
+    Args:
+        overwrite: delete what this step and the later ones wrote, each when its turn comes.
+        begin: called before each step.
+        end: called with its result after each.
+
+    Returns:
+        the results of the steps.
+
+    Raises:
+        UserError: a job's configuration, its source or its output directory has to be changed. What can be known of
+            the later jobs is said before the first one starts.
+        IncompleteError: a job ended before its work was done; the same call carries on.
+        OSError: storage failed.
+    """
+    check_chain(jobs)
+    results = []
+    for step in plan_steps(jobs):
+        begin(step)
+        with _named(step.section):
+            results.append(step.run(overwrite is not None and STEPS.index(step.name) >= STEPS.index(overwrite)))
+        end(step, results[-1])
+    return results
+
+
+def check_chain(jobs: Jobs) -> None:
+    """Find out what is wrong with the jobs before hours are spent on the first of them.
+
+    Raises:
+        UserError: as the jobs would.
+    """
+    with _named("mine"):
+        check_mining(jobs.mine)
+        storage.check_writable(jobs.mine.output, "output")
+    with _named("train"):
+        config = with_absolute_paths(jobs.train)
+        check_training(config)
+        storage.check_writable(config.output, "output")
+        load_model(config)
+    for number, evaluation in enumerate(jobs.evaluations):
+        with _named(f"evaluate[{number}]"):
+            _check_evaluation(evaluation, config.model)
+
+
+def _check_evaluation(evaluation: Evaluation, model: ModelConfig) -> None:
+    config = evaluation.config
+    if evaluation.trained:
+        # It is not there yet; the CLIP that it is made from has the same shape.
+        config = replace(config, clip=replace(config.clip, architecture=model.architecture, weights=model.weights))
+    config = config.resolved()
+    storage.check_writable(config.output, "output")
+    check_models(config, open_dataset(config.dataset).classes)
+
+
+def _evaluation_step(config: EvaluateConfig, number: int) -> Step:
+    return Step(
+        "evaluate", f"evaluate[{number}]", config.output, lambda overwrite: evaluate(config, overwrite=overwrite)
+    )
+
+
+@contextlib.contextmanager
+def _named(section: str) -> Iterator[None]:
+    """Errors say which section of the configuration they are about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{section}: {error}") from error
+    except IncompleteError as error:
+        raise IncompleteError(f"{section}: {error}") from error

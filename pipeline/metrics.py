@@ -1,0 +1,91 @@
+"""What an operator watches: figures of running jobs in the Prometheus endpoint that Ray has on every node.
+
+They appear there as `ray_ovseg_…`, counters with `_total` at the end. All have the tag `output`, the job's output
+directory. (Not `job`: Prometheus keeps that for itself.) Workers send what they counted every ten seconds; what one
+counted just before it was killed may be missing, so files in the output directory are the truth and these are not.
+`cluster/grafana.json` shows them.
+"""
+
+import functools
+from collections.abc import Mapping
+
+import ray
+from ray.util.metrics import Counter, Gauge, Histogram
+
+_SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
+
+COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "images": ("Images of committed shards; images segmented or evaluated.", ()),
+    "regions": ("Mask proposals of committed shards.", ()),
+    "pairs": ("Region-noun pairs of committed shards.", ()),
+    "rejects": ("Images of committed shards that gave nothing.", ("stage", "reason")),
+    "shards": ("Shards committed.", ()),
+    "failures": ("Shards, or groups of images, that failed in a stage.", ("stage",)),
+    "gpu_busy_seconds": ("Seconds of work of the workers that hold GPUs, times the GPUs that each holds.", ("stage",)),
+    "training_steps": ("Optimisation steps.", ("stage",)),
+    "training_samples": ("Samples that the steps learnt from, over all workers.", ("stage",)),
+}
+"""Name: description, and tags besides `output`."""
+
+
+def shard_committed(output: str, images: int, regions: int, pairs: int, rejected: Mapping[str, int]) -> None:
+    """A shard is part of the dataset now; `rejected` counts images by `stage: reason`."""
+    _count("shards", 1, output=output)
+    _count("images", images, output=output)
+    _count("regions", regions, output=output)
+    _count("pairs", pairs, output=output)
+    for cause, count in rejected.items():
+        stage, _, reason = cause.partition(": ")
+        _count("rejects", count, output=output, stage=stage, reason=reason)
+
+
+def images_done(output: str, images: int) -> None:
+    """Images were segmented or evaluated."""
+    _count("images", images, output=output)
+
+
+def failed(output: str, stage: str) -> None:
+    """A stage failed on a shard or on a group of images."""
+    _count("failures", 1, output=output, stage=stage)
+
+
+def stage_done(output: str, stage: str, seconds: float) -> None:
+    """This worker was busy with a shard, or a group of images, for so long."""
+    _stage_seconds().observe(seconds, tags={"output": output, "stage": stage})
+    gpu_busy(output, stage, seconds)
+
+
+def gpu_busy(output: str, stage: str, seconds: float) -> None:
+    """This worker was busy for so long; counts if it holds a GPU or a part of one."""
+    gpus = ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0)
+    _count("gpu_busy_seconds", seconds * gpus, output=output, stage=stage)
+
+
+def steps_done(output: str, stage: str, steps: int, samples: int, loss: float) -> None:
+    """Training went on by some steps over so many samples, with this mean loss."""
+    _count("training_steps", steps, output=output, stage=stage)
+    _count("training_samples", samples, output=output, stage=stage)
+    _training_loss().set(loss, tags={"output": output, "stage": stage})
+
+
+def _count(name: str, value: float, **tags: str) -> None:
+    if value:
+        _counter(name).inc(value, tags=tags)
+
+
+# Made when they are first used: by then the process is connected to Ray.
+@functools.cache
+def _counter(name: str) -> Counter:
+    description, tags = COUNTERS[name]
+    return Counter(f"ovseg_{name}", description, tag_keys=("output", *tags))
+
+
+@functools.cache
+def _stage_seconds() -> Histogram:
+    description = "Seconds that a stage worked on a shard, or on a group of images."
+    return Histogram("ovseg_stage_seconds", description, boundaries=_SECONDS, tag_keys=("output", "stage"))
+
+
+@functools.cache
+def _training_loss() -> Gauge:
+    return Gauge("ovseg_training_loss", "Mean loss since the last log line.", tag_keys=("output", "stage"))

@@ -1,0 +1,85 @@
+"""What running jobs tell Prometheus, and that the dashboard asks for nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+
+import pyarrow.parquet as pq
+
+from pipeline import metrics
+from tests.conftest import REPOSITORY
+from tests.ray_metrics import figure, wait_for_figures
+
+SHARDS = 4
+
+
+def test_a_mining_job_counts_what_it_wrote(mined):
+    statistics = [json.loads(path.read_text()) for path in sorted((mined / "statistics").iterdir())]
+    assert len(statistics) == SHARDS
+    rejects = Counter(
+        (row["stage"], row["reason"])
+        for row in pq.read_table(mined / "rejects").to_pylist()
+        if row["caption_index"] is None
+    )
+    expected = {
+        figure("images_total"): 24.0,
+        figure("shards_total"): float(SHARDS),
+        figure("pairs_total"): float(pq.read_table(mined / "manifests").num_rows),
+        figure("regions_total"): float(sum(shard["regions"] for shard in statistics)),
+        **{
+            figure("stage_seconds_count", stage=stage): float(SHARDS)
+            for stage in ("nouns", "images", "proposals", "matching", "writing")
+        },
+        **{
+            figure("rejects_total", stage=stage, reason=reason): float(count)
+            for (stage, reason), count in rejects.items()
+        },
+    }
+    figures = wait_for_figures(str(mined), expected)
+    assert figures | expected == figures
+    assert not [name for name, _ in figures if name.startswith(("failures", "gpu_busy", "training"))]
+
+
+WITH_GPUS = """
+import logging, ray
+from pipeline import metrics
+from tests.ray_metrics import figure, wait_for_figures
+
+ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, logging_level=logging.ERROR)
+
+@ray.remote(num_cpus=0)
+def work(stage):
+    metrics.stage_done("/out", stage, 10.0)
+
+ray.get([work.options(num_gpus=0.5).remote("matching") for _ in range(3)] + [work.remote("writing")])
+expected = {figure("gpu_busy_seconds_total", stage="matching"): 15.0}
+expected |= {figure("stage_seconds_count", stage=stage): count for stage, count in (("matching", 3), ("writing", 1))}
+figures = wait_for_figures("/out", expected)
+assert figures | expected == figures, figures
+assert figure("gpu_busy_seconds_total", stage="writing") not in figures
+"""
+
+
+def test_only_workers_that_hold_gpus_keep_them_busy():
+    """Two GPUs that are not there, but Ray believes in them."""
+    subprocess.run([sys.executable, "-c", WITH_GPUS], cwd=REPOSITORY, check=True)
+
+
+def test_the_dashboard_shows_every_figure_and_no_other():
+    dashboard = json.loads((REPOSITORY / "cluster" / "grafana.json").read_text())
+    assert [variable["name"] for variable in dashboard["templating"]["list"]] == ["datasource", "output"]
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    asked = set()
+    for panel in panels:
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert panel["title"]
+        for target in panel["targets"]:
+            names = re.findall(r"ray_ovseg_(\w+)\{", target["expr"])
+            assert names
+            assert target["expr"].count('output=~"$output"') == len(names)
+            asked.update(names)
+    counters = {f"{name}_total" for name in metrics.COUNTERS}
+    assert asked == counters | {"stage_seconds_bucket", "training_loss"}
