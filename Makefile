@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A folder with images/ and annotations/{instances,panoptic}.json, for the recall of proposals.
 COCO ?= ../shared/coco-sample
 
-.PHONY: demo test story lint benchmarks lock
+.PHONY: demo test soak story lint benchmarks lock
 
 demo: $(VENV)/installed
 	$(BIN)/python -m jobs.demo
@@ -13,6 +13,10 @@ demo: $(VENV)/installed
 # Two processes: most tests wait for Ray to start something.
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What takes minutes each: whole chains and demos, killed jobs, clusters on one machine.
+soak: $(VENV)/installed
+	$(BIN)/python -m pytest -m soak
 
 # The claims of the demo on two seeds, with margins: most of an hour on two cores.
 story: $(VENV)/installed

@@ -136,7 +136,7 @@ def files(*folders: Path) -> dict[Path, tuple[int, int]]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_chain_that_was_killed_between_two_jobs_carries_on(mined, world, small_clip, tmp_path, capsys):
     output, log = tmp_path / "run", tmp_path / "log.txt"
     arguments = chain_arguments(world, small_clip, output)

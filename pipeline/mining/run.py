@@ -31,7 +31,7 @@ from pipeline.mining.stages import (
     read_stage,
     write_stage,
 )
-from pipeline.mining.watchdog import remove_pace, write_pace
+from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
 from pipeline.progress import Progress
 from pipeline.vocabulary import Vocabulary, vocabulary_table
@@ -98,7 +98,8 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     failures = Failures(layout)
     _find_nouns(config, layout, listing, failures)
     _mine_shards(config, run, listing, failures)
-    remove_pace(layout)
+    # The workers' records; also that of a shard whose driver was killed between its commit and its last word.
+    storage.remove_tree(layout.path("attempts"))
     dataset = summarize(layout, listing)
     _check_rejects(dataset["rejected"], listing.images, config, final=True)
     write_dataset(layout, dataset)

@@ -107,8 +107,3 @@ def write_pace(layout: Layout, finished: Sequence[Mapping]) -> None:
         for stage in stages
     }
     storage.write_bytes(layout.path("attempts", _FILE), json.dumps(pace, sort_keys=True).encode())
-
-
-def remove_pace(layout: Layout) -> None:
-    """Call when the job is done."""
-    storage.remove(layout.path("attempts", _FILE))

@@ -59,7 +59,7 @@ def test_without_a_command_it_says_how_to_call_it():
     assert "usage: sbatch cluster/slurm.sh" in called.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_job_on_two_nodes_is_told_when_its_time_is_up(tmp_path):
     for name, text in STAND_INS.items():
         (tmp_path / name).write_text(text)

@@ -35,7 +35,7 @@ def do_everything(runs: DemoRuns) -> None:
         runs.evaluate(name)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_everything_is_measured(tiny: DemoRuns):
     for name in (UNTOUCHED, FULL.name):
         found = measure(tiny.evaluation(name), tiny.groups)
@@ -50,7 +50,7 @@ def test_everything_is_measured(tiny: DemoRuns):
     assert all(path.stat().st_size > 10_000 for path in pictures)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_what_is_done_is_not_done_again(tiny: DemoRuns):
     def written() -> dict[Path, int]:
         # Mining writes its summary anew; it says the same.

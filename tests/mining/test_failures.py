@@ -42,7 +42,7 @@ def worker_logs() -> str:
     return "\n".join(path.read_text() for path in folder.glob("worker-*.err"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_why_a_shard_failed_is_kept_until_it_is_committed(mined, world, small_clip, tmp_path, capsys):
     (tmp_path / "panoptic.json").write_bytes((world / "panoptic.json").read_bytes())
     (tmp_path / "panoptic").symlink_to(world / "panoptic")

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.layout import Layout
 from pipeline.mining import watchdog
-from pipeline.mining.watchdog import Pace, remove_pace, write_pace
+from pipeline.mining.watchdog import Pace, write_pace
 
 HANGS = {
     # Backtracks for hours, and lets no other thread run meanwhile.
@@ -72,6 +72,3 @@ def test_patience_follows_the_peers(tmp_path, monkeypatch):
     assert Pace(layout, factor=10, least=100).patience("matching") == 100
     assert pace.patience("writing") == 600
     assert Pace(layout, factor=0, least=60).patience("matching") == float("inf")
-    remove_pace(layout)
-    assert not list((tmp_path / "attempts").iterdir())
-    assert pace.patience("matching") == 600
