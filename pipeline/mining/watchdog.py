@@ -66,12 +66,14 @@ class Watchdog:
 class Pace:
     """How long a stage may stay at an image, from how long its peers took."""
 
-    def __init__(self, layout: Layout, factor: float, least: float):
+    def __init__(self, layout: Layout, factor: float, least: float, look_seconds: float = _LOOK_SECONDS):
         """
         Args:
             factor: times the seconds per image of finished shards; 0 means for ever.
             least: seconds that are always allowed. Until a shard is finished, `factor` times as many.
+            look_seconds: what was read holds for so long.
         """
+        self._look_seconds = look_seconds
         self._uri = layout.path("attempts", _FILE)
         self._factor, self._least = factor, least
         self._read_at, self._seconds = time.monotonic(), {}
@@ -82,7 +84,7 @@ class Pace:
         """
         if not self._factor:
             return float("inf")
-        if time.monotonic() - self._read_at > _LOOK_SECONDS:
+        if time.monotonic() - self._read_at >= self._look_seconds:
             self._read_at = time.monotonic()
             try:
                 self._seconds = json.loads(storage.read_bytes(self._uri))

@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
+from pipeline.proposals.soft_proposals import are_numbers
 from pipeline.soft_masks import encode, logit
 
 
@@ -46,7 +47,7 @@ def unite_similar(
     Returns:
         mask logits and scores as given, but fewer. If none is a number, all of them.
     """
-    numbers_K = scores_K.isfinite() & mask_logits.isfinite().flatten(1).all(dim=1)
+    numbers_K = are_numbers(mask_logits, scores_K)
     if not numbers_K.any():
         return mask_logits, scores_K
     mask_logits, scores_K = mask_logits[numbers_K], scores_K[numbers_K]

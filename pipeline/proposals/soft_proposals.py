@@ -29,7 +29,7 @@ def soft_proposals(
     Raises:
         ImageProblem: `not_a_number`, if nothing is left of K > 0 masks for that reason.
     """
-    numbers_K = scores_K.isfinite() & mask_logits.isfinite().flatten(1).all(dim=1)
+    numbers_K = are_numbers(mask_logits, scores_K)
     if len(numbers_K) and not numbers_K.any():
         raise ImageProblem("not_a_number", "the proposal model gave masks or scores that are not numbers")
     mask_logits, scores = mask_logits[numbers_K], scores_K[numbers_K].float().cpu().numpy()
@@ -39,6 +39,11 @@ def soft_proposals(
     # Upsampling moves areas and overlaps a little: the limits hold for what is given out.
     kept = keep(rles, scores, height, width, config)
     return Proposals([rles[place] for place in kept], height, width, scores[kept].astype(np.float32))
+
+
+def are_numbers(mask_logits: torch.Tensor, scores_K: torch.Tensor) -> torch.Tensor:
+    """Whether a mask [h,w] and its score consist of finite numbers, bool [K]."""
+    return scores_K.isfinite() & mask_logits.isfinite().flatten(1).all(dim=1)
 
 
 def mask_confidence(mask_logits: torch.Tensor, threshold: float) -> torch.Tensor:
