@@ -12,11 +12,12 @@ demo: $(VENV)/installed
 
 # Two processes: most tests wait for Ray to start something.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# What takes minutes each: whole chains and demos, killed jobs, clusters on one machine.
+# What takes minutes each: whole chains and demos, faults of every kind, clusters on one machine and in namespaces.
+# `FAULTS=50 SEED=7` for more random faults at one job.
 soak: $(VENV)/installed
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak --faults $(or $(FAULTS),8) --seed $(or $(SEED),1)
 
 # The claims of the demo on two seeds, with margins: most of an hour on two cores.
 story: $(VENV)/installed

@@ -31,6 +31,8 @@ fi
 
 # The token is made once and lies in the home directory, which the machines share.
 export RAY_AUTH_MODE=token
+# Ray would wait for seven minutes for the answer of a machine that has gone without a word.
+export RAY_grpc_client_keepalive_time_ms=30000 RAY_grpc_client_keepalive_timeout_ms=30000
 # Ray would wait for half a minute before it goes; when the command has ended there is nothing to wait for.
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
 ray get-auth-token --generate > /dev/null 2>&1

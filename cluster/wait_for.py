@@ -59,7 +59,9 @@ def wait_for(gpus: int, cpus: int, nodes: int, minutes: float) -> bool:
             return True
         if time.monotonic() - started > 60 * minutes:
             return False
-        now = f"waiting: {alive} of {nodes or 'any'} machines, {reserved} of {len(groups)} GPUs and CPUs are there"
+        shown = [f"{alive} of {nodes} machines"] if nodes else []
+        shown += [f"{reserved} of {len(groups)} GPUs and CPUs"] if groups else []
+        now = f"waiting: {', '.join(shown)} are there"
         if now != before:
             print(now, flush=True)
         before = now

@@ -9,7 +9,9 @@ from typing import Any
 
 import ray
 from jsonargparse import ArgumentParser
+from ray.exceptions import RayError, RayTaskError
 
+from jobs.head_watch import head_watch
 from pipeline.errors import IncompleteError, UserError
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -43,7 +45,8 @@ def guarded(work: Callable[[], None]) -> int:
         # `ray job stop` and schedulers send it. Only now: `ray.init` sets a handler of its own.
         handler = signal.signal(signal.SIGTERM, _interrupt)
         try:
-            work()
+            with head_watch():
+                work()
         finally:
             signal.signal(signal.SIGTERM, handler)
     except UserError as error:
@@ -54,6 +57,12 @@ def guarded(work: Callable[[], None]) -> int:
         return INCOMPLETE
     except OSError as error:
         print(f"incomplete: storage failed: {error}; the same command carries on from here", file=sys.stderr)
+        return INCOMPLETE
+    except RayError as error:
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        if not isinstance(cause, RayError):  # an exception of a worker's own, which is for its traceback to tell
+            raise
+        print(f"incomplete: Ray failed: {cause}\nThe same command carries on from here", file=sys.stderr)
         return INCOMPLETE
     except KeyboardInterrupt:
         print("interrupted; the same command carries on from here", file=sys.stderr)

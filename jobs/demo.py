@@ -19,12 +19,13 @@ from rich.console import Console
 
 from jobs.command import guarded
 from pipeline.demo.measures import Measured, measure_mining
+from pipeline.demo.pages import write_pages
 from pipeline.demo.pictures import draw_pictures
 from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.story import run_seed
+from pipeline.demo.story import paper_variants, run_seed
 from pipeline.demo.variants import FULL, ablations
 
 
@@ -72,7 +73,10 @@ def _demo(seeds: list[DemoRuns], chosen: list[str]) -> None:
     for table in (mining_table(mining), accuracy_table(rows), miou_table(rows), paper_table(rows)):
         console.print(table)
     print(DESIGNED)
-    print(f"before and after: {pictures[0].parent}; {time.monotonic() - started:.0f} s in all")
+    say("writing the report")
+    page = write_pages(first, paper_variants(first))
+    print(f"before and after: {pictures[0].parent}")
+    print(f"look at it: {page} ({time.monotonic() - started:.0f} s in all)")
 
 
 if __name__ == "__main__":

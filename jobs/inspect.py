@@ -1,12 +1,16 @@
-"""Look at an output directory, from storage alone: status, counts, top nouns, scores, reject reasons.
+"""Look at an output directory, from storage alone: status, counts, top nouns, scores, reject reasons, pictures.
 
 python -m jobs.inspect OUTPUT [--verify | --repair]
+python -m jobs.inspect report OUTPUT [--output DIR]                            # a page to look at
+python -m jobs.inspect report before=EVALUATION after=EVALUATION --output DIR  # evaluations side by side
 python -m jobs.inspect proposals --config mine.yaml [--annotations instances.json] [--limit 50]
 
+`report` writes one HTML file, which needs no server: of a mined dataset (pairs, scores, rejects; with annotations also
+precision), of a training run (curves, nouns, regions that changed), or of evaluations (classes, confusions, images).
 `proposals` tries the proposal backend of a mining configuration on the first images, in this process: proposals and
 seconds per image, peak memory, and, with COCO annotations at hand, how well they cover the annotated objects.
 
-Exit codes: 0 fine, 1 damaged files found, 2 no dataset there, or storage cannot be read.
+Exit codes: 0 fine, 1 damaged files found, 2 nothing to look at there, or storage cannot be read.
 """
 
 import argparse
@@ -18,6 +22,9 @@ from pipeline.errors import UserError
 from pipeline.inspection import print_status, repair, verify
 from pipeline.inspection.proposals import measure_proposals, print_proposals
 from pipeline.mining.config import MineConfig
+from pipeline.report.directory import write_report
+
+_REPORT = "Write a page to look at: of a mined dataset, of a training run, or of evaluations side by side."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments[:1] == ["proposals"]:
             return _proposals(arguments[1:])
+        if arguments[:1] == ["report"]:
+            return _report(arguments[1:])
         return _output(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -40,6 +49,21 @@ def _proposals(arguments: list[str]) -> int:
     command.parser.set_defaults(limit=50)
     config, flags = command.parse(arguments)
     print_proposals(measure_proposals(config, flags["annotations"]))
+    return 0
+
+
+def _report(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m jobs.inspect report", description=_REPORT)
+    parser.add_argument(
+        "paths", nargs="+", metavar="[NAME=]PATH", help="mined dataset, training run, or evaluations of the same data"
+    )
+    parser.add_argument("--output", help="folder or .html file for the page, any fsspec URI; by default PATH/report")
+    parser.add_argument(
+        "--samples", type=int, help="how many pairs, changed regions, or images of each group the page shows"
+    )
+    parser.add_argument("--annotations", help="of a dataset: COCO instances or panoptic JSON of its images")
+    options = parser.parse_args(arguments)
+    print(write_report(options.paths, options.output, options.samples, options.annotations))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Mine region–noun pairs from image captions.
 
 python -m jobs.mine --config jobs/mine.yaml --captions.path captions.json --output ./mined
+python -m jobs.mine --config jobs/mine.yaml --simulate nodes=64,gpus_per_node=8,images=100_000_000
 
 The same command after any failure carries on where it stopped. Exit codes: 0 complete, 1 incomplete (run it again),
 2 the configuration has to be changed, 130 interrupted.
@@ -8,11 +9,15 @@ The same command after any failure carries on where it stopped. Exit codes: 0 co
 
 import sys
 
-from jobs.command import Command
+from jobs.command import INTERRUPTED, OK, USER_ERROR, Command
+from pipeline.errors import UserError
 from pipeline.inspection import print_status
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import print_plan
 from pipeline.mining.run import mine
+from pipeline.simulation.config import parse_simulation
+from pipeline.simulation.report import print_simulation
+from pipeline.simulation.run import simulate
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="Print what would be done and written; write nothing.",
     )
+    command.parser.add_argument(
+        "--simulate",
+        metavar="KEY=VALUE,…",
+        help="Schedule the job on a cluster that is played here, and print hours and costs; read and write nothing.",
+    )
+    config, flags = command.parse(arguments)
+    if flags["simulate"]:
+        return _simulate(config, flags["simulate"])
 
     def run(config: MineConfig, flags: dict) -> None:
         if flags["dry_run"]:
@@ -37,6 +50,19 @@ def main(arguments: list[str] | None = None) -> int:
             print_status(config.output)
 
     return command.run(run, arguments)
+
+
+def _simulate(config: MineConfig, text: str) -> int:
+    """Not as other jobs do: the simulation has a Ray of its own."""
+    try:
+        simulation = parse_simulation(text)
+        print_simulation(config, simulation, simulate(config, simulation))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return OK
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Mine, adapt and evaluate: the whole chain as one job, from one file.
+"""Mine, adapt, evaluate and report: the whole chain as one job, from one file.
 
 python -m jobs.run --config jobs/run.yaml --output s3://bucket/run
 python -m jobs.run --mine jobs/mine.yaml --train jobs/train-ViT-B-16.yaml --output ./run    # sections as files
 
 `mine`, `train` and `evaluate` take every key of their jobs; the data set to train on, the CLIP to evaluate and the
-output directories are filled in. The same command after any failure carries on where it stopped. Exit codes:
-0 complete, 1 incomplete (run it again), 2 the configuration has to be changed, 130 interrupted.
+output directories are filled in; OUTPUT/report/index.html shows what came out. The same command after any failure
+carries on where it stopped. Exit codes: 0 complete, 1 incomplete (run it again), 2 the configuration has to be changed,
+130 interrupted.
 """
 
 import sys
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             _print_dry_run(jobs)
             return
         results = run_chain(jobs, overwrite=flags["overwrite"], begin=_say_begin, end=_say_end)
-        _print_evaluations(jobs, results[-len(jobs.evaluations) :] if jobs.evaluations else [])
+        _print_evaluations(jobs, results)
 
     return command.run(run, arguments)
 
@@ -60,6 +61,8 @@ def _say_end(step: Step, result: dict) -> None:
         steps = ", ".join(f"{count} steps {stage}" for stage, count in result["steps"].items())
         accuracy = "".join(f"; {row['accuracy_top1']:.1%} of held-out regions" for row in result["accuracy"][-1:])
         figures = steps + accuracy
+    elif step.name == "report":
+        figures = result["page"]
     else:
         scores = {branch: found["miou"] for branch, found in result["scores"].items()}
         figures = ", ".join(f"mIoU {miou:.1%} ({branch})" for branch, miou in scores.items() if miou is not None)
@@ -67,9 +70,14 @@ def _say_end(step: Step, result: dict) -> None:
 
 
 def _print_evaluations(jobs: Jobs, results: list[dict]) -> None:
-    """The scores of every evaluation, and those that others have published figures for beside them."""
+    """The scores of every evaluation, and those that others have published figures for beside them.
+
+    Args:
+        results: of all steps.
+    """
     compared = []
-    for evaluation, result in zip(jobs.evaluations, results, strict=True):
+    evaluated = [result for step, result in zip(plan_steps(jobs), results, strict=True) if step.name == "evaluate"]
+    for evaluation, result in zip(jobs.evaluations, evaluated, strict=True):
         for table in result_tables(result):
             table.title = f"{evaluation.label}, {table.title}"
             Console().print(table)

@@ -1,12 +1,16 @@
 """Segment images by any class names.
 
-python -m jobs.segment --images photos --classes '[dog, "sofa, couch", floor]' --output ./segmented
+python -m jobs.segment photos --classes "dog, sofa/couch, floor" --output ./segmented
+
+Images, folders, quoted patterns such as 'photos/**/*.jpg', on a disk, on S3 or by https, as many as wanted; or as
+`images` in the configuration. Writes label maps, overlays to look at and a COCO panoptic segmentation.
 
 The same command after any failure carries on where it stopped. Exit codes: 0 complete, 1 incomplete (run it again),
 2 the configuration has to be changed, 130 interrupted.
 """
 
 import sys
+from dataclasses import replace
 
 from jobs.command import Command
 from pipeline.segmentation.job import SegmentConfig
@@ -17,11 +21,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, segment, say what there is to look at; gives the exit code."""
     command = Command("jobs.segment", __doc__, SegmentConfig)
     command.parser.add_argument(
+        "paths", metavar="IMAGES", nargs="*", help="What to segment; takes the place of `images` in the configuration."
+    )
+    command.parser.add_argument(
         "--overwrite", action="store_true", help="Delete what an earlier job wrote into the output directory."
     )
-    return command.run(
-        lambda config, flags: _print_result(config.output, segment(config, overwrite=flags["overwrite"])), arguments
-    )
+
+    def run(config: SegmentConfig, flags: dict) -> None:
+        if flags["paths"]:
+            config = replace(config, images=flags["paths"])
+        _print_result(config.output, segment(config, overwrite=flags["overwrite"]))
+
+    return command.run(run, arguments)
 
 
 def _print_result(output: str, result: SegmentResult) -> None:
@@ -32,7 +43,10 @@ def _print_result(output: str, result: SegmentResult) -> None:
         print(f"warning: {reject['image']}: {reject['reason']}: {reject['detail']}", file=sys.stderr)
     if result.rejects:
         print(f"warning: {len(result.rejects)} images could not be used, see {output}/rejects.json", file=sys.stderr)
-    print(f"look at {output}/overlays; labels and what they mean are in {output}/labels and {output}/classes.json")
+    print(
+        f"look at {output}/overlays; labels and what they mean are in {output}/labels and {output}/classes.json, the "
+        f"same for COCO's tools in {output}/panoptic.json"
+    )
 
 
 if __name__ == "__main__":

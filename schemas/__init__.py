@@ -224,6 +224,19 @@ METRICS = _schema(
     ],
 )
 
+# Of a training run: one table a validation, a row for each region, sorted by key.
+NEAREST = _schema(
+    "nearest",
+    [
+        _field("key", pa.string(), "key of the region's sample"),
+        _field("noun", pa.string(), "its noun"),
+        _field("nearest", pa.string(), "the noun whose embedding is most similar to that of the masked region"),
+        _field("rank", pa.int32(), "nouns that are more similar than its own"),
+        _field("similarity", pa.float32(), "cosine similarity of the masked region and its noun"),
+        _field("nearest_similarity", pa.float32(), "cosine similarity of the masked region and the nearest noun"),
+    ],
+)
+
 # Of an evaluation: per chunk of images, pixels by true and predicted class. Cells without pixels have no row.
 CONFUSION = _schema(
     "confusion",
@@ -242,6 +255,21 @@ TRUE_REGIONS = _schema(
         _field("label", pa.int32(), "true class; all pixels of it in the image are one masked region"),
         _field("area", pa.int64(), "pixels of the region", unit="px"),
         _field("rank", pa.int32(), "classes that CLIP finds more similar to the masked region than the true one"),
+    ],
+)
+
+LABEL_MAPS = _schema(
+    "label_maps",
+    [
+        _field("image_id", pa.string(), "image"),
+        _BRANCH,
+        _field("miou", pa.float64(), "mean IoU of the classes that the image shows, 0..1", null="nothing is labelled"),
+        _field(
+            "labels",
+            pa.binary(),
+            "PNG of the predicted classes, scaled down to 512 px (nearest): 8 bits, 255 no class; with more than 255 "
+            "classes 16 bits, 65535 no class",
+        ),
     ],
 )
 

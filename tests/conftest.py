@@ -2,22 +2,36 @@
 
 import logging
 import os
+import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-pytest_plugins = ["tests.s3"]
+pytest_plugins = ["tests.browser", "tests.s3"]
 
 # Set before any test imports torch, numpy or Ray: few cores are shared by many processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray Train's controller looks at its workers every two seconds, and takes one report of each at a time.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
 
+# Shells let what they start in the background ignore Ctrl-C, and children inherit that; jobs have to end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=3, help="how often tests/mining/test_kill.py disturbs a job")
+    parser.addoption("--faults", type=int, default=8, help="how often tests/faults/test_soak.py disturbs a job")
+    parser.addoption("--seed", type=int, default=1, help="which faults these are, and when")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: processes that share the tests (`-n 2 --dist loadfile`) then end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -50,31 +64,48 @@ def ray_cluster():
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory) -> Path:
-    """24 scenes of the micro world in COCO format."""
-    from pipeline.microworld.world import write_world
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder of this name, filled by the first of the processes that share the tests; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
 
-    folder = tmp_path_factory.mktemp("world")
-    write_world(folder, images=24, seed=5)
-    return folder
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, filled = base / name, base / f"{name}.filled"
+        with FileLock(base / f"{name}.lock"):
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # where another one failed
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
-def small_clip(world: Path, tmp_path_factory) -> str:
+def world(made_once) -> Path:
+    """24 scenes of the micro world in COCO format. Tests only read it."""
+    from pipeline.microworld.world import write_world
+
+    return made_once("world", lambda folder: write_world(folder, images=24, seed=5))
+
+
+@pytest.fixture(scope="session")
+def small_clip(world: Path, made_once) -> str:
     """A small CLIP, hardly trained, as an open_clip `local-dir:`."""
     from tests.small_clip import build_small_clip
 
-    folder = tmp_path_factory.mktemp("small-clip")
-    build_small_clip(world / "instances.json", world / "images", folder, steps=2)
+    folder = made_once(
+        "small-clip", lambda folder: build_small_clip(world / "instances.json", world / "images", folder, steps=2)
+    )
     return f"local-dir:{folder}"
 
 
 @pytest.fixture(scope="session")
-def mined(world: Path, small_clip: str, ray_cluster: None, tmp_path_factory) -> Path:
+def mined(world: Path, small_clip: str, ray_cluster: None, made_once) -> Path:
     """The dataset that an undisturbed job mines from `world`. Tests only read it."""
     from pipeline.mining.run import mine
     from tests.mining.configs import mine_config
 
-    output = tmp_path_factory.mktemp("mined")
-    mine(mine_config(world, small_clip, output))
-    return output
+    return made_once("mined", lambda folder: mine(mine_config(world, small_clip, folder)))

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import s3fs
 
+from pipeline.storage.s3 import PatientS3
 from tests.servers import ceph as ceph_server
 from tests.servers import moto as moto_server
 from tests.servers.s3_server import S3Server
@@ -30,10 +30,10 @@ def s3_environment(variables: dict[str, str]) -> Iterator[None]:
             patch.delenv(name)
         for name, value in variables.items():
             patch.setenv(name, value)
-        # s3fs reads the environment when it connects, and keeps its connections.
-        s3fs.S3FileSystem.clear_instance_cache()
+        # It reads the environment when it connects, and keeps its connections.
+        PatientS3.clear_instance_cache()
         yield
-    s3fs.S3FileSystem.clear_instance_cache()
+    PatientS3.clear_instance_cache()
 
 
 def new_bucket(server: S3Server) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def test_sections_are_also_read_from_the_files_of_their_jobs():
     jobs = parse("--output=/run", "--mine=jobs/mine.yaml", "--train=jobs/train-ViT-B-16.yaml", "--train.batch_size=8")
     assert jobs.mine.output == str(Path("mined").absolute())
     assert jobs.train.dataset == jobs.mine.output
+    assert jobs.report == "/run/report"
     assert (jobs.train.loss.kind, jobs.train.batch_size) == ("contrastive", 8)
 
 
@@ -78,6 +80,7 @@ WEIGHTS = "[{dataset: {kind: voc_20, root: /a}, clip: {weights: openai}}]"
         ("--train.dataset=/other", r"train\.dataset: /other is not what this chain mines \(/run/mined\)"),
         (f"--evaluate={TWICE}", "two jobs of this chain would write to /run/evaluated/voc_20"),
         ("--train.output=/run/mined", "two jobs of this chain would write to /run/mined"),
+        ("--train.output=/run/report", "two jobs of this chain would write to /run/report"),
         (f"--evaluate={WEIGHTS}", r"evaluate\[0\]\.clip\.weights: the trained CLIP brings its own"),
         ("--output=s3://key:hush@bucket/run", "output contains a secret"),
     ],
@@ -159,7 +162,11 @@ def test_a_chain_that_was_killed_between_two_jobs_carries_on(mined, world, small
     assert result["dataset"] == str(output / "mined")
     shown = capsys.readouterr().out
     done = [line for line in shown.splitlines() if " is done: " in line]
-    assert [line.partition(" ")[0] for line in done] == ["mine", "train", "evaluate[0]", "evaluate[1]"]
+    assert [line.partition(" ")[0] for line in done] == ["mine", "train", "evaluate[0]", "evaluate[1]", "report"]
+    assert done[-1].endswith(f" is done: {output}/report/index.html")
+    links = re.findall(r'href="(\w+/index\.html)"', (output / "report" / "index.html").read_text())
+    assert links == ["mined/index.html", "adapted/index.html", "evaluated/index.html"]
+    assert all((output / "report" / link).exists() for link in links)
     assert f"adapted CLIP, micro_world: {IMAGES} images" in shown.replace("\n", " ")
     trained, untouched = (
         json.loads((output / name / "result.json").read_text()) for name in ("evaluated/micro_world", "untouched")
@@ -178,6 +185,11 @@ def test_a_chain_that_was_killed_between_two_jobs_carries_on(mined, world, small
     before = files(output)
     assert run_job.main(arguments) == 0
     assert files(output) == before
+    assert run_job.main([*arguments, "--overwrite", "report"]) == 0
+    assert {path.parts[len(output.parts)] for path, change in files(output).items() if before[path] != change} == {
+        "report"
+    }
+    before = files(output)
     assert run_job.main([*arguments, "--train.full.learning_rate=2e-3"]) == 2
     assert "train: output: " in capsys.readouterr().err
     assert files(output) == before

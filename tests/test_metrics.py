@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline import metrics
 from tests.conftest import REPOSITORY
@@ -62,6 +63,7 @@ assert figure("gpu_busy_seconds_total", stage="writing") not in figures
 """
 
 
+@pytest.mark.slow
 def test_only_workers_that_hold_gpus_keep_them_busy():
     """Two GPUs that are not there, but Ray believes in them."""
     subprocess.run([sys.executable, "-c", WITH_GPUS], cwd=REPOSITORY, check=True)

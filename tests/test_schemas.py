@@ -5,7 +5,10 @@ import pytest
 
 import schemas
 
-TABLES = ("LISTING", "CAPTIONS", "VOCABULARY", "MANIFEST", "CANDIDATES", "REJECTS")
+TABLES = (
+    "LISTING", "CAPTIONS", "VOCABULARY", "MANIFEST", "CANDIDATES", "REJECTS", "METRICS", "NEAREST", "CONFUSION",
+    "TRUE_REGIONS", "LABEL_MAPS", "EVALUATED_IMAGES", "CLASS_SCORES",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TABLES)

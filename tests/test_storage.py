@@ -8,6 +8,7 @@ import http.server
 import io
 import multiprocessing
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -443,6 +444,32 @@ def test_transient_errors_are_retried(proxy: FaultyProxy, s3_uri: str, fault: in
         proxy.fault = lambda method, path, faults=faults: next(faults, None)
         assert call() in (None, True)
         assert next(faults, None) is None  # the fault has happened
+
+
+def test_what_is_done_though_its_answer_was_lost_may_be_done_again(
+    proxy: FaultyProxy, s3: S3Server, s3_uri: str, tmp_path: Path
+) -> None:
+    asked = set()
+
+    def lose_first_answers(method: str, path: str) -> str | None:
+        request = method, re.sub("uploadId=[^&]+", "uploadId", path)
+        if request in asked or not re.search("uploads|uploadId", path):
+            return None
+        asked.add(request)
+        return "lost"
+
+    proxy.fault = lose_first_answers
+    storage.check_writable(s3_uri, "output")
+    (tmp_path / "file").write_bytes(b"1" * MULTIPART_BYTES)
+    for name, write in (
+        ("bytes", lambda uri: storage.write_bytes(uri, b"1" * MULTIPART_BYTES)),
+        ("file", lambda uri: storage.upload(tmp_path / "file", uri)),
+    ):
+        uri = storage.join(s3_uri, name)
+        write(uri)
+        assert object_of(s3, uri) == b"1" * MULTIPART_BYTES
+        storage.remove(uri)
+    assert proxy.faults["lost"] == len(asked)
 
 
 def test_an_upload_that_fails_half_way_leaves_the_old_object(

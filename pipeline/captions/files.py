@@ -1,4 +1,4 @@
-"""From `captions.path` to the files it means."""
+"""From `captions.path`, or another key, to the files it means."""
 
 import posixpath
 import re
@@ -12,10 +12,13 @@ from pipeline.errors import UserError
 _GLOB = re.compile(r"[*?\[]")
 
 
-def matching_files(path: str, suffixes: Sequence[str]) -> list[str]:
+def matching_files(path: str, suffixes: Sequence[str], key: str = "captions.path") -> list[str]:
     """The files of a path, directory, glob or brace pattern, sorted, written as the user wrote it.
 
     Only a directory is searched for `suffixes`; a file or pattern is taken at its word.
+
+    Args:
+        key: the configuration key that messages name.
 
     Raises:
         UserError: nothing matches, or storage cannot be read.
@@ -23,21 +26,21 @@ def matching_files(path: str, suffixes: Sequence[str]) -> list[str]:
     try:
         patterns = sorted(set(braceexpand(path, escape=False)))
     except UnbalancedBracesError as error:
-        raise UserError(f"captions.path: {path} has unbalanced braces") from error
-    files = [file for pattern in patterns for file in _expand(pattern, suffixes)]
+        raise UserError(f"{key}: {path} has unbalanced braces") from error
+    files = [file for pattern in patterns for file in _expand(pattern, suffixes, key)]
     if not files:
         raise UserError(
-            f"captions.path: 0 files match {path} (looked for {', '.join(suffixes)}); "
+            f"{key}: 0 files match {path} (looked for {', '.join(suffixes)}); "
             "check the path, and quote patterns so that the shell does not expand them"
         )
     return sorted(set(files))
 
 
-def _expand(pattern: str, suffixes: Sequence[str]) -> list[str]:
+def _expand(pattern: str, suffixes: Sequence[str], key: str) -> list[str]:
     first_glob = _GLOB.search(pattern)
     if first_glob and not pattern.startswith(("http://", "https://")):
         root = pattern[: pattern.rfind("/", 0, first_glob.start()) + 1]
-        storage.check_readable(root or ".", "captions.path")
+        storage.check_readable(root or ".", key)
         fs, path = storage.filesystem(pattern)
         _, root_path = storage.filesystem(root or ".")
         # fsspec answers with absolute paths; the listing keeps the user's own prefix.
@@ -46,7 +49,7 @@ def _expand(pattern: str, suffixes: Sequence[str]) -> list[str]:
             for found, info in fs.glob(path, detail=True).items()
             if info["type"] != "directory"
         ]
-    storage.check_readable(pattern, "captions.path")
+    storage.check_readable(pattern, key)
     if pattern.lower().endswith(tuple(suffixes)):
         return [pattern]
     return [

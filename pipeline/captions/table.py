@@ -203,8 +203,8 @@ class TableCaptions:
         """The record batches of one file, with at least the columns that are used."""
         wanted = list(dict.fromkeys(column for _, column in self._columns.values() if column))
         suffix = _suffix(file)
-        try:
-            with storage.open_input(file) as stream:
+        with storage.open_input(file) as stream:
+            try:
                 if suffix == ".parquet":
                     parquet = pq.ParquetFile(stream, buffer_size=2**20)
                     self._check_columns(file, parquet.schema_arrow)
@@ -222,11 +222,11 @@ class TableCaptions:
                 )
                 self._check_columns(file, reader.schema)
                 yield reader
-        except (pa.ArrowInvalid, OSError) as error:
-            # Arrow has an OSError without a number for a damaged file; storage's are another's.
-            if isinstance(error, OSError) and (type(error) is not OSError or error.errno):
-                raise
-            raise UserError(f"captions.path: {file} cannot be read: {error}") from error
+            except (pa.ArrowInvalid, OSError) as error:
+                # Arrow has an OSError without a number or a cause for a damaged file; storage's are another's.
+                if isinstance(error, OSError) and (type(error) is not OSError or error.errno or error.__cause__):
+                    raise
+                raise UserError(f"captions.path: {file} cannot be read: {error}") from error
 
     def _check_columns(self, file: str, schema: pa.Schema) -> None:
         for name, (key, column) in self._columns.items():

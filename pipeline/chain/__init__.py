@@ -1,1 +1,1 @@
-"""Mining, training and evaluation as one job: `run.run_chain`."""
+"""Mining, training, evaluation and a report of them as one job: `run.run_chain`."""

@@ -87,6 +87,8 @@ class Jobs:
     mine: MineConfig
     train: TrainConfig
     evaluations: list[Evaluation]
+    report: str
+    """Folder of the pages that show what they made."""
 
 
 def resolve(config: ChainConfig) -> Jobs:
@@ -114,7 +116,8 @@ def resolve(config: ChainConfig) -> Jobs:
         folder = section.output or storage.join(output, "evaluated", section.dataset.kind)
         evaluation = _plain(EvaluateConfig, section, output=absolute_output(folder), clip=clip)
         evaluations.append(Evaluation(evaluation, trained))
-    outputs = [mined, adapted, *(evaluation.config.output for evaluation in evaluations)]
+    report = storage.join(output, "report")
+    outputs = [mined, adapted, *(evaluation.config.output for evaluation in evaluations), report]
     for place in outputs:
         if outputs.count(place) > 1:
             raise UserError(f"output: two jobs of this chain would write to {place}; give one an output of its own")
@@ -122,6 +125,7 @@ def resolve(config: ChainConfig) -> Jobs:
         _plain(MineConfig, config.mine, output=mined),
         _plain(TrainConfig, config.train, dataset=mined, output=adapted),
         evaluations,
+        report,
     )
 
 

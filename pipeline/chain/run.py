@@ -11,6 +11,7 @@ from typing import Literal
 
 from pipeline import storage
 from pipeline.chain.config import Evaluation, Jobs
+from pipeline.chain.report import report
 from pipeline.errors import IncompleteError, UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
@@ -23,8 +24,8 @@ from pipeline.training.plan import check_configuration as check_training
 from pipeline.training.plan import load_model, with_absolute_paths
 from pipeline.training.run import train
 
-StepName = Literal["mine", "train", "evaluate"]
-STEPS: tuple[StepName, ...] = ("mine", "train", "evaluate")
+StepName = Literal["mine", "train", "evaluate", "report"]
+STEPS: tuple[StepName, ...] = ("mine", "train", "evaluate", "report")
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ class Step:
 
 
 def plan_steps(jobs: Jobs) -> list[Step]:
-    """The jobs of a chain in their order."""
+    """The jobs of a chain in their order, and what shows their results."""
     return [
         Step("mine", "mine", jobs.mine.output, lambda overwrite: mine(jobs.mine, overwrite=overwrite)),
         Step("train", "train", jobs.train.output, lambda overwrite: train(jobs.train, overwrite=overwrite)),
         *(_evaluation_step(evaluation.config, number) for number, evaluation in enumerate(jobs.evaluations)),
+        Step("report", "report", jobs.report, lambda overwrite: report(jobs, overwrite=overwrite)),
     ]
 
 

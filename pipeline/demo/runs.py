@@ -10,7 +10,7 @@ from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.demo.scale import Scale
 from pipeline.demo.variants import UNTOUCHED, VISUAL_NOUNS, Variant
-from pipeline.demo.worlds import write_annotated, write_natural, write_pretraining, write_scenes
+from pipeline.demo.worlds import write_annotated, write_natural, write_pretraining, write_scenes, write_tested
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.evaluation.run import evaluate
@@ -28,6 +28,7 @@ from pipeline.training.config import (
     ModelConfig,
     PretrainConfig,
     TrainConfig,
+    ValidationConfig,
     WorkersConfig,
 )
 from pipeline.training.losses import LossConfig
@@ -53,9 +54,13 @@ class DemoRuns:
         """Output directory of the mining."""
         return self.folder / "mined"
 
+    def adapted(self, name: str) -> Path:
+        """Output directory of the training of a variant."""
+        return self.folder / "adapted" / name
+
     def clip(self, name: str) -> Path:
         """Directory of the untouched CLIP, or of a variant's."""
-        return self.folder / ("pretrained" if name == UNTOUCHED else f"adapted/{name}") / "model"
+        return (self.folder / "pretrained" if name == UNTOUCHED else self.adapted(name)) / "model"
 
     def evaluation(self, name: str) -> Path:
         """Output directory of an evaluation."""
@@ -104,11 +109,12 @@ class DemoRuns:
             pairs = write_annotated(self.folder, self.scale, self.seed, self.groups)
         else:
             pairs = write_natural(self.folder, self.scale, self.seed)
-        config = self._training(pairs, self.clip(variant.start), self.folder / "adapted" / variant.name)
+        config = self._training(pairs, self.clip(variant.start), self.adapted(variant.name))
         config = replace(config, mode=variant.mode, data=replace(config.data, where=variant.where))
         for key, value in variant.changes.items():
             config = _changed(config, key, value)
         mined = select_samples(str(self.mined), replace(self._data(), where=VISUAL_NOUNS))
+        tested = write_tested(self.folder, self.scale, self.seed)
         steps = self.scale.epochs * steps_per_epoch(len(mined.train), _BATCH)
         samples = len(select_samples(str(pairs), config.data).train)
         epochs = max(1, round(steps / steps_per_epoch(samples, _BATCH)))
@@ -117,6 +123,7 @@ class DemoRuns:
                 config,
                 full=FullConfig(epochs=epochs, learning_rate=5e-4, weight_decay=0.05, warmup_steps=20),
                 mask_prompt=replace(config.mask_prompt, epochs=epochs),
+                validation=ValidationConfig(dataset=str(tested)),
             )
         )
 
@@ -160,8 +167,8 @@ class DemoRuns:
 
     @staticmethod
     def _data() -> DataConfig:
-        # Accuracy is measured on scenes of their own, so nothing is held out. Reading these small crops is so cheap
-        # that loader processes would only take the cores from the workers.
+        # Accuracy is measured on scenes of their own, so no mined pair is held out. Reading these small crops is so
+        # cheap that loader processes would only take the cores from the workers.
         return DataConfig(held_out_share=0.0, loaders=0)
 
 

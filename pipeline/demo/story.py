@@ -39,13 +39,17 @@ def run_seed(runs: DemoRuns, chosen: list[str], say: Callable[[str], None]) -> d
     if runs.scale != QUICK:
         runs.evaluate(UNTOUCHED, RegionsConfig(fill="none", expand=1.4), _BOX)
         measured[BOX_TITLE] = measure(runs.evaluation(_BOX), runs.groups)
-    variants = (MASK_PROMPT, FULL) if runs.scale == QUICK else PAPER
-    for variant in (*variants, *_chosen_variants(runs, chosen)):
+    for variant in (*paper_variants(runs), *_chosen_variants(runs, chosen)):
         say(f"adapting: {variant.title}")
         runs.adapt(variant)
         runs.evaluate(variant.name)
         measured[variant.title] = measure(runs.evaluation(variant.name), runs.groups)
     return measured
+
+
+def paper_variants(runs: DemoRuns) -> tuple[Variant, ...]:
+    """The paper's ways to adapt; `--quick` leaves out the last."""
+    return (MASK_PROMPT, FULL) if runs.scale == QUICK else PAPER
 
 
 def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:

@@ -50,6 +50,16 @@ def write_annotated(folder: Path, scale: Scale, seed: int, groups: Groups) -> Pa
     return _write_pairs(folder / "annotated-pairs", scale.mined_scenes, seed, annotated_pairs, scenes="mined-world")
 
 
+def write_tested(folder: Path, scale: Scale, seed: int) -> Path:
+    """True masks of the test scenes with their names, to watch a training run by; gives their directory."""
+
+    def tested_pairs(_: np.random.Generator, scene: Scene, image_id: str) -> Iterator[Pair]:
+        for region, name in enumerate(scene.categories):
+            yield Pair(image_id, scene.pixels, scene.segments == region, name)
+
+    return _write_pairs(folder / "tested-pairs", scale.test_scenes, seed, tested_pairs, scenes="test-world")
+
+
 def _scene_seed(seed: int, name: str) -> int:
     """Scenes of different parts of a demo are different."""
     return 10 * seed + ("mined-world", "test-world", "pretraining-pairs").index(name)

@@ -12,12 +12,13 @@ from pipeline import storage
 from pipeline.evaluation.branches import TrueRegion, label_maps, true_masks, true_regions
 from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.datasets import IGNORE, Sample, SegmentationDataset
+from pipeline.evaluation.label_maps import LABEL_MAPS, label_map_row
 from pipeline.images import ImageProblem
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation import UNLABELLED, Segmenter
 
-TABLES = ("confusion", "regions", "images")
+TABLES = ("confusion", "regions", LABEL_MAPS, "images")
 """Folders of the tables of a chunk; the last one is written last, and its presence says that the chunk is done."""
 
 
@@ -45,7 +46,7 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
         UserError: an image or its labels cannot be used, or CLIP's embeddings are not numbers.
     """
     counts: dict[str, ConfusionMatrix] = {}
-    regions, images = [], []
+    regions, kept_maps, images = [], [], []
     waiting: deque[_Waiting] = deque()
     threshold = segmenter.config.mask_threshold
 
@@ -79,6 +80,7 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
         maps["true_masks"] = on_truth.label_map(1.0)
         for branch, predicted in maps.items():
             counts.setdefault(branch, ConfusionMatrix(len(dataset.classes), IGNORE)).update(predicted, labels)
+        kept_maps.append(label_map_row(image.image_id, maps, labels, len(dataset.classes)))
         found: list[TrueRegion] = true_regions(image.present, on_truth)
         regions += [{"image_id": image.image_id, **asdict(region)} for region in found]
         images.append(
@@ -93,6 +95,7 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
     return {
         "confusion": _confusion_table(counts),
         "regions": pa.Table.from_pylist(regions, schemas.TRUE_REGIONS),
+        LABEL_MAPS: pa.Table.from_pylist(kept_maps, schemas.LABEL_MAPS),
         "images": pa.Table.from_pylist(images, schemas.EVALUATED_IMAGES),
     }
 

@@ -1,7 +1,7 @@
 """How often a mined region shows what its noun names, against annotated objects."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,20 +34,40 @@ class PairPrecision:
         return self.by_chance / self.judged if self.judged else float("nan")
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a mined pair is right."""
+
+    row: dict
+    """Its row of the manifest."""
+    correct: bool
+    """The annotated object that its mask overlaps most (IoU) is of the category that its noun names."""
+    by_chance: float
+    """Probability that a random object of the image is."""
+
+
 def measure_pairs(rows: Iterable[dict], truth: GroundTruth) -> PairPrecision:
-    """Judge manifest rows by annotated objects.
+    """Judge manifest rows by annotated objects; arguments as of `judge_pairs`."""
+    rows = list(rows)
+    judged = list(judge_pairs(rows, truth))
+    correct, by_chance = sum(found.correct for found in judged), sum(found.by_chance for found in judged)
+    return PairPrecision(len(rows), len(judged), correct, by_chance)
+
+
+def judge_pairs(rows: Iterable[dict], truth: GroundTruth) -> Iterator[Judgement]:
+    """Judge the rows whose noun is the category of an annotated object of their image; the others are left out.
 
     Args:
         rows: rows of manifests (image_id, image_width, image_height, noun, mask_rle).
         truth: the annotations of the same images.
+
+    Raises:
+        ImageProblem: the annotations of an image do not fit it.
     """
     per_image: dict[str, list[dict]] = defaultdict(list)
     for row in rows:
         per_image[row["image_id"]].append(row)
-    pairs = judged = correct = 0
-    by_chance = 0.0
     for image_id, found in per_image.items():
-        pairs += len(found)
         categories = truth.categories(image_id)
         named = [row for row in found if row["noun"] in categories]
         if not named:
@@ -57,7 +77,5 @@ def measure_pairs(rows: Iterable[dict], truth: GroundTruth) -> PairPrecision:
         [objects] = truth.propose([np.zeros((height, width, 3), np.uint8)], [image_id])
         overlaps = masks.iou([row["mask_rle"].encode() for row in named], objects.masks, height, width)
         for row, overlap in zip(named, overlaps, strict=True):
-            judged += 1
-            correct += overlap.max() > 0 and categories[int(overlap.argmax())] == row["noun"]
-            by_chance += categories.count(row["noun"]) / len(categories)
-    return PairPrecision(pairs, judged, int(correct), by_chance)
+            correct = bool(overlap.max() > 0 and categories[int(overlap.argmax())] == row["noun"])
+            yield Judgement(row, correct, categories.count(row["noun"]) / len(categories))

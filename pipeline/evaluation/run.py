@@ -1,7 +1,7 @@
 """The evaluation job from configuration to result.
 
-What it writes: `confusion/`, `regions/` and `images/` (one Parquet table a chunk of images each), `classes.parquet`
-(scores of each class), `result.json` and `config.yaml`.
+What it writes: `confusion/`, `regions/`, `label_maps/` and `images/` (one Parquet table a chunk of images each),
+`classes.parquet` (scores of each class), `result.json` and `config.yaml`.
 """
 
 import json
@@ -72,7 +72,7 @@ def _evaluate_chunks(config: EvaluateConfig, dataset: SegmentationDataset, chunk
 
 def _clear(output: str) -> None:
     """Delete what a job wrote, `config.yaml` last, so that an interrupted deletion leaves nothing without it."""
-    for table in TABLES:
-        storage.remove_tree(storage.join(output, table))
+    for folder in (*TABLES, "report"):
+        storage.remove_tree(storage.join(output, folder))
     for name in (CLASSES, RESULT, "config.yaml"):
         storage.remove(storage.join(output, name))

@@ -36,6 +36,9 @@ class ResourcesConfig:
     `straggler_seconds`, is ended, and its shard starts again. 0: never."""
     straggler_seconds: float = 600.0
     """Seconds that an image may always take; `straggler_factor` times as many until a shard is finished."""
+    wait_minutes: float = 60.0
+    """The job ends with exit code 1 if the machines of the cluster have no room for its workers, one of each kind, for
+    so long: machines are gone, and no others came."""
 
 
 @dataclass

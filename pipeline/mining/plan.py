@@ -78,6 +78,7 @@ def check_configuration(config: MineConfig) -> None:
     for key, value in (
         ("resources.straggler_factor", config.resources.straggler_factor),
         ("resources.straggler_seconds", config.resources.straggler_seconds),
+        ("resources.wait_minutes", config.resources.wait_minutes),
     ):
         if value < 0:
             raise UserError(f"{key} is {value}; it must not be below 0")
@@ -143,6 +144,7 @@ def clear(layout: Layout) -> None:
     for folder in FOLDERS:
         for name in storage.list_names(layout.path(folder)):
             storage.remove(layout.path(folder, name))
+    storage.remove_tree(layout.path("report"))
     for uri in (layout.dataset, layout.card, layout.vocabulary, layout.config):
         storage.remove(uri)
 

@@ -3,12 +3,12 @@
 import json
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
 import ray
-from ray.data import ActorPoolStrategy, DataContext, Dataset
+from ray.data import DataContext, Dataset
 
 from pipeline import fingerprint, storage
 from pipeline.captions import Listing, measure_listing, open_captions, write_listing
@@ -17,6 +17,7 @@ from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.failures import Failures
+from pipeline.mining.graph import Pool, Tasks, by, in_portions, mining_graph, shards_dataset
 from pipeline.mining.plan import check_configuration, check_models, check_resources, clear, with_absolute_paths
 from pipeline.mining.stages import (
     CLIP_CPUS,
@@ -33,6 +34,7 @@ from pipeline.mining.stages import (
 )
 from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
+from pipeline.placement import watch_placement
 from pipeline.progress import Progress
 from pipeline.vocabulary import Vocabulary, vocabulary_table
 
@@ -62,6 +64,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     Raises:
         UserError: the configuration, the source or the output directory has to be changed.
         MiningError: shards failed twice, or more than `max_reject_fraction` of the images were rejected.
+        IncompleteError: the cluster had no room for a worker for `resources.wait_minutes`.
         OSError: the output directory cannot be written to any more (the disk is full, the network is gone).
     """
     config = with_absolute_paths(config)
@@ -93,8 +96,8 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
 
     config = replace(config, resources=resources)
     run = Run(layout, uuid.uuid4().hex, resources.straggler_factor, resources.straggler_seconds)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False  # ours counts images and regions
+    DataContext.get_current().enable_progress_bars = False  # ours counts images and regions
+    watch_placement("resources.wait_minutes", resources.wait_minutes, "shards")
     failures = Failures(layout)
     _find_nouns(config, layout, listing, failures)
     _mine_shards(config, run, listing, failures)
@@ -142,14 +145,10 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures
     if not shards:
         return
     captions_per_image = None if config.captions_per_image == "all" else config.captions_per_image
-    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards)).map(
-        FindNounsStage,
-        fn_constructor_args=(layout, captions_per_image, config.nouns),
-        compute=_pool(int(ray.cluster_resources().get("CPU", 1))),
-        num_cpus=1,
-    )
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    finders = Pool(FindNounsStage, (layout, captions_per_image, config.nouns), cpus=1, gpus=0, workers=cpus)
     progress = Progress("nouns", len(shards), "shards")
-    for row in rows.iter_rows():
+    for row in in_portions(shards, lambda shards: by(finders, shards_dataset(shards))):
         if row["error"]:
             failures.record(row["shard"], row["error"])
         progress.advance(1)
@@ -161,18 +160,14 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures
 def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     """Embeddings float32 [N,D] of the kept nouns, computed once, in chunks of fixed composition."""
     chunks = [nouns[start : start + _NOUNS_PER_CHUNK] for start in range(0, len(nouns), _NOUNS_PER_CHUNK)]
-    rows = ray.data.from_items(
-        [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)], override_num_blocks=len(chunks)
-    ).map(
-        EmbedTextStage,
-        fn_constructor_args=(config.clip, config.resources.clip_gpus),
-        compute=_pool(config.resources.clip_workers),
-        num_cpus=CLIP_CPUS,
-        num_gpus=config.resources.clip_gpus,
+    items = [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)]
+    resources = config.resources
+    embedders = Pool(
+        EmbedTextStage, (config.clip, resources.clip_gpus), CLIP_CPUS, resources.clip_gpus, resources.clip_workers
     )
     progress = Progress("vocabulary", len(nouns), "nouns")
     found = {}
-    for row in rows.iter_rows():
+    for row in by(embedders, ray.data.from_items(items, override_num_blocks=len(items))).iter_rows():
         found[row["chunk"]] = np.asarray(row["embeddings"], dtype=np.float32).reshape(len(chunks[row["chunk"]]), -1)
         progress.advance(len(chunks[row["chunk"]]))
     progress.close()
@@ -190,7 +185,7 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
         failures.clear()
         done_images = min(listing.images, (listing.shards - len(due)) * config.shards.images_per_shard)
         progress = Progress("regions", listing.images, "images", initial=done_images)
-        for row in _pipeline(config, run, due, vocabulary).iter_rows():
+        for row in in_portions(due, lambda shards: _pipeline(config, run, shards, vocabulary)):
             if row["error"]:
                 failures.record(row["shard"], row["error"])
                 if len(failures.errors) > _FAILURES_AT_ONCE and len(failures.errors) > progress.shards:
@@ -208,33 +203,18 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
     _raise_failures(failures.errors)
 
 
-def _pipeline(config: MineConfig, run: Run, shards: list[int], vocabulary: list[ray.ObjectRef]) -> Dataset:
-    resources, clip = config.resources, config.clip
-    clip_gpus = resources.clip_gpus
-    return (
-        ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
-        .map(read_stage, fn_args=(run, config.images, vocabulary), num_cpus=READ_CPUS)
-        .map(
-            ProposeStage,
-            fn_constructor_args=(run, config.proposals),
-            compute=_pool(resources.proposal_workers),
-            num_cpus=PROPOSAL_CPUS,
-            num_gpus=resources.proposal_gpus,
-        )
-        .map(
-            MatchStage,
-            fn_constructor_args=(run, clip, clip_gpus, config.regions, config.matching.candidates, vocabulary),
-            compute=_pool(resources.clip_workers),
-            num_cpus=CLIP_CPUS,
-            num_gpus=clip_gpus,
-        )
-        .map(write_stage, fn_args=(run, config.matching, config.shards), num_cpus=WRITE_CPUS)
+def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: list[ray.ObjectRef]) -> Dataset:
+    resources = config.resources
+    matching = (run, config.clip, resources.clip_gpus, config.regions, config.matching.candidates, vocabulary)
+    return mining_graph(
+        shards,
+        read=Tasks(read_stage, (run, config.images, vocabulary), READ_CPUS),
+        propose=Pool(
+            ProposeStage, (run, config.proposals), PROPOSAL_CPUS, resources.proposal_gpus, resources.proposal_workers
+        ),
+        match=Pool(MatchStage, matching, CLIP_CPUS, resources.clip_gpus, resources.clip_workers),
+        write=Tasks(write_stage, (run, config.matching, config.shards), WRITE_CPUS),
     )
-
-
-def _pool(workers: int) -> ActorPoolStrategy:
-    # Two shards at a worker: the next one travels while this one is computed.
-    return ActorPoolStrategy(min_size=1, max_size=workers, max_tasks_in_flight_per_actor=2)
 
 
 def _raise_failures(failures: dict[int, str]) -> None:

@@ -16,15 +16,25 @@ _OVERLAY_SIDES = (640, 1280)
 _OPACITY = 0.55
 _NAMED_SHARE = 0.02
 _GOLDEN_RATIO = 0.6180339887
+_OKABE_ITO = np.array(
+    [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)]
+)
 
 Colour = tuple[int, int, int]
 
 
 def class_colours(count: int) -> np.ndarray:
-    """A colour for each class, uint8 [C,3] RGB; neighbours in the list look different."""
+    """A colour for each class, uint8 [C,3] RGB; neighbours in the list look different.
+
+    The first seven are those of Okabe and Ito, which colour-blind people can tell apart.
+    """
     tones = ((0.75, 1.0), (0.9, 0.75), (0.5, 0.95))  # saturation and brightness, in turn
-    colours = [colorsys.hsv_to_rgb(place * _GOLDEN_RATIO % 1, *tones[place % len(tones)]) for place in range(count)]
-    return np.round(np.array(colours).reshape(-1, 3) * 255).astype(np.uint8)
+    further = [
+        colorsys.hsv_to_rgb(place * _GOLDEN_RATIO % 1, *tones[place % len(tones)])
+        for place in range(len(_OKABE_ITO), count)
+    ]
+    further = np.round(np.array(further).reshape(-1, 3) * 255)
+    return np.concatenate([_OKABE_ITO[:count], further]).astype(np.uint8)
 
 
 def classes_json(classes: Sequence[tuple[str, ...]]) -> bytes:
@@ -71,7 +81,7 @@ def overlay_jpeg(image: np.ndarray, labels: np.ndarray, classes: Sequence[tuple[
     pixels, grey = np.array(picture), np.asarray(picture.convert("L"))
     # Over grey, so that a class looks the same on a blue sky as in the legend.
     pixels[labelled] = (1 - _OPACITY) * grey[labelled, None] + _OPACITY * palette[labels[labelled]]
-    pixels[_outlines(labels)] = 255
+    pixels[outlines(labels)] = 255
     picture = Image.fromarray(pixels)
     rows = []
     for label, count in zip(*(part.tolist() for part in np.unique(labels, return_counts=True)), strict=True):
@@ -97,7 +107,7 @@ def _write_name(picture: Image.Image, inside: np.ndarray, name: str) -> None:
     )
 
 
-def _outlines(labels: np.ndarray) -> np.ndarray:
+def outlines(labels: np.ndarray) -> np.ndarray:
     """bool [H,W]: pixels whose neighbour to the right or below has another label."""
     edges = np.zeros(labels.shape, bool)
     edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]

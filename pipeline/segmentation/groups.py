@@ -10,8 +10,9 @@ from ray.exceptions import RayError
 
 from pipeline import metrics
 from pipeline.errors import IncompleteError, UserError
+from pipeline.placement import watch_placement
 from pipeline.progress import Progress
-from pipeline.segmentation.loading import SegmenterConfig
+from pipeline.segmentation.loading import ModelsConfig, SegmenterConfig
 
 # A group whose workers died this often fails, instead of taking down one after the other for ever.
 _DEATHS = 3
@@ -21,18 +22,28 @@ class SegmentError(IncompleteError):
     """The job ended before all images were done."""
 
 
+def worker_gpus(config: ModelsConfig) -> float:
+    """GPUs of one worker.
+
+    Raises:
+        UserError: the cluster has too few GPUs.
+    """
+    available = ray.cluster_resources().get("GPU", 0.0)
+    gpus = float(min(available, 1.0)) if config.gpus is None else config.gpus
+    if gpus > available:
+        raise UserError(f"gpus is {gpus}, but the Ray cluster has {available:g} GPUs")
+    return gpus
+
+
 def worker_resources(config: SegmenterConfig) -> tuple[float, int]:
     """GPUs of one worker, and how many workers.
 
     Raises:
         UserError: the cluster has too few GPUs.
     """
+    gpus = worker_gpus(config)
     cluster = ray.cluster_resources()
-    available = cluster.get("GPU", 0.0)
-    gpus = float(min(available, 1.0)) if config.gpus is None else config.gpus
-    if gpus > available:
-        raise UserError(f"gpus is {gpus}, but the Ray cluster has {available:g} GPUs")
-    fitting = int(available / gpus) if gpus else int(cluster.get("CPU", 1)) // config.clip.threads
+    fitting = int(cluster.get("GPU", 0.0) / gpus) if gpus else int(cluster.get("CPU", 1)) // config.clip.threads
     return gpus, config.workers or max(1, fitting)
 
 
@@ -70,11 +81,13 @@ def run_groups(
     Raises:
         UserError: of the first group that has one.
         SegmentError: workers failed; what is done is kept.
+        IncompleteError: the cluster had no room for a worker for `wait_minutes`.
     """
     if not groups:
         return
     gpus, workers = worker_resources(config)
     DataContext.get_current().enable_progress_bars = False  # ours counts images
+    watch_placement("wait_minutes", config.wait_minutes, "groups of images")
     results = ray.data.from_items(groups, override_num_blocks=len(groups)).map(
         _Counted,
         fn_constructor_args=(name, config.output, stage, *arguments, gpus),

@@ -9,9 +9,10 @@ from pipeline.segmentation.loading import SegmenterConfig
 class SegmentConfig(SegmenterConfig):
     """Everything that `python -m jobs.segment` can be told."""
 
-    images: str
-    """Folder of images, or one image; any fsspec URI."""
-    classes: list[str] = field(default_factory=list)
-    """What to look for: one string per class, synonyms separated by commas ("door, double door")."""
+    images: list[str] | str = field(default_factory=list)
+    """Images, folders of images and patterns such as photos/**/*.jpg, one or several; any fsspec URIs."""
+    classes: list[str] | str = field(default_factory=list)
+    """What to look for. A text has commas between classes and slashes between synonyms ("dog, sofa/couch"); a list
+    has one string per class, with commas between synonyms ([dog, "sofa, couch"])."""
     classes_file: str | None = None
-    """The same from a text file, one class per line, any URI."""
+    """The same from a text file, one class per line, synonyms separated by commas, any URI."""

@@ -1,23 +1,33 @@
 """The segmentation job from configuration to label maps.
 
 What it writes: `labels/NAME.png` (see `label_png`), `overlays/NAME.jpg`, `classes.json` (index, names and colour of
-each class), `rejects.json` (images that could not be used, and why) and `config.yaml`.
+each class), `panoptic.json` and `panoptic/NAME.png` (COCO's format, see `panoptic`), made from `segments/NAME.json`,
+`rejects.json` (images that could not be used, and why) and `config.yaml`. NAME is explained in `sources`.
 """
 
 import json
+import posixpath
 from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from pipeline import fingerprint, storage
+from pipeline.common_folder import address
 from pipeline.errors import UserError
 from pipeline.segmentation.drawing import classes_json
 from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.loading import RUNNING_KEYS, check_models
-from pipeline.segmentation.plan import list_images, resolve
-from pipeline.segmentation.stage import SegmentStage, stem
+from pipeline.segmentation.panoptic_file import write_panoptic
+from pipeline.segmentation.plan import resolve
+from pipeline.segmentation.sources import Sources, find_images
+from pipeline.segmentation.stage import SegmentStage
 
 _IMAGES_PER_ROW = 8
+_FOLDERS = ("labels", "overlays", "panoptic", "segments")
+# Images may come and go; what their names are relative to may not.
+_RUNNING_KEYS = (*RUNNING_KEYS, "images")
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class SegmentResult:
 
 
 def segment(config: SegmentConfig, *, overwrite: bool = False) -> SegmentResult:
-    """Segment a folder of images on the Ray cluster that this process is connected to.
+    """Segment images on the Ray cluster that this process is connected to.
 
     Images whose label map is there are skipped, so running the same again after any failure carries on; images that
     were rejected are tried again.
@@ -47,7 +57,7 @@ def segment(config: SegmentConfig, *, overwrite: bool = False) -> SegmentResult:
     """
     config, classes = resolve(config)
     storage.check_writable(config.output, "output")
-    images = list_images(config.images)
+    sources = find_images(config.images, config.output)
     worker_resources(config)
     models = check_models(config, classes)
     settings = storage.join(config.output, "config.yaml")
@@ -58,37 +68,63 @@ def segment(config: SegmentConfig, *, overwrite: bool = False) -> SegmentResult:
         )
     if overwrite:
         _clear(config.output)
-    fingerprint.claim(settings, RUNNING_KEYS, fingerprint.describe(RUNNING_KEYS, asdict(config), models=models))
-    for folder in ("labels", "overlays"):  # half-written files of a run that was killed
-        storage.remove_leftovers(storage.join(config.output, folder))
+    source = {"folder": address(sources.folder)}
+    described = fingerprint.describe(_RUNNING_KEYS, asdict(config), models=models, source=source)
+    fingerprint.claim(settings, _RUNNING_KEYS, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 
-    present = set(storage.list_names(storage.join(config.output, "labels")))
-    due = [image for image in images if f"{stem(image)}.png" not in present]
-    rejects = _run(config, due, len(images))
+    present = _present(config.output, sources.images)
+    due = {name: uri for name, uri in sources.images.items() if name not in present}
+    rejects = _run(config, due, len(sources.images))
     storage.write_bytes(
         storage.join(config.output, "rejects.json"), json.dumps(rejects, indent=1, ensure_ascii=False).encode()
     )
-    if len(rejects) == len(images):
-        reasons = ", ".join(f"{reason} ({n})" for reason, n in Counter(r["reason"] for r in rejects).most_common(5))
-        raise UserError(
-            f"images: none of the {len(images)} images in {config.images} could be used: {reasons}; the first: "
-            f"{rejects[0]['image']}: {rejects[0]['detail']}"
-        )
-    return SegmentResult(len(images), len(images) - len(due), rejects)
+    _check_any(sources, rejects)
+    rejected = {reject["image"] for reject in rejects}
+    done = {name: uri for name, uri in sources.images.items() if uri not in rejected}
+    write_panoptic(config.output, classes, done)
+    return SegmentResult(len(sources.images), len(present), rejects)
 
 
-def _run(config: SegmentConfig, due: list[str], total: int) -> list[dict]:
-    groups = [{"images": due[start : start + _IMAGES_PER_ROW]} for start in range(0, len(due), _IMAGES_PER_ROW)]
+def _present(output: str, names: Iterable[str]) -> set[str]:
+    """The names of images that are done. Half-written files of a run that was killed are deleted."""
+    folders = sorted({posixpath.dirname(name) for name in names})
+
+    def done(folder: str) -> set[str]:
+        for kind in _FOLDERS:
+            storage.remove_leftovers(storage.join(output, kind, folder))
+        files = storage.list_names(storage.join(output, "labels", folder))
+        return {posixpath.join(folder, posixpath.splitext(file)[0]) for file in files if file.endswith(".png")}
+
+    with ThreadPoolExecutor(16) as pool:
+        return set(names) & set().union(*pool.map(done, folders))
+
+
+def _run(config: SegmentConfig, due: dict[str, str], total: int) -> list[dict]:
+    names, uris = list(due), list(due.values())
+    groups = [
+        {"images": uris[start : start + _IMAGES_PER_ROW], "names": names[start : start + _IMAGES_PER_ROW]}
+        for start in range(0, len(due), _IMAGES_PER_ROW)
+    ]
     rejects = []
     for row in run_groups("segmentation", SegmentStage, [config], groups, config, total):
         rejects += json.loads(row["rejects"])
     return sorted(rejects, key=lambda reject: reject["image"])
 
 
+def _check_any(sources: Sources, rejects: list[dict]) -> None:
+    """Raises UserError if no image could be used."""
+    if len(rejects) == len(sources.images):
+        reasons = ", ".join(f"{reason} ({n})" for reason, n in Counter(r["reason"] for r in rejects).most_common(5))
+        raise UserError(
+            f"images: none of the {len(sources.images)} images could be used: {reasons}; the first: "
+            f"{rejects[0]['image']}: {rejects[0]['detail']}"
+        )
+
+
 def _clear(output: str) -> None:
     """Delete what a job wrote, `config.yaml` last, so that an interrupted deletion leaves no labels without it."""
-    for folder in ("labels", "overlays"):
+    for folder in _FOLDERS:
         storage.remove_tree(storage.join(output, folder))
-    for name in ("classes.json", "rejects.json", "config.yaml"):
+    for name in ("classes.json", "panoptic.json", "rejects.json", "config.yaml"):
         storage.remove(storage.join(output, name))

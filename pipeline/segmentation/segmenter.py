@@ -4,9 +4,9 @@ Shape suffixes: Q masks of an image, V of them valid, N names, C classes and the
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Segmenter:
         config: SegmentationConfig,
         regions: RegionsConfig,
         batch_size: int,
+        embed: Callable[[list[str]], torch.Tensor] | None = None,
     ):
         """Embed the class names.
 
@@ -46,21 +47,23 @@ class Segmenter:
             classes: the names of each class, see `parse_classes`.
             regions: how a masked region becomes a CLIP input.
             batch_size: regions per forward pass, gathered across images.
+            embed: names → [N,D], of unit length; by default a `TextEmbedder` with the configured templates.
 
         Raises:
             UserError: see `background_classes`.
         """
-        background = background_classes(classes, config, proposer)
+        self.background = background_classes(classes, config, proposer)
+        """The names of each background class; their columns of a `Prediction` follow those of the classes."""
         self.classifies = isinstance(proposer, ClassifyingProposer)
         """Whether the proposal model classifies its masks, which are then soft."""
         self.classes = list(classes)
         self.config = config
         self._proposer = proposer
         self._encoder = RegionEncoder(clip, regions, batch_size)
-        groups = [*classes, *background]
+        groups = [*classes, *self.background]
         self._first_names = np.cumsum([0, *(len(names) for names in groups[:-1])])
-        texts_ND = TextEmbedder(clip, config.templates)([name for names in groups for name in names])
-        self._texts_ND = texts_ND.numpy()
+        embed = embed or TextEmbedder(clip, config.templates)
+        self._texts_ND = embed([name for names in groups for name in names]).numpy()
         self._temperature = config.temperature or float(clip.logit_scale.exp())
 
     def predict(self, images: Iterable[tuple[np.ndarray, str]]) -> Iterator[Prediction]:
@@ -133,30 +136,39 @@ class Segmenter:
         Raises:
             UserError: CLIP's embeddings are not numbers.
         """
-        waiting: deque[tuple[Proposals | Queries, tuple[int, int], list[bytes]]] = deque()
+        return self.classify_each((self, *image) for image in proposed)
+
+    def classify_each(
+        self, proposed: Iterable[tuple[Self, np.ndarray, Proposals | Queries, float]]
+    ) -> Iterator[Prediction]:
+        """As `classify`, but each image comes with the segmenter whose classes it is for.
+
+        All of them must have the models of this one: the images share CLIP's batches.
+        """
+        waiting: deque[tuple[Self, Proposals | Queries, tuple[int, int], list[bytes]]] = deque()
 
         def masked() -> Iterator[tuple[np.ndarray, list[bytes]]]:
-            for image, found, threshold in proposed:
+            for segmenter, image, found, threshold in proposed:
                 height, width = image.shape[:2]
                 if isinstance(found, Queries):
                     rles = binarize(torch.from_numpy(found.mask_logits), height, width, threshold)
                 else:
                     rles = found.masks
-                waiting.append((found, (height, width), rles))
+                waiting.append((segmenter, found, (height, width), rles))
                 yield image, rles
 
         for features_VD, valid_Q in self._encoder.encode(masked()):
-            found, (height, width), rles = waiting.popleft()
+            segmenter, found, (height, width), rles = waiting.popleft()
             soft = isinstance(found, Queries)
             yield Prediction(
                 height=height,
                 width=width,
-                classes=len(self.classes),
+                classes=len(segmenter.classes),
                 masks=rles,
                 mask_logits=found.mask_logits if soft else None,
-                region_logits=self._region_logits(features_VD),
+                region_logits=segmenter._region_logits(features_VD),
                 valid=valid_Q,
-                proposal_logits=self._proposal_logits(found.class_logits) if soft else None,
+                proposal_logits=segmenter._proposal_logits(found.class_logits) if soft else None,
             )
 
     def _region_logits(self, features_VD: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The worker of a segmentation job: image files in, label maps and overlays out."""
+"""The worker of a segmentation job: image files in, label maps, overlays and panoptic segmentations out."""
 
 import json
 import posixpath
@@ -18,18 +18,18 @@ from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.drawing import label_png, overlay_jpeg
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.loading import load_segmenter
+from pipeline.segmentation.panoptic import panoptic_png, segments_info
+from pipeline.segmentation.prediction import Prediction
 
 # Label maps are of the size of the image, so nothing is scaled down.
 _ANY_SIZE = ImagesConfig(max_side=0, min_side=1)
 
 
-def stem(image_uri: str) -> str:
-    """The name of an image's outputs: its file name without the suffix."""
-    return posixpath.splitext(posixpath.basename(image_uri.partition("::")[0]))[0]
-
-
 class SegmentStage:
-    """Row {images} → row {images, rejects, error, user_error}. Rejects are JSON, errors are empty if it succeeded."""
+    """Row {images, names} → row {images, rejects, error, user_error}.
+
+    Rejects are JSON, errors are empty if it succeeded.
+    """
 
     def __init__(self, config: SegmentConfig, gpus: float):
         self._config = config
@@ -39,14 +39,14 @@ class SegmentStage:
     def __call__(self, row: dict) -> dict:
         images, rejects, error, user_error = list(row["images"]), [], "", ""
         try:
-            self._segment(images, rejects)
+            self._segment(images, dict(zip(images, row["names"], strict=True)), rejects)
         except UserError as problem:
             user_error = str(problem)
         except Exception:
             error = traceback.format_exc()
         return {"images": len(images), "rejects": json.dumps(rejects), "error": error, "user_error": user_error}
 
-    def _segment(self, images: list[str], rejects: list[dict]) -> None:
+    def _segment(self, images: list[str], names: dict[str, str], rejects: list[dict]) -> None:
         waiting: deque[tuple[str, np.ndarray]] = deque()
 
         def reject(uri: str, error: Exception) -> None:
@@ -66,7 +66,7 @@ class SegmentStage:
                     except ImageProblem as problem:
                         reject(uri, problem)
                     else:
-                        yield image, stem(uri), uri
+                        yield image, posixpath.basename(names[uri]), uri
 
         def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
             for image, uri, found in self._segmenter.propose_each(read()):
@@ -78,12 +78,22 @@ class SegmentStage:
 
         for prediction in self._segmenter.classify(proposed()):
             uri, image = waiting.popleft()
-            # Of proposals without classes nothing is fused.
-            labels = prediction.label_map(self._config.segmentation.weight if self._segmenter.classifies else 1.0)
-            overlay, label_map = (
-                storage.join(self._config.output, file)
-                for file in (f"overlays/{stem(uri)}.jpg", f"labels/{stem(uri)}.png")
-            )
-            storage.write_bytes(overlay, overlay_jpeg(image, labels, self._classes))
+            self._write(names[uri], image, prediction)
+
+    def _write(self, name: str, image: np.ndarray, prediction: Prediction) -> None:
+        # Of proposals without classes nothing is fused.
+        weight = self._config.segmentation.weight if self._segmenter.classifies else 1.0
+        labels = prediction.label_map(weight)
+        segments = {
+            "height": prediction.height,
+            "width": prediction.width,
+            "segments_info": segments_info(labels, prediction, weight),
+        }
+        for file, data in (
+            (f"overlays/{name}.jpg", overlay_jpeg(image, labels, self._classes)),
+            (f"panoptic/{name}.png", panoptic_png(labels)),
+            (f"segments/{name}.json", json.dumps(segments).encode()),
             # Last: the label map's presence says that the image is done.
-            storage.write_bytes(label_map, label_png(labels, len(self._classes)))
+            (f"labels/{name}.png", label_png(labels, len(self._classes))),
+        ):
+            storage.write_bytes(storage.join(self._config.output, file), data)

@@ -104,6 +104,9 @@ class WorkersConfig:
     """One GPU each. Empty: if the cluster has any."""
     threads: int = 1
     """CPU threads of one worker. Results are bit-identical only for the same number."""
+    wait_minutes: int = 10
+    """On a cluster: how long, altogether, to wait for machines that are not there, or not any more. Then the run ends
+    with exit code 1."""
 
 
 @dataclass

@@ -38,6 +38,10 @@ class RunLayout:
     def metrics(self) -> str:
         return self.path("metrics.parquet")
 
+    def nearest(self, stage: str, step: int) -> str:
+        """What the validation at a step of a stage found for each region."""
+        return self.path("nearest", f"{stage}-{step:07d}.parquet")
+
     @property
     def model(self) -> str:
         """The adapted CLIP."""
@@ -50,7 +54,7 @@ class RunLayout:
 
     def clear(self) -> None:
         """Delete the run and nothing else that lies beside it; `config.yaml` last."""
-        for folder in (self.checkpoints, self.model, self.path("tensorboard")):
+        for folder in (self.checkpoints, self.model, *map(self.path, ("tensorboard", "nearest", "report"))):
             storage.remove_tree(folder)
         for uri in (self.result, self.metrics, self.samples, self.validation, self.config):
             storage.remove(uri)

@@ -13,12 +13,13 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from ray.util.queue import Queue
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline import metrics
+from pipeline import metrics, storage
 from pipeline.clip import Clip, load_clip
 from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
 from pipeline.training.checkpoints import RunState, load_checkpoint, load_tuned, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
+from pipeline.training.layout import RunLayout
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
@@ -27,7 +28,7 @@ from pipeline.training.pretraining import PretrainStep
 from pipeline.training.samples import Samples
 from pipeline.training.stages import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.step import Step
-from pipeline.training.validation import measure_accuracy
+from pipeline.training.validation import validate
 from pipeline.training.window import Measured, Window
 
 
@@ -241,8 +242,14 @@ class Worker:
             std=self._clip.std,
             pin_memory=self._device.type == "cuda",
         )
-        accuracy = measure_accuracy(self._clip, loader, self._validated_bank_ND)
-        return {"accuracy_top1": accuracy.top1, "accuracy_top5": accuracy.top5} if accuracy.regions else {}
+        found = validate(self._clip, loader, self._validated_bank_ND)
+        if not len(found.rows):
+            return {}
+        if self._rank == 0:
+            keys = [self._validated.key(row) for row in found.rows]
+            place = RunLayout(self._config.output).nearest(self._stages[self._state.stage].name, self._state.step)
+            storage.write_table(found.table(keys, self._validated.nouns), place)
+        return {"accuracy_top1": found.top1, "accuracy_top5": found.top5}
 
     def _record(self, values: dict[str, float]) -> None:
         """Keep a row of metrics, and show it to loggers and the driver."""

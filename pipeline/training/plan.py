@@ -1,5 +1,7 @@
 """Before any worker starts: can this configuration run here?"""
 
+import os
+import sys
 from dataclasses import replace
 
 import ray
@@ -50,6 +52,7 @@ def check_configuration(config: TrainConfig) -> None:
         ("seed", config.seed, 0),
         ("workers.count", config.workers.count, 1),
         ("workers.threads", config.workers.threads, 1),
+        ("workers.wait_minutes", config.workers.wait_minutes, 0),
         ("checkpoints.every_steps", config.checkpoints.every_steps, 1),
         ("checkpoints.keep", config.checkpoints.keep, 1),
         ("validation.max_regions", config.validation.max_regions, 1),
@@ -88,15 +91,17 @@ def check_resources(config: TrainConfig) -> bool:
     """Whether the workers use GPUs.
 
     Raises:
-        UserError: the cluster has too few GPUs or CPUs.
+        UserError: Ray has too few GPUs or CPUs, and no machines can come.
     """
     cluster = ray.cluster_resources()
     gpu = bool(cluster.get("GPU")) if config.workers.gpu is None else config.workers.gpu
     kind = "GPU" if gpu else "CPU"
     if config.workers.count > cluster.get(kind, 0):
-        raise UserError(
-            f"workers.count is {config.workers.count}, but the Ray cluster has {cluster.get(kind, 0):g} {kind}s"
-        )
+        missing = f"workers.count is {config.workers.count}, but the Ray cluster has {cluster.get(kind, 0):g} {kind}s"
+        # Without it, Ray was started on this machine alone.
+        if not os.environ.get("RAY_ADDRESS"):
+            raise UserError(missing)
+        print(f"{missing}: waiting for workers.wait_minutes = {config.workers.wait_minutes}", file=sys.stderr)
     return gpu
 
 

@@ -16,6 +16,7 @@ from ray.train import (
     WorkerGroupError,
 )
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from pipeline import fingerprint, storage
 from pipeline.errors import IncompleteError, UserError
@@ -113,7 +114,11 @@ def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, ha
             name=name,
             storage_path=folder,
             storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=config.max_failures),
+            failure_config=FailureConfig(
+                max_failures=config.max_failures,
+                # Ray Train tries for a minute (RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S) to place all workers.
+                controller_failure_limit=config.workers.wait_minutes,
+            ),
             checkpoint_config=CheckpointConfig(
                 num_to_keep=config.checkpoints.keep,
                 checkpoint_score_attribute="accuracy_top1" if has_accuracy else None,
@@ -125,9 +130,14 @@ def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, ha
     try:
         return trainer.fit().checkpoint
     except ControllerError as error:
-        if isinstance(error.controller_failure, UserError):
+        if isinstance(error.controller_failure, UserError | OSError):
             raise error.controller_failure from None
-        raise TrainingError(f"Ray Train stopped: {error}") from error
+        waited = ""
+        if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
+            waited = f"It waited for machines for workers.wait_minutes = {config.workers.wait_minutes} at most. "
+        raise TrainingError(
+            f"Ray Train stopped: {error}\n{waited}The same command goes on from the last checkpoint"
+        ) from error
     except WorkerGroupError as error:
         raise TrainingError(
             f"a worker failed {config.max_failures + 1} times (max_failures): {error}\nThe same command goes on from "

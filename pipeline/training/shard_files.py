@@ -109,6 +109,8 @@ class ShardFiles:
                 file.truncate(size)  # so that other processes count it
             with storage.open_input(uri, read_ahead=True) as source:
                 shutil.copyfileobj(source, file, _BLOCK_BYTES)
+            if file.tell() != size:
+                raise OSError(errno.EIO, f"{file.tell()} bytes came instead of {size}", uri)
             file.flush()
             _note_use(file.fileno())
             partial.rename(path)

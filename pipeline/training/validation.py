@@ -1,44 +1,86 @@
 """Zero-shot accuracy on masked regions: is a region nearest to its own noun? (the paper's cheap proxy)"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 from torch.utils.data import DataLoader
 
+import schemas
 from pipeline.clip import Clip
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Shares of regions whose noun is the nearest one, and among the five nearest."""
+class Validation:
+    """What each of R regions is nearest to; the same on every rank, in the order of the samples' rows."""
 
-    top1: float
-    top5: float
-    regions: int
+    rows: np.ndarray
+    """Rows of the samples, int64 [R]."""
+    nouns: np.ndarray
+    """The noun of each region, int64 [R]: row of the bank."""
+    nearest: np.ndarray
+    """The up to five nearest nouns, int64 [R,5], nearest first."""
+    ranks: np.ndarray
+    """How many nouns are nearer than the own one, int64 [R]."""
+    similarities: np.ndarray
+    """Cosine similarity with the own noun and with the nearest one, float32 [R,2]."""
+
+    @property
+    def top1(self) -> float:
+        """Share of regions whose noun is the nearest one; 0 without regions."""
+        return float((self.nearest[:, 0] == self.nouns).sum() / max(len(self.rows), 1))
+
+    @property
+    def top5(self) -> float:
+        """Share of regions whose noun is among the five nearest; 0 without regions."""
+        return float((self.nearest == self.nouns[:, None]).sum() / max(len(self.rows), 1))
+
+    def table(self, keys: Sequence[str], nouns: Sequence[str]) -> pa.Table:
+        """As `schemas.NEAREST`.
+
+        Args:
+            keys: of the samples in `rows`.
+            nouns: of the bank.
+        """
+        names = np.asarray(nouns, dtype=object)
+        columns = [keys, names[self.nouns], names[self.nearest[:, 0]], self.ranks.astype(np.int32)]
+        return pa.table([*columns, *self.similarities.T], schema=schemas.NEAREST)
 
 
 @torch.inference_mode()
-def measure_accuracy(clip: Clip, loader: DataLoader, bank_ND: torch.Tensor) -> Accuracy:
+def validate(clip: Clip, loader: DataLoader, bank_ND: torch.Tensor) -> Validation:
     """Classify regions by cosine similarity against all nouns of the bank; mask prompts apply if there are some.
 
-    Every rank calls it with its own part of the regions, and all get the accuracy over all of them.
+    Every rank calls it with its own part of the regions, and all get what all found.
 
     Args:
-        loader: batches with `pixels`, `masks` and `nouns` (rows of the bank).
+        loader: batches with `pixels`, `masks`, `nouns` (rows of the bank) and `rows`.
         bank_ND: unit-length embeddings on the CLIP's device.
     """
     clip.vision.eval()
-    counts = torch.zeros(3, dtype=torch.float64, device=clip.device)
+    parts = []
     for batch in loader:
         with clip.autocast():
             features_BD = clip.vision(batch["pixels"].to(clip.device), batch["masks"].to(clip.device))
         similarity_BN = F.normalize(features_BD.float(), dim=-1) @ bank_ND.T
         nearest_B5 = similarity_BN.topk(min(5, len(bank_ND)), dim=1).indices
-        hits_B5 = nearest_B5 == batch["nouns"].to(clip.device)[:, None]
-        counts += torch.stack([hits_B5[:, 0].sum(), hits_B5.sum(), torch.tensor(len(hits_B5), device=clip.device)])
+        nouns_B = batch["nouns"].to(clip.device)
+        own_B1 = similarity_BN.gather(1, nouns_B[:, None])
+        ranks_B = (similarity_BN > own_B1).sum(1)
+        similarities_B2 = torch.cat([own_B1, similarity_BN.gather(1, nearest_B5[:, :1])], dim=1)
+        found = (batch["rows"], nouns_B, nearest_B5, ranks_B, similarities_B2)
+        parts.append([tensor.cpu().numpy() for tensor in found])
     if dist.is_initialized():
-        dist.all_reduce(counts)
-    top1, top5, regions = counts.tolist()
-    return Accuracy(top1 / max(regions, 1), top5 / max(regions, 1), int(regions))
+        gathered: list[list] = [[]] * dist.get_world_size()
+        dist.all_gather_object(gathered, parts)
+        parts = [part for rank in gathered for part in rank]
+    if not parts:
+        nothing = np.zeros(0, np.int64)
+        return Validation(nothing, nothing, nothing.reshape(0, 1), nothing, np.zeros((0, 2), np.float32))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    order = columns[0].argsort()
+    return Validation(*(column[order] for column in columns))

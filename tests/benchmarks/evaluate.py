@@ -20,6 +20,7 @@ from pipeline.evaluation.run import evaluate
 from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.world import write_world
 from pipeline.proposals import ProposalsConfig
+from tests.benchmarks.steady import per_second
 
 _IMAGES_PER_CHUNK = 8
 
@@ -53,9 +54,7 @@ def main() -> None:
 
 
 def _images_per_second(output: Path) -> float:
-    ended = sorted(path.stat().st_mtime for path in (output / "images").iterdir())
-    first = len(ended) // 5
-    return (len(ended) - 1 - first) * _IMAGES_PER_CHUNK / (ended[-1] - ended[first])
+    return per_second([path.stat().st_mtime for path in (output / "images").iterdir()], _IMAGES_PER_CHUNK)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,13 @@ def fenced_commands(document: str) -> list[list[str]]:
     return [words for block in blocks for words in _split(block)]
 
 
+def typed_in_chapter(document: str, chapter: str) -> list[str]:
+    """The lines of the ```sh blocks of a `## chapter`, as the shell gets them."""
+    text = re.search(rf"^## {re.escape(chapter)}\n(.*?)(?=^## |\Z)", document, re.MULTILINE | re.DOTALL)[1]
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
 def indented_commands(document: str) -> list[list[str]]:
     """The words of every indented line that begins with `ray` or `python -m jobs.`; … is left out."""
     lines = re.findall(r"^    ((?:ray |python -m jobs\.)(?:.*\\\n)*.*)$", document, re.MULTILINE)

@@ -1,4 +1,7 @@
-"""Ray machines played by processes of this one, that leave other Rays here alone (`ray stop` would not)."""
+"""Ray machines played by processes of this one, or on hosts of tests.cluster.hosts.
+
+They leave other Rays here alone (`ray stop` would not).
+"""
 
 import contextlib
 import os
@@ -10,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.servers.s3_server import free_port
+from tests.cluster.hosts import Host
+from tests.servers.ports import free_port
 
 RAY = str(Path(sys.executable).parent / "ray")
 LIMIT_SECONDS = 180
@@ -57,29 +61,32 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen, log: Pa
 
 
 @contextlib.contextmanager
-def head(folder: Path, environment: dict[str, str]) -> Iterator[str]:
+def head(folder: Path, environment: dict[str, str], on: Host | None = None) -> Iterator[str]:
     """The address of a Ray head that has no CPUs."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"{on.address if on else '127.0.0.1'}:{free_port()}"
     host, _, port = address.partition(":")
     command = [RAY, "start", "--head", "--block", f"--node-ip-address={host}", f"--port={port}", "--num-cpus=0"]
     command += ["--include-dashboard=false", f"--ray-client-server-port={free_port()}", "--disable-usage-stats"]
     log = folder / "head.log"
-    with started(command, log, environment) as process:
-        wait_until(lambda: healthy(address, environment), process, log)
+    with started(on.command(*command) if on else command, log, environment) as process:
+        wait_until(lambda: healthy(address, environment, on), process, log)
         yield address
 
 
 @contextlib.contextmanager
-def worker(address: str, folder: Path, environment: dict[str, str], *options: str) -> Iterator[None]:
+def worker(
+    address: str, folder: Path, environment: dict[str, str], *options: str, on: Host | None = None
+) -> Iterator[None]:
     """A machine that joins the cluster at `address`."""
     command = [RAY, "start", "--block", f"--address={address}", "--disable-usage-stats", *options]
-    with started(command, folder / "worker.log", environment):
+    with started(on.command(*command) if on else command, folder / "worker.log", environment):
         yield
 
 
-def healthy(address: str, environment: dict[str, str]) -> bool:
+def healthy(address: str, environment: dict[str, str], on: Host | None = None) -> bool:
     """Whether a Ray head answers there."""
+    command = [RAY, "health-check", "--address", address]
     check = subprocess.run(
-        [RAY, "health-check", "--address", address], env=os.environ | environment, capture_output=True, check=False
+        on.command(*command) if on else command, env=os.environ | environment, capture_output=True, check=False
     )
     return check.returncode == 0

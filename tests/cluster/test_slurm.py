@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.documents import CLUSTER
 from tests.cluster.ray_nodes import LIMIT_SECONDS, started, wait_until
-from tests.servers.s3_server import free_port
+from tests.servers.ports import free_port
 
 SCRIPT = CLUSTER / "slurm.sh"
 STAND_INS = {

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.demo.measures import measure, measure_mining
+from pipeline.demo.pages import write_pages
 from pipeline.demo.pictures import draw_pictures
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import Scale
@@ -48,6 +49,8 @@ def test_everything_is_measured(tiny: DemoRuns):
     pictures = draw_pictures(tiny, FULL)
     assert len(pictures) == 6
     assert all(path.stat().st_size > 10_000 for path in pictures)
+    page = Path(write_pages(tiny, [FULL]))
+    assert all((page.parent / part / "index.html").exists() for part in ("mined", "adapted", "evaluated"))
 
 
 @pytest.mark.soak

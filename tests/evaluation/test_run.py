@@ -1,5 +1,6 @@
 """Evaluation jobs on real Ray: what they find, that they carry on where they stopped, and what they refuse."""
 
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -15,14 +16,15 @@ import schemas
 from jobs import evaluate as evaluate_job
 from pipeline.clip import ClipConfig
 from pipeline.errors import UserError
+from pipeline.evaluation import ConfusionMatrix
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import EvaluateConfig
-from pipeline.evaluation.datasets import DatasetConfig
+from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
 from pipeline.evaluation.run import evaluate
 from pipeline.microworld.categories import NAMES
 from pipeline.microworld.world import write_world
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.segmentation import SegmentationConfig
+from pipeline.segmentation import UNLABELLED, SegmentationConfig
 from tests.evaluation.stripes import SPOILED
 
 pytestmark = pytest.mark.slow
@@ -106,8 +108,8 @@ def test_true_proposals_leave_only_clip_to_err(evaluated, micro):
 def test_a_row_for_each_image_region_and_class(evaluated, micro):
     annotations = json.loads((micro / "panoptic.json").read_text())["annotations"]
     tables = {name: pq.read_table(evaluated / name) for name in TABLES}
-    schema = {"confusion": schemas.CONFUSION, "regions": schemas.TRUE_REGIONS, "images": schemas.EVALUATED_IMAGES}
-    assert all(tables[name].schema.equals(schema[name]) for name in TABLES)
+    written = (schemas.CONFUSION, schemas.TRUE_REGIONS, schemas.LABEL_MAPS, schemas.EVALUATED_IMAGES)
+    assert all(tables[name].schema.equals(schema) for name, schema in zip(TABLES, written, strict=True))
     assert [(row["image_id"], row["proposals"]) for row in tables["images"].to_pylist()] == [
         (str(annotation["image_id"]), len(annotation["segments_info"])) for annotation in annotations
     ]
@@ -129,11 +131,29 @@ def test_a_row_for_each_image_region_and_class(evaluated, micro):
     assert [row["name"] for row in classes] == 3 * list(NAMES)
 
 
+def test_the_label_map_of_each_image_is_what_was_counted(evaluated, micro):
+    """The images are smaller than what is kept, so the maps are whole: together they give the counts again."""
+    dataset = open_dataset(DatasetConfig(kind="micro_world", root=str(micro)))
+    everything = ConfusionMatrix(len(NAMES), IGNORE)
+    rows = pq.read_table(evaluated / "label_maps").to_pylist()
+    assert [(row["image_id"], row["branch"]) for row in rows] == [(image, "clip") for image in dataset.image_ids]
+    for row in rows:
+        kept = np.asarray(Image.open(io.BytesIO(row["labels"]))).astype(np.uint16)
+        kept[kept == 255] = UNLABELLED
+        labels = dataset.read(row["image_id"]).labels
+        matrix = ConfusionMatrix(len(NAMES), IGNORE)
+        matrix.update(kept, labels)
+        assert row["miou"] == pytest.approx(matrix.result().miou)
+        everything.merge(matrix)
+    result = json.loads((evaluated / "result.json").read_text())
+    assert result["scores"]["clip"]["miou"] == pytest.approx(everything.result().miou)
+
+
 def test_what_was_interrupted_goes_on_with_any_number_of_workers(evaluated, micro, small_clip, ray_cluster, tmp_path):
     output = tmp_path / "out"
     shutil.copytree(evaluated, output)
     done = {path: path.stat().st_mtime_ns for path in output.rglob("000000.parquet")}
-    assert len(done) == 3
+    assert len(done) == len(TABLES)
     for chunk in (1, 2):
         (output / "images" / f"00000{chunk}.parquet").unlink()  # written last: it alone says that the chunk is done
     (output / "confusion" / "000001.parquet").write_bytes(b"half a table")

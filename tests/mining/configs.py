@@ -53,3 +53,11 @@ def dataset_bytes(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).parts[0] in kept
     }
+
+
+def files_in(folder: Path) -> int:
+    """Files of the dataset that are there; records of attempts and half-written files do not count."""
+    return sum(
+        path.is_file() and not path.name.startswith(".") and path.parent.name != "attempts"
+        for path in list(folder.rglob("*"))
+    )

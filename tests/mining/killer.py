@@ -1,5 +1,6 @@
-"""A proposer that three images are fatal to."""
+"""A proposer that four images are fatal to."""
 
+import ctypes
 import os
 import signal
 import threading
@@ -10,11 +11,13 @@ import numpy as np
 from pipeline.proposals import Proposals, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth
 
-KILLED, HANGS, EXITS = "8", "15", "21"
+CRASHES, KILLED, HANGS, EXITS = "3", "8", "15", "21"
+"""One in each shard of six."""
 
 
 class Killer:
-    """Ground truth, but one image ends its process by a signal, one keeps it for ever, one ends it without a word."""
+    """Ground truth, but one image makes it read where no memory is, one has its process killed, one keeps it for ever,
+    one ends it without a word."""
 
     def __init__(self, config: ProposalsConfig) -> None:
         self._ground_truth = GroundTruth(config)
@@ -22,6 +25,8 @@ class Killer:
         self.batch_size = 4
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
+        if CRASHES in image_ids:
+            ctypes.string_at(0)
         if KILLED in image_ids:
             os.kill(os.getpid(), signal.SIGKILL)
         if HANGS in image_ids:

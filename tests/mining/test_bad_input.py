@@ -126,6 +126,7 @@ def picture() -> Image.Image:
     return Image.fromarray(np.stack([x, 2 * y, 255 - x], axis=2).astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_whatever_is_wrong_with_an_image_costs_that_image(mined, world, small_clip, tmp_path):
     photo = picture()
     jpeg = encoded(photo)
@@ -315,6 +316,7 @@ def resize(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_whole_shards_and_more_space_the_same_bytes(mined, world, small_clip, small_disk, capsys):
     config = mine_config(world, small_clip, small_disk)
     resize(small_disk, "8k")  # for config.yaml, not for the listing

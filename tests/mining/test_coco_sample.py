@@ -17,7 +17,7 @@ from pipeline.proposals.ground_truth import all_annotated
 from pipeline.shards import ShardsConfig
 from tests.small_clip import build_small_clip
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_cluster")]
+pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("ray_cluster")]
 
 
 def test_nouns_that_name_an_object_get_its_mask(coco_sample: Path, tmp_path: Path):

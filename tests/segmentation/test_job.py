@@ -11,8 +11,11 @@ from PIL import Image
 from jobs import segment as segment_job
 from jobs.command import Command
 from pipeline.errors import UserError
+from pipeline.evaluation.datasets.coco_panoptic import CocoPanoptic
+from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.plan import resolve
+from tests.disturbed_jobs import run
 from tests.segmentation.colours import fields
 
 CLASSES = ["red thing, fire", "grass", "sea"]
@@ -47,6 +50,35 @@ def arguments(photos, output, tiny_folder, **changes):
     return [f"--{key}={value}" for key, value in (settings | changes).items() if value is not None]
 
 
+def labels_of(output, name):
+    """A label map as it was written: 255 for pixels without a label."""
+    return np.asarray(Image.open(output / "labels" / f"{name}.png"))
+
+
+def check_panoptic(output):
+    """The rules by which COCO's panopticapi reads a prediction, and that it says what the label maps say."""
+    content = json.loads((output / "panoptic.json").read_text())
+    known, images = ({row["id"]: row for row in content[key]} for key in ("categories", "images"))
+    assert sorted(images) == sorted(annotation["image_id"] for annotation in content["annotations"])
+    for annotation in content["annotations"]:
+        pixels = np.asarray(Image.open(output / "panoptic" / annotation["file_name"])).astype(np.uint32)
+        ids = pixels[:, :, 0] + 256 * pixels[:, :, 1] + 256**2 * pixels[:, :, 2]
+        segments = {segment["id"]: segment for segment in annotation["segments_info"]}
+        assert set(np.unique(ids).tolist()) - {0} == segments.keys()
+        image = images[annotation["image_id"]]
+        assert ids.shape == (image["height"], image["width"])
+        name = annotation["file_name"].removesuffix(".png")
+        assert image["file_name"].startswith(f"{name}.")
+        labels = labels_of(output, name)
+        assert ((ids == 0) == (labels == 255)).all()
+        for number, segment in segments.items():
+            assert segment["category_id"] in known
+            assert segment["area"] == (ids == number).sum()
+            assert (labels[ids == number] == segment["category_id"] - 1).all()
+            assert 0 < segment["score"] <= 1
+    return [image["file_name"] for image in content["images"]]
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_folder_of_images(photos, tiny_folder, tmp_path, capsys):
     output = tmp_path / "out"
@@ -68,6 +100,13 @@ def test_a_folder_of_images(photos, tiny_folder, tmp_path, capsys):
     assert [row["names"] for row in json.loads((output / "classes.json").read_text())] == [
         ["red thing", "fire"], ["grass"], ["sea"],
     ]  # fmt: skip
+
+    # The panoptic segmentation leaves out what could not be used; the reader of COCO's own agrees with the label maps.
+    assert check_panoptic(output) == ["black.webp", "fields.jpg", "thin.png", "turned.jpg"]
+    panoptic = CocoPanoptic("", Distribution(str(tmp_path), ""), "photos", "out/panoptic.json", "out/panoptic")
+    assert panoptic.classes == [("red thing",), ("grass",), ("sea",)]
+    for number, name in (("2", "fields"), ("3", "thin")):
+        assert (panoptic.read(number).labels.astype(np.uint8) == labels_of(output, name)).all()
 
     # Again, without the broken one: nothing is left to do, and what is there stays as it is.
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (output / "labels").iterdir()}
@@ -104,6 +143,8 @@ def test_a_folder_of_images(photos, tiny_folder, tmp_path, capsys):
         ({"classes_file": "classes.txt"}, "classes, classes_file: give one of them"),
         ({"classes": None, "classes_file": "absent.txt"}, "classes_file: cannot use absent.txt"),
         ({"images": "absent"}, "images: cannot use"),
+        ({"images": None}, "images: no images are given"),
+        ({"classes": "dog, cat/tom, dog"}, "two classes are called 'dog'"),
         ({"segmentation.background": "[sea]"}, "segmentation.background: 'sea' is also a class"),
         ({"clip.templates": "imagenet"}, "clip.templates: class names are embedded with segmentation.templates"),
         ({"gpus": 999}, "gpus is 999"),
@@ -116,6 +157,62 @@ def test_what_cannot_work_is_said_before_anything_is_written(photos, tiny_folder
     assert segment_job.main(arguments(photos, output, tiny_folder, **changes)) == 2
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_files_folders_and_patterns_with_classes_as_text(photos, tiny_folder, tmp_path, capsys):
+    output, more = tmp_path / "out", tmp_path / "more" / "deep"
+    more.mkdir(parents=True)
+    (photos / "broken.jpg").unlink()
+    for name in ("fields.jpg", "new [1].jpg"):  # of one name with another, and with the characters of patterns
+        Image.fromarray(fields(20, 30)).save(more / name, quality=100, subsampling=0)
+    changes = arguments(photos, output, tiny_folder, images=None, classes="red thing/fire, grass, sea")
+    given = [str(photos), f"{tmp_path}/more/**/f*.jpg"]
+    assert segment_job.main([*given, *changes]) == 0
+    assert "5 of 5 images segmented" in capsys.readouterr().out
+    assert json.loads((output / "classes.json").read_text())[0]["names"] == ["red thing", "fire"]
+    assert check_panoptic(output) == [
+        "more/deep/fields.jpg", "photos/black.webp", "photos/fields.jpg", "photos/thin.png", "photos/turned.jpg",
+    ]  # fmt: skip
+    assert labels_of(output, "more/deep/fields").shape == (20, 30)
+    assert labels_of(output, "photos/fields").shape == (24, 36)
+
+    # The same classes as a list, and one image more: only that is left to do.
+    before = {path: path.stat().st_mtime_ns for path in (output / "labels").rglob("*.png")}
+    again = arguments(photos, output, tiny_folder, images=None)
+    assert segment_job.main([*given, str(more / "new [1].jpg"), *again]) == 0
+    assert "6 of 6 images segmented, 5 of them before" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert check_panoptic(output)[1] == "more/deep/new [1].jpg"
+    assert (output / "overlays" / "more" / "deep" / "new [1].jpg").exists()
+
+    # Images of another folder would have other names.
+    assert segment_job.main([str(photos), *again]) == 2
+    assert f"source.folder: '{tmp_path}' → '{photos}'" in capsys.readouterr().err
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_on_s3_lies_what_a_local_run_writes(s3, s3_uri, photos, tiny_folder, tmp_path):
+    bucket, client, output = s3_uri.removeprefix("s3://"), s3.client(), tmp_path / "out"
+    for name in ("fields.jpg", "thin.png"):
+        client.upload_file(str(photos / name), bucket, f"photos/a/{name}")
+    # In a process of its own: the workers of this one's Ray do not know the server.
+    remote = [f"{s3_uri}/photos/**/*", *arguments(photos, f"{s3_uri}/out", tiny_folder, images=None)]
+    assert run("segment", remote, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    files = [str(photos / name) for name in ("fields.jpg", "thin.png")]
+    assert segment_job.main([*files, *arguments(photos, output, tiny_folder, images=None)]) == 0
+    for kind, suffix in (("labels", "png"), ("overlays", "jpg"), ("panoptic", "png"), ("segments", "json")):
+        for name in ("fields", "thin"):
+            found = client.get_object(Bucket=bucket, Key=f"out/{kind}/a/{name}.{suffix}")["Body"].read()
+            assert found == (output / kind / f"{name}.{suffix}").read_bytes()
+    found = json.loads(client.get_object(Bucket=bucket, Key="out/panoptic.json")["Body"].read())
+    expected = json.loads((output / "panoptic.json").read_text())
+    assert found["categories"] == expected["categories"]
+    assert [row["uri"] for row in found["images"]] == [
+        f"{s3_uri}/photos/a/{name}" for name in ("fields.jpg", "thin.png")
+    ]
 
 
 @pytest.mark.usefixtures("ray_cluster")

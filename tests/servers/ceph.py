@@ -16,12 +16,12 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.servers.ports import free_port
 from tests.servers.s3_server import (
     ACCESS_KEY,
     SECRET_KEY,
     START_SECONDS,
     S3Server,
-    free_port,
     start,
     stop,
     wait_for_http,

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.s3_server import S3Server, free_port, start, stop, wait_for_http
+from tests.servers.ports import free_port
+from tests.servers.s3_server import S3Server, start, stop, wait_for_http
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """What a running S3 server gives to a test."""
 
 import contextlib
-import socket
 import subprocess
 import time
 import urllib.error
@@ -49,13 +48,6 @@ class S3Server:
             aws_secret_access_key=SECRET_KEY,
             region_name="us-east-1",
         )
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen:

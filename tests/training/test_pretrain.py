@@ -192,7 +192,7 @@ def test_open_clip_loads_the_pretrained(pretrained, untrained):
         assert not torch.allclose(clip.text(tokens), load_clip(untrained).text(tokens), atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_run_that_stopped_goes_on_as_if_nothing_had_happened(pairs, untrained, pretrained, ray_cluster, tmp_path):
     """It meets a damaged sample in its second epoch; once that is mended, the same command finishes."""
     samples = select_samples(str(pairs), DataConfig(held_out_share=0.0))

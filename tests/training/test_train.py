@@ -83,6 +83,27 @@ def test_metrics_and_result_say_what_happened(adapted, mined):
     assert f"| mask_prompt | 1 | {steps} | 0.02 | 0 |" in card
 
 
+def test_what_each_held_out_region_is_nearest_to(adapted):
+    """Before training and after every epoch; they give the accuracies again."""
+    samples = Samples.read(str(adapted / "samples.parquet"))
+    table = samples.table.take(samples.held_out)
+    rows = [row for row in pq.read_table(adapted / "metrics.parquet").to_pylist() if row["accuracy_top1"] is not None]
+    assert sorted(path.stem for path in (adapted / "nearest").iterdir()) == sorted(
+        f"{row['stage']}-{row['step']:07d}" for row in rows
+    )
+    for row in rows:
+        found = pq.read_table(adapted / "nearest" / f"{row['stage']}-{row['step']:07d}.parquet")
+        assert found.schema.equals(schemas.NEAREST)
+        assert found["key"].to_pylist() == table["key"].to_pylist()
+        assert found["noun"].to_pylist() == table["noun"].to_pylist()
+        regions = found.to_pylist()
+        right = [region["nearest"] == region["noun"] for region in regions]
+        assert right == [region["rank"] == 0 for region in regions]
+        assert right == [region["similarity"] == region["nearest_similarity"] for region in regions]
+        assert sum(right) / len(right) == row["accuracy_top1"]
+        assert sum(region["rank"] < 5 for region in regions) / len(right) == row["accuracy_top5"]
+
+
 def test_the_best_checkpoints_and_the_last_are_kept(adapted):
     kept = sorted(path.name for path in (adapted / "checkpoints").iterdir() if path.is_dir())
     steps = json.loads((adapted / "result.json").read_text())["steps"]

@@ -1,4 +1,4 @@
-"""What botocore, aiohttp and fsspec raise, made into errors with one meaning each (see `storage`)."""
+"""What botocore, aiohttp and fsspec raise, made into errors with one meaning each (see the package)."""
 
 import contextlib
 import errno
@@ -7,27 +7,34 @@ from collections.abc import Iterator
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
 from pipeline.errors import UserError
 
 
 def error_code(error: BaseException | None) -> str | None:
     """The S3 error code ("NoSuchKey", "403", …) behind an exception."""
-    while error is not None and not isinstance(error, ClientError):
+    cause = _cause(error, ClientError)
+    return cause.response["Error"].get("Code") if cause is not None else None
+
+
+def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The exception of a kind that an exception was made from, or itself."""
+    while error is not None and not isinstance(error, kind):
         error = error.__cause__
-    return error.response["Error"].get("Code") if error is not None else None
+    return error
 
 
 @contextlib.contextmanager
 def plain_errors(uri: str) -> Iterator[None]:
-    """Let only OSErrors of the right kind out (see `storage`) in place of botocore's and
+    """Let only OSErrors of the right kind out (see the package) in place of botocore's and
     aiohttp's.
     """
     try:
         yield
     except NoCredentialsError as error:
         raise PermissionError(errno.EACCES, "no S3 credentials were found", uri) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise OSError(errno.EIO, str(error), uri) from error
     except aiohttp.ClientResponseError as error:
         raise _http_error(error, uri) from error
@@ -42,7 +49,23 @@ def plain_errors(uri: str) -> Iterator[None]:
             raise _http_error(error.__cause__, uri) from error
         if isinstance(error.__cause__, aiohttp.ClientError):
             raise OSError(errno.EIO, str(error.__cause__), uri) from error
-        raise
+        raise named(error, uri) from error
+    except OSError as error:
+        # A local file's, or the operating system's about what is done with an open file: not storage's.
+        if error.filename is not None or (error.errno is not None and error.__cause__ is None):
+            raise
+        raise named(error, uri) from error
+
+
+def named(error: OSError, uri: str) -> OSError:
+    """The same error with the URI that it is about, if it names none."""
+    kind = type(error) if type(error).__module__ == "builtins" else OSError
+    code = error_code(error)
+    reason = error.strerror or str(error)
+    if code is not None and code not in reason:
+        reason = f"{reason} ({code})"
+    number = {PermissionError: errno.EACCES, FileNotFoundError: errno.ENOENT}.get(kind, errno.EIO)
+    return kind(error.errno or number, reason, error.filename or uri)
 
 
 def _http_error(error: aiohttp.ClientResponseError, uri: str) -> OSError:
@@ -75,12 +98,12 @@ def user_errors(uri: str, key: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, zipfile.BadZipFile) as error:
-        raise UserError(f"{key}: cannot use {uri}: {_explanation(error)}") from error
+        raise UserError(f"{key}: cannot use {uri}: {_explanation(error, uri)}") from error
 
 
-def _explanation(error: BaseException) -> str:
+def _explanation(error: BaseException, uri: str) -> str:
     code = error_code(error)
-    if isinstance(error.__cause__, NoCredentialsError):
+    if _cause(error, NoCredentialsError):
         return (
             "no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or run on a machine with a role"
@@ -94,10 +117,10 @@ def _explanation(error: BaseException) -> str:
         return f"S3 denies access ({code}); the credentials lack permission here, or are wrong"
     if code == "NoSuchBucket":
         return "the bucket does not exist; create it, or check AWS_ENDPOINT_URL"
-    if isinstance(error.__cause__, BotoCoreError):
-        return f"{error.__cause__}; check AWS_ENDPOINT_URL and the network"
+    if cause := _cause(error, BotoCoreError):
+        return f"{cause}; check AWS_ENDPOINT_URL and the network"
     if isinstance(error, FileNotFoundError):
         return "nothing is there"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.strerror} ({error.filename})"
+        return error.strerror if error.filename in (None, uri) else f"{error.strerror} ({error.filename})"
     return str(error)

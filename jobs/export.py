@@ -1,0 +1,77 @@
+"""Write a mined dataset in the format of another program.
+
+python -m jobs.export OUTPUT --format coco --to pairs.json        # COCO instances; nouns are the categories
+python -m jobs.export OUTPUT --format datasets --to FOLDER        # for Hugging Face's load_dataset(FOLDER)
+python -m jobs.export OUTPUT --format fiftyone --to FOLDER        # images with masks by path
+
+OUTPUT is the output directory of a mining job; of one that is not complete, the committed shards are exported.
+Exit codes: 0 written, 1 storage failed (run it again), 2 something has to be changed, 130 interrupted.
+"""
+
+import argparse
+import sys
+
+from jobs.command import INCOMPLETE, INTERRUPTED, OK, USER_ERROR
+from pipeline.errors import UserError
+from pipeline.export.coco import export_coco
+from pipeline.export.fiftyone import export_fiftyone
+from pipeline.export.hugging_face import export_datasets
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; gives the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output", help="output directory of a mining job, any fsspec URI")
+    parser.add_argument("--format", choices=("coco", "datasets", "fiftyone"), required=True)
+    parser.add_argument(
+        "--to", required=True, help="the file (coco) or folder to write; any fsspec URI, local for fiftyone"
+    )
+    parser.add_argument("--images", help="fiftyone: where the images are on this machine, if not where they were mined")
+    options = parser.parse_args(arguments)
+    if options.images and options.format != "fiftyone":
+        parser.error("--images is for --format fiftyone alone")
+    try:
+        _export(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except OSError as error:
+        print(f"incomplete: storage failed: {error}; run the same again", file=sys.stderr)
+        return INCOMPLETE
+    except KeyboardInterrupt:
+        print("interrupted; run the same again", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
+def _export(options: argparse.Namespace) -> None:
+    if options.format == "coco":
+        written = export_coco(options.output, options.to)
+        print(f"{options.to}: {written.pairs} pairs of {written.nouns} nouns on {written.images} images")
+        if written.scaled:
+            print(
+                f"warning: {written.scaled} images were scaled down for mining (images.max_side); masks and boxes are "
+                "of the size that the file states, the images' own is original_width × original_height",
+                file=sys.stderr,
+            )
+    elif options.format == "datasets":
+        written = export_datasets(options.output, options.to)
+        before = f", {written.shards_before} of them before" if written.shards_before else ""
+        print(
+            f"{options.to}: {written.pairs} pairs, {written.shards} shards{before}; "
+            f"datasets.load_dataset({options.to!r})"
+        )
+    else:
+        written = export_fiftyone(options.output, options.to, options.images)
+        print(
+            f"{options.to}: {written.pairs} pairs on {written.images} images; fiftyone.Dataset.from_dir("
+            f"dataset_dir={options.to!r}, dataset_type=fiftyone.types.FiftyOneDataset)"
+        )
+    if not written.complete:
+        print("warning: mining is not complete; what is committed was exported", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A mined dataset in the formats of other programs: COCO's JSON, Hugging Face `datasets`, FiftyOne."""

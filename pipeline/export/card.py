@@ -1,0 +1,87 @@
+"""What says to Hugging Face, and to people, what the columns are."""
+
+import json
+
+import pyarrow as pa
+import yaml
+
+import schemas
+from pipeline.export.pairs import MinedPairs
+
+_FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_PICTURES = {
+    "image": "the region's box, scaled by `shards.context`, cut out of the image with its background",
+    "mask": "the region in `image`, of the same size",
+}
+_COLUMNS = [field for field in schemas.MANIFEST if field.name not in ("tar_offset", "tar_length")]
+
+
+def datasets_schema() -> pa.Schema:
+    """Image, mask and the columns of the manifests, as `datasets` stores them, which also reads them without a card."""
+    features = {name: {"_type": "Image"} for name in _PICTURES}
+    features |= {field.name: {"dtype": _dtype(field), "_type": "Value"} for field in _COLUMNS}
+    return pa.schema(
+        [*(pa.field(name, _FILE) for name in _PICTURES), *(field.remove_metadata() for field in _COLUMNS)],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+
+
+def dataset_card(pairs: MinedPairs, rows: int) -> str:
+    """`README.md` of a folder for `datasets`; its head says where the files are and what is in them.
+
+    Args:
+        rows: pairs in all files.
+    """
+    features = [
+        *({"name": name, "dtype": "image"} for name in _PICTURES),
+        *({"name": field.name, "dtype": _dtype(field)} for field in _COLUMNS),
+    ]
+    head = {
+        "tags": ["mask-adapted-clip", "region-text"],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
+        "dataset_info": {
+            "config_name": "default",
+            "features": features,
+        },
+    }
+    configuration, models = pairs.description["configuration"], pairs.description["models"]
+    clip, captions = configuration["clip"], configuration["captions"]
+    state = "" if pairs.complete else f"\nMining was not complete: these are {len(pairs.shards)} shards of it.\n"
+    columns = "\n".join(
+        f"| `{name}` | {meaning} |"
+        for name, meaning in [*_PICTURES.items(), *((field.name, _meaning(field)) for field in _COLUMNS)]
+    )
+    return f"""---
+{yaml.safe_dump(head, sort_keys=False)}---
+# Region–noun pairs mined from image captions
+
+{rows} pairs. Each is a region of an image and a noun of its caption that CLIP found to fit the region best (Liang et
+al., Open-Vocabulary Semantic Segmentation with Mask-adapted CLIP, arXiv 2210.04150, Sec. 3.2).
+{state}
+    from datasets import load_dataset
+    pairs = load_dataset("FOLDER", split="train")
+
+| column | |
+|---|---|
+{columns}
+
+## Source and licence
+{captions["format"]}: `{captions["path"]}`. Images and captions keep the licences of their source; the crops are copies
+of parts of the images.
+
+## Recipe
+Proposals: {models["proposals"].get("name", configuration["proposals"]["backend"])}. CLIP: {clip["architecture"]},
+{clip["weights"]}, sha256 {models["clip"]["sha256"][:16]}…, templates {clip["templates"]}. Captions per image:
+{configuration["captions_per_image"]}. Fingerprint of all settings: {pairs.description["fingerprint"][:16]}….
+"""
+
+
+def _dtype(field: pa.Field) -> str:
+    return "float32" if field.type == pa.float32() else str(field.type)  # Arrow calls it "float"
+
+
+def _meaning(field: pa.Field) -> str:
+    metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
+    unit = f" ({metadata['unit']})" if "unit" in metadata else ""
+    null = f"; null: {metadata['null']}" if "null" in metadata else ""
+    return (metadata["description"] + unit + null).replace("|", "\\|")

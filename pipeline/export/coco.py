@@ -1,0 +1,113 @@
+"""COCO instances JSON: nouns as categories, one annotation a pair.
+
+The format: https://cocodataset.org/#format-data
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline import storage
+from pipeline.common_folder import address, relative
+from pipeline.export.outline import IMAGE_COLUMNS, Outline, is_scaled, outline_of
+from pipeline.export.pairs import MinedPairs, open_pairs
+from pipeline.json_lists import write_json_lists
+
+_BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
+_PAIR = ["key", "image_id", "image_width", "image_height", "noun", "caption", *_BOX, "mask_rle", "mask_area"]
+_SCORES = ["clip_score", "noun_margin", "mask_margin", "proposal_score"]
+
+
+@dataclass(frozen=True)
+class CocoExport:
+    """What was written."""
+
+    images: int
+    pairs: int
+    nouns: int
+    scaled: int
+    """Images that `images.max_side` scaled down for mining. Their masks and boxes are those of the scaled image."""
+    complete: bool
+    """False while the dataset is still being mined: what is committed was exported."""
+
+
+def export_coco(output: str, to: str) -> CocoExport:
+    """Write the pairs of a mined dataset as one JSON file of COCO's instances format.
+
+    An image has the id that its source gives it, if all of these are numbers, else its place; `source_id` and `uri` say
+    which it is, `file_name` is relative to `info.images`. Its size is that of the upright image that masks and boxes
+    refer to. An annotation's `score` is `clip_score`; it has the caption, and the sample's `key`, too. Any number of
+    pairs takes the memory of a few shards and a file on the local disk, and the JSON appears whole.
+
+    Args:
+        output: the dataset, any fsspec URI.
+        to: the file to write, any fsspec URI.
+
+    Raises:
+        UserError: there is no dataset, it is damaged or has no pair, or `to` cannot be written.
+        OSError: storage cannot be read or written.
+    """
+    pairs = open_pairs(output)
+    storage.check_writable(to.rpartition("/")[0] or ".", "--to")
+    outline = outline_of(pairs)
+    write_json_lists(
+        to,
+        {
+            "info": {
+                "description": "Region-noun pairs mined from image captions",
+                "dataset": storage.absolute(output),
+                "fingerprint": pairs.description["fingerprint"],
+                "images": address(outline.folder),
+            },
+            "licenses": [],
+            "categories": [{"id": number, "name": noun} for noun, number in outline.category.items()],
+        },
+        {"images": _images(pairs, outline), "annotations": _annotations(pairs, outline)},
+    )
+    return CocoExport(outline.images, outline.pairs, len(outline.category), outline.scaled, pairs.complete)
+
+
+def _numbered(pairs: MinedPairs, columns: list[str], outline: Outline) -> Iterator[tuple[int, bool, dict]]:
+    """Every row with the id of its image, and whether it is the first of its image."""
+    place = 0
+    for manifest in pairs.manifests(columns):
+        image = None
+        for row in manifest.table.to_pylist():
+            first = row["image_id"] != image
+            image = row["image_id"]
+            place += first
+            yield int(image) if outline.own_ids else place, first, row
+
+
+def _images(pairs: MinedPairs, outline: Outline) -> Iterator[dict]:
+    for number, first, row in _numbered(pairs, IMAGE_COLUMNS, outline):
+        if first:
+            uri = row["image_uri"]
+            image = {
+                "id": number,
+                "file_name": relative(uri, outline.folder) if uri else row["image_id"],
+                "width": row["image_width"],
+                "height": row["image_height"],
+                "source_id": row["image_id"],
+                "uri": uri,
+            }
+            if is_scaled(row):
+                image |= {key: row[key] for key in ("original_width", "original_height")}
+            yield image
+
+
+def _annotations(pairs: MinedPairs, outline: Outline) -> Iterator[dict]:
+    for place, (number, _, row) in enumerate(_numbered(pairs, _PAIR + _SCORES, outline), start=1):
+        x0, y0, x1, y1 = (row[edge] for edge in _BOX)
+        yield {
+            "id": place,
+            "image_id": number,
+            "category_id": outline.category[row["noun"]],
+            "segmentation": {"size": [row["image_height"], row["image_width"]], "counts": row["mask_rle"]},
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "area": row["mask_area"],
+            "iscrowd": 0,
+            "score": row["clip_score"],
+            "caption": row["caption"],
+            "key": row["key"],
+            **{name: row[name] for name in _SCORES if name != "clip_score"},
+        }

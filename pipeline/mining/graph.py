@@ -1,0 +1,81 @@
+"""The stages of mining as one Ray Data pipeline: one row is one shard.
+
+What a stage does is handed in: mining works, `pipeline.simulation` waits for as long as the work would take.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import ray
+from ray.data import ActorPoolStrategy, Dataset
+
+SHARDS_AT_ONCE = 25_000
+
+
+class Tasks(NamedTuple):
+    """A stage that any free process does."""
+
+    do: Callable
+    """A function of the row."""
+    arguments: tuple
+    """What it gets besides."""
+    cpus: float
+    """Logical CPUs that it holds meanwhile."""
+
+
+class Pool(NamedTuple):
+    """A stage with worker processes of its own."""
+
+    do: type
+    """Every worker makes an instance, and calls it with each row."""
+    arguments: tuple
+    """What the instance is made with."""
+    cpus: float
+    """Logical CPUs of a worker."""
+    gpus: float
+    """GPUs of a worker; fractions below one."""
+    workers: int
+    """As many at most."""
+    threads: int = 1
+    """Rows that a worker works on at the same time."""
+
+
+def shards_dataset(shards: Sequence[int]) -> Dataset:
+    """Rows {shard}, each a block: that is what Ray Data hands to a worker, and does again if the worker dies."""
+    return ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+
+
+def mining_graph(shards: Sequence[int], read: Tasks, propose: Pool, match: Pool, write: Tasks) -> Dataset:
+    """The pipeline, from rows {shard} to what the last stage gives; nothing runs yet."""
+    rows = shards_dataset(shards).map(read.do, fn_args=read.arguments, num_cpus=read.cpus)
+    return by(match, by(propose, rows)).map(write.do, fn_args=write.arguments, num_cpus=write.cpus)
+
+
+def by(pool: Pool, rows: Dataset) -> Dataset:
+    """What the workers of a pool make of rows."""
+    return rows.map(
+        pool.do,
+        fn_constructor_args=pool.arguments,
+        compute=ActorPoolStrategy(
+            min_size=1,
+            max_size=pool.workers,
+            # Two rows at a worker: the next one travels while this one is worked on.
+            max_tasks_in_flight_per_actor=2 * pool.threads,
+            max_concurrent_calls_per_actor=pool.threads,
+            enable_true_multi_threading=pool.threads > 1,
+        ),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus,
+    )
+
+
+def in_portions(
+    shards: Sequence[int], pipeline: Callable[[Sequence[int]], Dataset], at_once: int = SHARDS_AT_ONCE
+) -> Iterator[dict]:
+    """What a pipeline gives for all shards, made anew for every so many of them.
+
+    Until a pipeline ends, Ray Data keeps in the driver what it knows of each shard; this way the driver's memory is
+    enough for any number of shards. Workers are started anew each time: a minute or so in hours.
+    """
+    for start in range(0, len(shards), at_once):
+        yield from pipeline(shards[start : start + at_once]).iter_rows()

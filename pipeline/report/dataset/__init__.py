@@ -1,0 +1,10 @@
+"""A report on a mined dataset: pictures of sampled pairs to search, sort and filter, and figures of all of them.
+
+`tables` reads, `shared` and `thresholds` count, `truth` compares with annotations, `sample` chooses and `thumbnails`
+draws what is shown, `content` and `plots` put all pairs into words and charts, `gallery` lists those that are shown,
+`report` writes the page.
+"""
+
+from pipeline.report.dataset.report import DatasetReportOptions, write_dataset_report
+
+__all__ = ["DatasetReportOptions", "write_dataset_report"]

@@ -1,0 +1,103 @@
+"""From a mined dataset to its page."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.inspection.trouble import read_failures
+from pipeline.layout import Layout
+from pipeline.proposals.ground_truth import GroundTruth, all_annotated
+from pipeline.report.dataset import content, gallery
+from pipeline.report.dataset.sample import choose
+from pipeline.report.dataset.shared import find_shared
+from pipeline.report.dataset.tables import read_pairs
+from pipeline.report.dataset.thresholds import read_curves
+from pipeline.report.dataset.thumbnails import Thumbnail, Thumbnails
+from pipeline.report.dataset.truth import judge, measure_precision
+from pipeline.report.page import page_uri, render, write_page
+
+_SCRIPTS = ("gallery.js", "thresholds.js", "nouns.js")
+
+
+@dataclass(frozen=True)
+class DatasetReportOptions:
+    """What a report shows of a dataset."""
+
+    samples: int = 2000
+    """Pairs shown, at most."""
+    annotations: str | None = None
+    """COCO instances or panoptic JSON of the images: pairs are then judged by it."""
+    max_bytes: int = 25_000_000
+    """Size of the page; the pictures are as large as that allows."""
+    seed: int = 0
+    """Which pairs are chosen."""
+
+
+def write_dataset_report(
+    output: str, to: str | None = None, options: DatasetReportOptions = DatasetReportOptions()
+) -> str:
+    """Write one HTML file about a mined dataset, complete or still being mined. Gives its URI.
+
+    All pairs are counted, `options.samples` of them are shown; storage is asked for these one by one.
+
+    Args:
+        output: output directory of a mining job, any fsspec URI.
+        to: folder, or a name that ends in .html; by default `report` in `output`.
+
+    Raises:
+        UserError: no dataset, nothing of it committed yet, one of an older version, damaged tars, or annotations that
+            cannot be read; options out of range.
+        OSError: storage cannot be read or written.
+    """
+    if options.samples < 1:
+        raise UserError(f"samples is {options.samples}; it must be at least 1")
+    layout = Layout(output)
+    try:
+        description = yaml.safe_load(storage.read_bytes(layout.config))
+    except FileNotFoundError:
+        raise UserError(f"{output}: no config.yaml, so no dataset of this program") from None
+    truth = all_annotated(options.annotations) if options.annotations else None
+    shards = sorted(layout.committed())
+    if not shards:
+        raise UserError(f"{output}: no shard is committed yet, so there is nothing to report; wait for the first")
+    pairs, totals = read_pairs(layout, shards)
+    shared = find_shared(pairs)
+    curves = read_curves(layout, shards)
+    precision = None
+    if truth and curves and curves[0].column == "clip_score":
+        precision = measure_precision(layout, shards, truth, curves[0].thresholds, options.seed)
+    state = content.State(storage.exists(layout.dataset), len(shards), len(read_failures(layout, set(shards))))
+    words = content.describe(output, description, state, pairs, totals, shared, curves, precision)
+
+    sample = choose(pairs, shared, options.samples, options.seed)
+    room = options.max_bytes - len(render("dataset.html", _SCRIPTS, **words, **gallery.EMPTY).encode())
+    pictures = Thumbnails(layout, pairs, **description["configuration"]["regions"])
+    side = pictures.fitting_side(sample.pairs, room - gallery.ROW_BYTES * len(sample.pairs))
+    thumbnails = list(pictures.draw(sample.pairs, side))
+    judged = _judged(thumbnails, truth) if truth else {}
+
+    def page(shown: int) -> str:
+        values = gallery.describe(pairs, shared, sample.first(shown), thumbnails[:shown], judged)
+        return render("dataset.html", _SCRIPTS, **words, **values)
+
+    uri = page_uri(to or layout.path("report"))
+    write_page(_fitting(page, len(thumbnails), options.max_bytes), uri)
+    return uri
+
+
+def _judged(thumbnails: Sequence[Thumbnail], truth: GroundTruth) -> dict[str, bool]:
+    """Whether pairs are right, by key; those that the annotations say nothing about are missing."""
+    rows = sorted((thumbnail.details for thumbnail in thumbnails), key=lambda row: row["image_id"])
+    return {found.row["key"]: found.correct for found in judge(rows, truth)}
+
+
+def _fitting(page: Callable[[int], str], shown: int, most: int) -> str:
+    """The page with as many pictures as fit into `most` bytes: the first ones differ from the others in size."""
+    html = page(shown)
+    while (size := len(html.encode())) > most and shown:
+        shown = int(shown * 0.99 * most / size)
+        html = page(shown)
+    return html

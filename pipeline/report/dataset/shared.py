@@ -1,0 +1,63 @@
+"""Masks that several nouns of an image claim."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.report.dataset.tables import Pairs
+
+_MOST_CLAIMS = 8
+"""Nouns further apart than this in the list of a mask's claims are not counted as a couple."""
+
+
+@dataclass(frozen=True)
+class SharedMasks:
+    """Which pairs have the same mask; P pairs."""
+
+    order: np.ndarray
+    """int64 [P]: pairs in the order of their masks."""
+    start: np.ndarray
+    """int64 [P]: by pair, where the pairs of its mask begin in `order`."""
+    claims: np.ndarray
+    """int64 [P]: by pair, how many nouns claim its mask; itself included."""
+
+    def of(self, pair: int) -> np.ndarray:
+        """All pairs that have the mask of this one."""
+        start = self.start[pair]
+        return self.order[start : start + self.claims[pair]]
+
+    @property
+    def masks(self) -> int:
+        """Masks that at least one noun claims."""
+        return len(np.unique(self.start))
+
+    @property
+    def shared(self) -> int:
+        """Masks that several claim."""
+        return len(np.unique(self.start[self.claims > 1]))
+
+
+def find_shared(pairs: Pairs) -> SharedMasks:
+    """Group the pairs by image and proposal."""
+    mask = pairs.image.astype(np.int64) << 32 | pairs.proposal
+    order = np.argsort(mask, kind="stable")
+    _, starts, groups, counts = np.unique(mask[order], return_index=True, return_inverse=True, return_counts=True)
+    start, claims = np.empty_like(order), np.empty_like(order)
+    start[order], claims[order] = starts[groups], counts[groups]
+    return SharedMasks(order, start, claims)
+
+
+def couples(pairs: Pairs, shared: SharedMasks, most: int) -> list[tuple[str, str, int]]:
+    """The two nouns that most often claim one mask, and how often; the most frequent first."""
+    found: Counter[int] = Counter()
+    nouns, starts = pairs.noun[shared.order].astype(np.int64), shared.start[shared.order]
+    for lag in range(1, min(_MOST_CLAIMS, len(pairs))):
+        same = starts[lag:] == starts[:-lag]
+        ends = np.sort(np.stack([nouns[lag:][same], nouns[:-lag][same]]), axis=0)
+        codes, counts = np.unique(ends[0] << 32 | ends[1], return_counts=True)
+        found.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
+    named = (
+        (*sorted((pairs.nouns[code >> 32], pairs.nouns[code & 0xFFFFFFFF])), count) for code, count in found.items()
+    )
+    return sorted(named, key=lambda row: (-row[2], row[:2]))[:most]

@@ -1,0 +1,187 @@
+"""The tables of a mined dataset as arrays, read shard by shard."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.layout import Layout
+
+Read = TypeVar("Read")
+
+_READERS = 8
+_AT_ONCE = 64
+"""Shards whose tables may wait in memory."""
+_COLUMNS = [
+    "image_id",
+    "noun",
+    "image_width",
+    "image_height",
+    "mask_area",
+    "proposal_index",
+    "clip_score",
+    "noun_margin",
+    "mask_margin",
+    "tar_offset",
+    "tar_length",
+]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs of the committed shards, in the order of the shards and their rows; 52 bytes each. P pairs."""
+
+    nouns: list[str]
+    """Every noun that has a pair, in the order of its first."""
+    shard: np.ndarray
+    """int32 [P]."""
+    image: np.ndarray
+    """int32 [P]: images are numbered through all shards; those without pairs have no number."""
+    noun: np.ndarray
+    """int32 [P], index into `nouns`."""
+    proposal: np.ndarray
+    """int32 [P]: place of the mask among the image's proposals."""
+    score: np.ndarray
+    """float32 [P], cosine similarity."""
+    noun_margin: np.ndarray
+    """float32 [P], nan where the image has one noun."""
+    mask_margin: np.ndarray
+    """float32 [P], nan where the image has one mask."""
+    area: np.ndarray
+    """int64 [P], pixels of the mask."""
+    area_share: np.ndarray
+    """float32 [P], share of the image's pixels, 0..1."""
+    tar_offset: np.ndarray
+    """int64 [P], bytes."""
+    tar_length: np.ndarray
+    """int32 [P], bytes."""
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+
+@dataclass
+class Totals:
+    """What the committed shards count, besides their pairs."""
+
+    images: int = 0
+    images_with_pairs: int = 0
+    proposals: int = 0
+    """Masks that CLIP looked at."""
+    rejected: Counter = field(default_factory=Counter)
+    """Images that gave nothing, by `stage: reason`."""
+    skipped: Counter = field(default_factory=Counter)
+    """Captions that gave nothing, by `stage: reason`."""
+    seconds: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Worker seconds by shard and stage; shards whose worker died before it wrote them have none."""
+
+
+@dataclass(frozen=True)
+class _Shard:
+    manifest: pa.Table
+    counts: dict
+    rejects: pa.Table
+    statistics: dict
+
+
+def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
+    """Read manifests, rejects and statistics of committed shards.
+
+    Raises:
+        UserError: a manifest of an older version.
+        OSError: storage cannot be read.
+    """
+    totals, codes = Totals(), NounCodes()
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in Pairs.__annotations__ if name != "nouns"}
+    images = 0
+    for number, shard in zip(shards, read_each(shards, lambda number: _read_shard(layout, number)), strict=True):
+        totals.images += shard.counts["images"]
+        totals.images_with_pairs += shard.counts["images_with_pairs"]
+        totals.proposals += shard.statistics.get("regions", 0)
+        totals.seconds[number] = shard.statistics.get("seconds", {})
+        for row in shard.rejects.select(["caption_index", "stage", "reason"]).to_pylist():
+            counter = totals.rejected if row["caption_index"] is None else totals.skipped
+            counter[f"{row['stage']}: {row['reason']}"] += 1
+        table = shard.manifest
+        numbers = {name: table[name].to_numpy() for name in _COLUMNS[2:]}
+        image = table["image_id"].combine_chunks().dictionary_encode()
+        columns["shard"].append(np.full(len(table), number, np.int32))
+        columns["image"].append(image.indices.to_numpy() + np.int32(images))
+        images += len(image.dictionary)
+        columns["noun"].append(codes.of(table["noun"]))
+        columns["proposal"].append(numbers["proposal_index"])
+        columns["score"].append(numbers["clip_score"])
+        columns["area"].append(numbers["mask_area"])
+        pixels = numbers["image_width"].astype(np.float64) * numbers["image_height"]
+        columns["area_share"].append((numbers["mask_area"] / pixels).astype(np.float32))
+        columns["tar_length"].append(numbers["tar_length"].astype(np.int32))
+        for name in ("noun_margin", "mask_margin", "tar_offset"):
+            columns[name].append(numbers[name])
+    return Pairs(codes.nouns, **{name: _together(name, parts) for name, parts in columns.items()}), totals
+
+
+def read_each(shards: Sequence[int], read: Callable[[int], Read]) -> Iterator[Read]:
+    """What `read` gives for each shard, in their order, some read ahead."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        for start in range(0, len(shards), _AT_ONCE):
+            yield from pool.map(read, shards[start : start + _AT_ONCE])
+
+
+def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a Parquet table of a shard.
+
+    Raises:
+        UserError: it has not got them.
+        OSError: storage cannot be read.
+    """
+    with storage.open_input(uri) as file:
+        parquet = pq.ParquetFile(file, pre_buffer=True)
+        missing = [name for name in columns if name not in parquet.schema_arrow.names]
+        if missing:
+            raise UserError(f"{uri} has no column {missing[0]}: an older version of this program mined it; mine again")
+        return parquet.read(list(columns))
+
+
+class NounCodes:
+    """Numbers for nouns, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self.nouns: list[str] = []
+        self._codes: dict[str, int] = {}
+
+    def of(self, column: pa.ChunkedArray) -> np.ndarray:
+        """The numbers of a column of nouns, int32."""
+        encoded = column.combine_chunks().dictionary_encode()
+        numbers = [self._code(noun) for noun in encoded.dictionary.to_pylist()]
+        return np.array(numbers, np.int32)[encoded.indices.to_numpy()]
+
+    def _code(self, noun: str) -> int:
+        if noun not in self._codes:
+            self._codes[noun] = len(self.nouns)
+            self.nouns.append(noun)
+        return self._codes[noun]
+
+
+def _read_shard(layout: Layout, shard: int) -> _Shard:
+    manifest = read_columns(layout.table("manifests", shard), _COLUMNS)
+    try:
+        statistics = json.loads(storage.read_bytes(layout.statistics(shard)))
+    except FileNotFoundError:
+        statistics = {}
+    rejects = storage.read_table(layout.table("rejects", shard))
+    return _Shard(manifest, json.loads(manifest.schema.metadata[b"counts"]), rejects, statistics)
+
+
+def _together(name: str, parts: list[np.ndarray]) -> np.ndarray:
+    kinds = {"area": np.int64, "tar_offset": np.int64}
+    floats = dict.fromkeys(("score", "noun_margin", "mask_margin", "area_share"), np.float32)
+    kind = (kinds | floats).get(name, np.int32)
+    return np.concatenate([np.zeros(0, kind), *(part.astype(kind, copy=False) for part in parts)])

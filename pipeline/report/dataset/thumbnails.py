@@ -1,0 +1,177 @@
+"""Small pictures of mined regions, from their places in the tars."""
+
+import io
+import json
+import tarfile
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from pipeline import storage
+from pipeline.boxes import expand_box
+from pipeline.errors import UserError
+from pipeline.layout import Layout
+from pipeline.report.dataset.tables import Pairs
+
+SIDES = (160, 144, 128, 112, 96, 80, 64)
+"""Longest side of a picture in pixels, the largest that the page has room for."""
+
+_READERS = 8
+_AT_ONCE = 256
+_QUALITY = 72
+_TRIED = 16
+_ENLARGED = 4.0
+"""Small regions are drawn larger, so that the outline does not hide them."""
+# open_clip.OPENAI_DATASET_MEAN in 8 bits. A report needs no torch, which open_clip would bring.
+_CLIP_MEAN = (123, 117, 104)
+# The marker of the page's texts (page.css: --mark), between dark lines, so that it shows on any picture.
+_OUTLINE, _CASING = (240, 228, 66), (20, 24, 28)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A mined pair as its tar has it."""
+
+    details: dict
+    """Its row of the manifest, and `crop_x0` … `crop_y1`, the stored window of the image (px)."""
+    jpeg: bytes
+    mask: bytes
+    """1-bit PNG, of the size of the JPEG."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A region twice, as WebP in base64."""
+
+    details: dict
+    outlined: str
+    """With its background and the outline of the mask."""
+    blanked: str
+    """As CLIP sees it, but with its own aspect ratio."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the page."""
+        return len(self.outlined) + len(self.blanked)
+
+
+def read_region(layout: Layout, shard: int, offset: int, length: int) -> Region:
+    """Read one sample of a tar: one request.
+
+    Raises:
+        UserError: the tar is missing or damaged.
+        OSError: storage cannot be read.
+    """
+    uri = layout.tar(shard)
+    try:
+        data = storage.read_bytes(uri, offset, offset + length)
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+            members = {info.name.partition(".")[2]: tar.extractfile(info).read() for info in tar}
+        return Region(json.loads(members["json"]), members["jpg"], members["mask.png"])
+    except FileNotFoundError:
+        problem = "is missing"
+    except (tarfile.TarError, KeyError, ValueError) as error:
+        problem = f"is damaged at byte {offset} ({error})"
+    raise UserError(f"{uri} {problem}: `python -m jobs.inspect {layout.uri} --repair` makes its shard due again")
+
+
+def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
+    """Draw both pictures, at most `side` pixels wide and high.
+
+    Args:
+        fill, expand: as `pipeline.regions.RegionsConfig` has them.
+    """
+    details = region.details
+    stored = tuple(details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+    picture = Image.open(io.BytesIO(region.jpeg))
+    mask = Image.open(io.BytesIO(region.mask)).convert("L")
+    scale = min(_ENLARGED, side / max(mask.size))
+    size = tuple(max(1, round(length * scale)) for length in mask.size)
+    picture.draft("RGB", size)  # decodes at a fraction of the size where that is enough
+    pixels = np.array(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    inside = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
+    # CLIP's window may be smaller than the stored one.
+    box = tuple(details[f"box_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+    window = expand_box(box, expand, details["image_width"], details["image_height"])
+    x0, y0, x1, y1 = _inside(window, stored, size)
+    blanked = _blank(pixels, inside, fill)[y0:y1, x0:x1]
+    return Thumbnail(details, _webp(_outline(pixels, inside)), _webp(blanked))
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """The pictures of a dataset's pairs."""
+
+    layout: Layout
+    pairs: Pairs
+    fill: str
+    expand: float
+
+    def draw(self, places: Sequence[int], side: int) -> Iterator[Thumbnail]:
+        """Read and draw some pairs, in the order given, several at a time.
+
+        Raises:
+            UserError, OSError: as `read_region`.
+        """
+
+        def one(place: int) -> Thumbnail:
+            offset, length = int(self.pairs.tar_offset[place]), int(self.pairs.tar_length[place])
+            region = read_region(self.layout, int(self.pairs.shard[place]), offset, length)
+            return draw(region, side, self.fill, self.expand)
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            for start in range(0, len(places), _AT_ONCE):
+                yield from pool.map(one, places[start : start + _AT_ONCE])
+
+    def fitting_side(self, places: Sequence[int], room: int) -> int:
+        """The largest of `SIDES` at which all `places` take about `room` bytes of a page, going by the first ones."""
+        tried = places[:_TRIED]
+        for side in SIDES[:-1]:
+            sizes = [thumbnail.size for thumbnail in self.draw(tried, side)]
+            if sum(sizes) * len(places) <= room * len(tried):
+                return side
+        return SIDES[-1]
+
+
+def _outline(pixels: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The picture with the edge of the mask drawn inside it, and a dark line on both sides of that."""
+    mask = inside.astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+    def shrunk(by: int) -> np.ndarray:  # the picture's border is an edge of the mask, too
+        return cv2.erode(mask, kernel, iterations=by, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+
+    drawn = pixels.copy()
+    drawn[(cv2.dilate(mask, kernel) > 0) & ~shrunk(3)] = _CASING
+    drawn[inside & ~shrunk(2)] = _OUTLINE
+    return drawn
+
+
+def _blank(pixels: np.ndarray, inside: np.ndarray, fill: str) -> np.ndarray:
+    """Pixels outside the mask filled as `pipeline.regions` fills them; the mean is that of OpenAI's CLIPs."""
+    if fill == "none":
+        return pixels
+    return np.where(inside[..., None], pixels, np.array(_CLIP_MEAN if fill == "mean" else (0, 0, 0), np.uint8))
+
+
+def _inside(window: tuple[int, ...], stored: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Where a window of the image lies in a picture of the stored window; at least one pixel of it."""
+    places = []
+    for axis in (0, 1):
+        scale = size[axis] / (stored[axis + 2] - stored[axis])
+        start = min(max(round((window[axis] - stored[axis]) * scale), 0), size[axis] - 1)
+        end = min(max(round((window[axis + 2] - stored[axis]) * scale), start + 1), size[axis])
+        places.append((start, end))
+    (x0, x1), (y0, y1) = places
+    return x0, y0, x1, y1
+
+
+def _webp(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=_QUALITY, method=2)
+    return b64encode(buffer.getvalue()).decode()

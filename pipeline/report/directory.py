@@ -1,0 +1,79 @@
+"""What an output directory holds, and the report that belongs to it."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import yaml
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
+from pipeline.report.evaluation import default_labels, write_evaluation_report
+from pipeline.report.training import write_training_report
+
+Kind = Literal["dataset", "training", "evaluation"]
+
+_KNOWN_BY: dict[Kind, str] = {"dataset": "captions", "training": "mode", "evaluation": "dataset.kind"}
+"""A key that only the configuration of this kind of job has."""
+
+
+def kind_of(uri: str) -> Kind:
+    """What lies in an output directory, by its `config.yaml`.
+
+    Raises:
+        UserError: it is not one of this program's, or of a job that has no report.
+    """
+    config = storage.join(uri, "config.yaml")
+    try:
+        configuration = yaml.safe_load(storage.read_bytes(config))["configuration"]
+    except FileNotFoundError:
+        raise UserError(f"{uri}: no config.yaml, so nothing that this program has made") from None
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise UserError(f"{config} is not a configuration of this program") from None
+    for kind, key in _KNOWN_BY.items():
+        value = configuration
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None:
+            return kind
+    raise UserError(f"{uri}: there are reports of mined datasets, training runs and evaluations; this is none of them")
+
+
+def write_report(
+    paths: Sequence[str], to: str | None = None, samples: int | None = None, annotations: str | None = None
+) -> str:
+    """Write the report of an output directory, or of several evaluations side by side; gives the URI of its page.
+
+    Args:
+        paths: output directories; evaluations may be named, as in `before=./evaluated`.
+        to: a folder, or an HTML file. Empty: `report` in the output directory.
+        samples: pairs of a dataset, changed regions of a training run, or images of an evaluation's groups to show.
+            Empty: as many as each report shows by itself.
+        annotations: of a dataset: COCO instances or panoptic JSON of its images.
+
+    Raises:
+        UserError: what lies there has no report or is not complete, several directories that are not evaluations of
+            the same data, or annotations of something else than a dataset.
+        OSError: storage cannot be read or written.
+    """
+    named = default_labels(paths)
+    for uri in named.values():
+        storage.check_readable(uri, "output")
+    kinds = {uri: kind_of(uri) for uri in named.values()}
+    [first, *others] = named.values()
+    if others and set(kinds.values()) != {"evaluation"}:
+        found = ", ".join(f"{uri} ({kind})" for uri, kind in kinds.items())
+        raise UserError(f"only evaluations can be shown side by side: {found}; write a report of each")
+    if others and to is None:
+        raise UserError("a report of several evaluations belongs to none of them: say with --output where it goes")
+    if annotations and kinds[first] != "dataset":
+        raise UserError(f"--annotations: they belong to a mined dataset; {first} is none ({kinds[first]})")
+    if samples is not None and samples < 1:
+        raise UserError(f"--samples is {samples}; it must be at least 1")
+    target = to or storage.join(first, "report")
+    if kinds[first] == "dataset":
+        shown = {} if samples is None else {"samples": samples}
+        return write_dataset_report(first, target, DatasetReportOptions(annotations=annotations, **shown))
+    if kinds[first] == "training":
+        return write_training_report(first, target, samples)
+    return write_evaluation_report(named, target, samples)

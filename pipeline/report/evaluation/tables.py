@@ -1,0 +1,140 @@
+"""What evaluations have stored, put together for their report."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import yaml
+
+import schemas
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
+from pipeline.evaluation.result import CLASSES, RESULT
+
+_READERS = 16
+
+Pair = tuple[int, int | None]
+"""A true class and the one that its pixels were given; None: no class."""
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A complete evaluation."""
+
+    label: str
+    """What the page calls it."""
+    uri: str
+    description: dict
+    """The content of `config.yaml`."""
+    result: dict
+    """The content of `result.json`."""
+    classes: list[dict]
+    """Rows of `schemas.CLASS_SCORES`."""
+    confused: dict[Pair, int]
+    """Pixels of the main branch that were given another class than theirs."""
+    mious: dict[str, float]
+    """By image that has labels: the mean IoU of its classes. Empty in evaluations of older versions."""
+
+    @property
+    def branch(self) -> str:
+        """The way to classify that stands for the evaluation."""
+        return main_branch(self.result["scores"])
+
+    def scores(self, branch: str) -> dict[int, dict]:
+        """Rows of the classes that have pixels, by label."""
+        return {row["label"]: row for row in self.classes if row["branch"] == branch and row["iou"] is not None}
+
+
+def read_evaluations(uris: Mapping[str, str]) -> list[EvaluatedModel]:
+    """Read evaluations of one data set.
+
+    Args:
+        uris: by label.
+
+    Raises:
+        UserError: one is not complete, or they are of different data sets.
+        OSError: storage cannot be read.
+    """
+    models = [_read_evaluation(label, uri) for label, uri in uris.items()]
+    first = models[0].result["dataset"]
+    for model in models[1:]:
+        for key in sorted(first.keys() | model.result["dataset"].keys()):
+            if first.get(key) != model.result["dataset"].get(key):
+                raise UserError(
+                    f"{models[0].uri} and {model.uri} evaluate different data: {key} is {first.get(key)} and "
+                    f"{model.result['dataset'].get(key)}; compare evaluations of the same images and classes"
+                )
+        if model.result["images"] != models[0].result["images"]:
+            raise UserError(
+                f"{models[0].uri} and {model.uri} evaluate {models[0].result['images']} and {model.result['images']} "
+                "images of the data set: give both the same limit"
+            )
+    return models
+
+
+def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
+    try:
+        result = json.loads(storage.read_bytes(storage.join(uri, RESULT)))
+    except FileNotFoundError:
+        raise UserError(f"{uri}: no {RESULT}: the evaluation is not complete; the same command goes on") from None
+    branch = main_branch(result["scores"])
+    confused: Counter[Pair] = Counter()
+    for table in _chunks(uri, "confusion"):
+        for row in table.to_pylist():
+            if row["branch"] == branch and row["label"] != row["predicted"]:
+                confused[row["label"], row["predicted"]] += row["pixels"]
+    maps = pa.concat_tables(
+        [
+            schemas.LABEL_MAPS.empty_table().select(["image_id", "miou"]),
+            *(table.select(["image_id", "miou"]) for table in _chunks(uri, LABEL_MAPS)),
+        ]
+    )
+    return EvaluatedModel(
+        label,
+        uri,
+        yaml.safe_load(storage.read_bytes(storage.join(uri, "config.yaml"))),
+        result,
+        storage.read_table(storage.join(uri, CLASSES)).to_pylist(),
+        dict(confused),
+        {row["image_id"]: row["miou"] for row in maps.to_pylist() if row["miou"] is not None},
+    )
+
+
+def _chunks(uri: str, folder: str) -> list[pa.Table]:
+    names = storage.list_names(storage.join(uri, folder))
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda name: storage.read_table(storage.join(uri, folder, name)), names))
+
+
+def read_label_maps(model: EvaluatedModel, image_ids: set[str]) -> dict[str, bytes]:
+    """The kept label maps of some images, PNG by image."""
+    tables = [table.select(["image_id", "labels"]) for table in _chunks(model.uri, LABEL_MAPS)]
+    return {
+        row["image_id"]: row["labels"]
+        for table in tables
+        for row in table.filter(pa.compute.is_in(table["image_id"], pa.array(sorted(image_ids)))).to_pylist()
+    }
+
+
+def default_labels(uris: Sequence[str]) -> dict[str, str]:
+    """Evaluations by names: the last parts of their URIs in which they differ, or what stands before `=`.
+
+    Raises:
+        UserError: two have the same name.
+    """
+    labels: dict[str, str] = {}
+    given = [uri.partition("=")[::2] if "=" in uri and "/" not in uri.partition("=")[0] else ("", uri) for uri in uris]
+    unnamed = {path: storage.absolute(path).rstrip("/").split("/") for label, path in given if not label}
+    depth = 1
+    while len({"/".join(parts[-depth:]) for parts in unnamed.values()}) < len(set(map(tuple, unnamed.values()))):
+        depth += 1
+    for label, path in given:
+        label = label or "/".join(unnamed[path][-depth:])
+        if label in labels:
+            raise UserError(f"{path}: two evaluations are called {label!r}; name them, as in before={path}")
+        labels[label] = path
+    return labels

@@ -1,0 +1,147 @@
+// The sampled pairs: choose, sort, page. Only the cards of one page are in the document.
+"use strict";
+{
+  const rows = JSON.parse(document.getElementById("rows").textContent);
+  const element = (id) => document.getElementById(id);
+  const ranged = ["score", "noun_margin", "mask_margin", "area"];
+  const collator = new Intl.Collator("en");
+  const blocks = new Map();
+  let shown = rows;
+  let page = 0;
+
+  // The text of a block is long: it is taken out of the document once.
+  function picture(row, part) {
+    const [block, start, middle, end] = row.picture;
+    if (!blocks.has(block)) {
+      const script = element(`pictures-${block}`);
+      if (!script || (document.readyState === "loading" && !script.nextElementSibling)) return null; // still on its way
+      blocks.set(block, script.textContent);
+    }
+    const [from, to] = part === "outlined" ? [start, middle] : [middle, end];
+    return `data:image/webp;base64,${blocks.get(block).slice(from, to)}`;
+  }
+
+  function wanted() {
+    const group = element("group").value;
+    const text = element("noun").value.trim().toLowerCase();
+    const alone = text.length > 2 && text.startsWith('"') && text.endsWith('"');
+    const noun = alone ? text.slice(1, -1) : text;
+    const limits = ranged.map((column) => {
+      const [from, to] = ["from", "to"].map((end) => element(`${column}-${end}`));
+      return [column, from.value === "" ? -Infinity : Number(from.value), to.value === "" ? Infinity : Number(to.value)];
+    }).filter(([, from, to]) => from !== -Infinity || to !== Infinity);
+    const fits = (row) =>
+      (alone ? row.noun === noun : row.noun.includes(noun)) &&
+      limits.every(([column, from, to]) => row[column] !== null && row[column] >= from && row[column] <= to);
+    return [(row) => row.groups.includes(group) && fits(row), fits];
+  }
+
+  function sorted(found) {
+    const column = element("sort").value;
+    const direction = Number(element("direction").value);
+    if (!column) return found;
+    const compare = column === "noun"
+      ? (a, b) => direction * collator.compare(b.noun, a.noun)
+      : (a, b) => direction * (a[column] - b[column]);
+    // What has no value comes last in either order.
+    return found.toSorted((a, b) => (a[column] === null) - (b[column] === null) || compare(a, b));
+  }
+
+  function update() {
+    const [inGroup, fits] = wanted();
+    shown = sorted(rows.filter(inGroup));
+    const elsewhere = element("group").value === "all" ? 0 : rows.filter(fits).length;
+    page = 0;
+    draw(elsewhere > shown.length ? `; ${elsewhere.toLocaleString("en")} among all that are shown` : "");
+  }
+
+  let note = "";
+  function draw(newNote = note) {
+    note = newNote;
+    const size = Number(element("per-page").value);
+    const pages = Math.max(1, Math.ceil(shown.length / size));
+    page = Math.min(Math.max(page, 0), pages - 1);
+    const here = shown.slice(page * size, (page + 1) * size);
+    element("cards").replaceChildren(...here.map(card));
+    const range = here.length ? `${page * size + 1}–${page * size + here.length} of ` : "";
+    element("status").textContent =
+      (shown.length ? `${range}${shown.length.toLocaleString("en")} pairs` : "No pair fits") + note;
+    element("page").value = page + 1;
+    element("page").max = pages;
+    element("pages").textContent = pages.toLocaleString("en");
+    // Not `disabled`: a button that has the focus would lose it.
+    element("previous").setAttribute("aria-disabled", page === 0);
+    element("next").setAttribute("aria-disabled", page === pages - 1);
+  }
+
+  const number = (value, digits) =>
+    value === null ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+  function card(row) {
+    const item = element("card").content.cloneNode(true).firstElementChild;
+    const part = (name) => item.querySelector(`[data-of="${name}"]`);
+    for (const name of ["outlined", "blanked"]) {
+      const url = picture(row, name);
+      if (url) part(name).src = url;
+    }
+    part("outlined").alt = `Region with its mask outlined, chosen for ${row.noun}`;
+    part("blanked").alt = "The same, blanked outside the mask";
+    part("noun").textContent = row.noun;
+    part("right").hidden = !row.groups.includes("right");
+    part("wrong").hidden = !row.groups.includes("wrong");
+    [part("before").textContent, part("surface").textContent, part("after").textContent] = row.caption;
+    for (const name of ["score", "noun_margin", "mask_margin"]) part(name).textContent = number(row[name], 3);
+    part("area").textContent = `${number(row.area, 0)} px`;
+    part("area_share").textContent = `${number(100 * row.area_share, 1)} %`;
+    part("proposal").textContent = `no. ${number(row.proposal, 0)}`;
+    const others = row.others.map(([noun, score]) => `${noun} (${number(score, 3)})`);
+    part("others").textContent = others.length ? `Same mask: ${others.join(", ")}` : "";
+    part("others").hidden = !others.length;
+    part("key").textContent = `${row.key} · image ${row.image}`;
+    part("key").title = row.uri;
+    return item;
+  }
+
+  function turn(to) {
+    page = to;
+    draw();
+  }
+
+  function set(values) {
+    for (const id of ["noun", "sort", ...ranged.flatMap((column) => [`${column}-from`, `${column}-to`])]) {
+      element(id).value = values[id] ?? "";
+    }
+    element("direction").value = values.direction ?? "-1";
+    if (ranged.some((column) => values[`${column}-from`] ?? values[`${column}-to`])) element("ranges").open = true;
+    if (values.group) element("group").value = values.group;
+    update();
+  }
+
+  // Other parts of the page show pairs here.
+  globalThis.showPairs = (values) => {
+    set({ group: "all", ...values });
+    element("pairs").scrollIntoView();
+    element("group").focus({ preventScroll: true });
+  };
+
+  for (const id of ["group", "sort", "direction"]) element(id).addEventListener("change", update);
+  for (const id of ["noun", ...ranged.flatMap((column) => [`${column}-from`, `${column}-to`])]) {
+    element(id).addEventListener("input", update);
+  }
+  element("group").addEventListener("change", () => {
+    // Pairs of one mask belong side by side.
+    if (element("group").value === "shared" && !element("sort").value) set({ group: "shared", sort: "mask" });
+  });
+  element("per-page").addEventListener("change", () => draw());
+  element("page").addEventListener("change", () => turn(Number(element("page").value) - 1));
+  element("previous").addEventListener("click", () => turn(page - 1));
+  element("next").addEventListener("click", () => turn(page + 1));
+  element("reset").addEventListener("click", () => set({ group: element("group").options[0].value }));
+  document.addEventListener("DOMContentLoaded", () => draw());
+
+  if (rows.length) {
+    element("gallery").hidden = false;
+    element("ranges").open = matchMedia("(min-width: 45rem)").matches;
+    update();
+  }
+}

@@ -1,0 +1,54 @@
+"""Pictures of held-out regions whose nearest noun changed."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.layout import Layout
+from pipeline.report.dataset.thumbnails import Thumbnail, draw, read_region
+from pipeline.report.training.tables import Change, TrainingRun
+from pipeline.training.layout import RunLayout
+from pipeline.training.samples import Samples
+
+_SIDE = 160
+_READERS = 8
+
+
+@dataclass(frozen=True)
+class Example:
+    """A changed region with its pictures."""
+
+    change: Change
+    thumbnail: Thumbnail
+
+    @property
+    def caption(self) -> tuple[str, str, str]:
+        """The caption up to the noun, the noun as it stands there, and the rest."""
+        details = self.thumbnail.details
+        start, end = details["char_start"], details["char_end"]
+        return details["caption"][:start], details["caption"][start:end], details["caption"][end:]
+
+
+def draw_examples(run: TrainingRun, changes: Sequence[Change]) -> list[Example]:
+    """Read the regions from the dataset that the run was validated on, and draw them.
+
+    Raises:
+        UserError: the dataset is damaged.
+        OSError: the dataset, or the list of samples, is not there any more.
+    """
+    if not changes:
+        return []
+    layout, data = RunLayout(run.uri), run.description["configuration"]["data"]
+    samples = Samples.read(layout.validation if storage.exists(layout.validation) else layout.samples)
+    rows = pa.compute.index_in(pa.array([change.key for change in changes]), samples.table["key"].combine_chunks())
+    places = samples.table.select(["shard", "tar_offset", "tar_length"]).take(rows).to_pylist()
+    dataset = Layout(samples.dataset)
+
+    def one(place: dict) -> Thumbnail:
+        return draw(read_region(dataset, *place.values()), _SIDE, data["fill"], data["expand"])
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return [Example(*pair) for pair in zip(changes, pool.map(one, places), strict=True)]

@@ -1,0 +1,146 @@
+"""The report of a training run."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.report.charts import Chart, bars, lines
+from pipeline.report.page import page_uri, render, write_page
+from pipeline.report.training.examples import draw_examples
+from pipeline.report.training.tables import Change, NounGain, TrainingRun, changes, noun_gains, read_run
+
+EXAMPLES = 24
+"""Regions shown of those that are named rightly now and were not, and as many of the reverse."""
+_BARS = 20
+
+
+def write_training_report(run: str, to: str, examples: int | None = None) -> str:
+    """Write the page; gives its URI.
+
+    Args:
+        run: output directory of a training job.
+        to: the folder for `index.html`, or an HTML file.
+        examples: regions shown of each kind; empty: `EXAMPLES`.
+
+    Raises:
+        UserError: the run is not complete.
+        OSError: storage cannot be read or written.
+    """
+    found = read_run(run)
+    gains, learnt, lost = [], [], []
+    if found.validations and (before := found.validations[0].regions) and (after := found.validations[-1].regions):
+        gains, (learnt, lost) = noun_gains(before, after), changes(before, after)
+    count = EXAMPLES if examples is None else examples
+    groups, missing = _examples(found, {"learnt": learnt, "lost": lost}, count)
+    html = render(
+        "training.html",
+        scripts=("tables.js",),
+        run=found,
+        settings=_settings(found),
+        curves=[chart for chart in _curves(found) if chart],
+        gain_charts=[chart for chart in _gain_charts(gains) if chart],
+        gains=gains,
+        changed={"learnt": len(learnt), "lost": len(lost)},
+        examples=groups,
+        missing=missing,
+    )
+    uri = page_uri(to)
+    write_page(html, uri)
+    return uri
+
+
+def _examples(run: TrainingRun, changed: dict[str, list[Change]], count: int) -> tuple[dict, str]:
+    """The regions to show, by kind of change, and why there are none."""
+    try:
+        return {name: draw_examples(run, found[:count]) for name, found in changed.items()}, ""
+    except (UserError, OSError) as error:
+        return dict.fromkeys(changed, ()), f"The regions cannot be shown: {error}"
+
+
+def _curves(run: TrainingRun) -> list[Chart | None]:
+    logged = [row for row in run.metrics if row["loss"] is not None]
+
+    def by_stage(value: Callable[[dict], float]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        stages = list(run.result["steps"])
+        return {
+            stage: _points([(row["total"], value(row)) for row in logged if row["stage"] == stage]) for stage in stages
+        }
+
+    # One validation before training, then one an epoch.
+    accuracy = {
+        "nearest": _points([(epoch, 100 * found.top1) for epoch, found in enumerate(run.validations)]),
+        "among the five nearest": _points([(epoch, 100 * found.top5) for epoch, found in enumerate(run.validations)]),
+    }
+    note = "Held-out regions by the place of their own noun among all nouns; 0 is before training."
+    return [
+        lines("accuracy", "Accuracy", accuracy, x="epochs", y="regions, %", note=note),
+        lines("loss", "Loss", by_stage(lambda row: row["loss"]), x="steps", y="loss"),
+        lines(
+            "learning-rate",
+            "Learning rate",
+            by_stage(lambda row: row["learning_rate"]),
+            x="steps",
+            y="learning rate",
+            note="Warm-up, then a cosine to 0, in each stage.",
+        ),
+        lines(
+            "speed",
+            "Speed",
+            by_stage(lambda row: row["regions_per_second"]),
+            x="steps",
+            y="regions per second",
+            note=f"Over all workers; {_waiting(logged)} of the time went into waiting for data.",
+            from_zero=True,
+        ),
+        lines("scale", "Temperature", by_stage(lambda row: row["logit_scale"]), x="steps", y="factor on similarities"),
+    ]
+
+
+def _points(rows: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    columns = np.array(rows, np.float64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
+
+
+def _waiting(logged: Sequence[dict]) -> str:
+    return f"{100 * float(np.mean([row['waiting_share'] for row in logged])):.1f} %"
+
+
+def _gain_charts(gains: Sequence[NounGain]) -> list[Chart | None]:
+    """Nouns by how many more, or fewer, of their regions are named rightly."""
+    won = [row for row in gains if row.after > row.before][:_BARS]
+    lost = [row for row in reversed(gains) if row.after < row.before][:_BARS]
+    note = "Held-out regions that are named rightly after training, minus those before."
+    return [
+        bars(
+            name,
+            title,
+            [row.noun for row in rows],
+            [row.after - row.before for row in rows],
+            note=note,
+            headers=("noun", "regions"),
+        )
+        for name, title, rows in (("won", "Nouns that gained most", won), ("lost", "Nouns that lost most", lost))
+    ]
+
+
+def _settings(run: TrainingRun) -> list[tuple[str, str]]:
+    configuration, result = run.description["configuration"], run.result
+    model, data = configuration["model"], configuration["data"]
+    rows = [
+        ("Run", run.uri),
+        ("Dataset", result["dataset"]),
+        ("CLIP", ", ".join(filter(None, (model["architecture"], model["weights"])))),
+        ("Mode", configuration["mode"]),
+        ("Loss", configuration["loss"]["kind"]),
+        ("Batch size", f"{configuration['batch_size']:,}"),
+        ("Fill of regions", data["fill"]),
+        ("Condition on pairs", data["where"] or "none"),
+        ("Skipped shards", f"{len(result['skipped_shards'])}"),
+    ]
+    for name, steps in result["steps"].items():
+        stage = configuration[name]
+        rows.append(
+            (f"Stage {name}", f"{stage['epochs']} epochs, {steps:,} steps, learning rate {stage['learning_rate']:g}")
+        )
+    return rows

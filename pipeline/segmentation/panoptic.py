@@ -1,0 +1,93 @@
+"""Label maps as COCO panoptic segmentations.
+
+A segment is a class: all pixels of an image that show it, connected or not, as COCO has it for stuff. Which of any
+names are things that can be counted nobody has said, and the masks of several proposals melt into one label map. So
+every category has `isthing` 0. Category ids, and with them segment ids, are the index in `classes.json` plus one; 0 is
+unlabelled.
+
+The format: https://cocodataset.org/#format-data
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from pipeline import masks
+from pipeline.masks import Rle
+from pipeline.segmentation.drawing import class_colours
+from pipeline.segmentation.fusion import UNLABELLED, class_scores
+from pipeline.segmentation.prediction import Prediction
+
+
+def panoptic_png(labels: np.ndarray) -> bytes:
+    """A label map uint16 [H,W] as PNG whose colours are segment ids, R + 256·G + 65536·B."""
+    ids = _segment_ids(labels)
+    buffer = io.BytesIO()
+    Image.fromarray(np.stack([ids % 256, ids // 256, np.zeros_like(ids)], axis=2).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def segments_info(labels: np.ndarray, prediction: Prediction, weight: float) -> list[dict]:
+    """The segments of an image, for COCO's `segments_info`: id, category, area and box in pixels, and a score.
+
+    The score says how sure the masks are of the class, 0 to 1: the mean of its score (see `class_scores`) over the
+    pixels of the segment and the masks that cover them; 0 where none does.
+
+    Args:
+        labels: `prediction.label_map(weight)`, uint16 [H,W].
+    """
+    ids = _segment_ids(labels)
+    boxes = ndimage.find_objects(ids)
+    present = [place for place, box in enumerate(boxes) if box is not None]
+    areas = np.bincount(ids.ravel(), minlength=len(boxes) + 1)[1:]
+    scores_QC = class_scores(prediction.proposal_logits, prediction.region_logits, prediction.valid, weight).numpy()
+    scores = _mean_scores(labels, prediction.masks, scores_QC, present)
+    return [
+        {
+            "id": place + 1,
+            "category_id": place + 1,
+            "area": int(areas[place]),
+            "bbox": _box(*boxes[place]),
+            "iscrowd": 0,
+            "score": round(score, 6),
+        }
+        for place, score in zip(present, scores, strict=True)
+    ]
+
+
+def categories(classes: Sequence[tuple[str, ...]]) -> list[dict]:
+    """COCO's `categories` for the classes, with the colours of label maps and overlays."""
+    return [
+        {"id": place + 1, "name": names[0], "isthing": 0, "color": colour}
+        for place, (names, colour) in enumerate(zip(classes, class_colours(len(classes)).tolist(), strict=True))
+    ]
+
+
+def _segment_ids(labels: np.ndarray) -> np.ndarray:
+    """int32 [H,W]: the label plus one, 0 where there is none."""
+    return np.where(labels == UNLABELLED, 0, labels.astype(np.int32) + 1)
+
+
+def _box(rows: slice, columns: slice) -> list[int]:
+    return [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
+
+
+def _mean_scores(labels: np.ndarray, rles: Sequence[Rle], scores_QC: np.ndarray, present: list[int]) -> list[float]:
+    """Per class its score, averaged over the masks by how many pixels of the class each of them covers."""
+    ends = [masks.run_lengths(rle).cumsum() for rle in rles]
+    none = np.zeros(0, np.int64)
+    starts = np.concatenate([none, *(ends_q[:-1:2] for ends_q in ends)])
+    stops = np.concatenate([none, *(ends_q[1::2] for ends_q in ends)])
+    owners = np.repeat(np.arange(len(ends)), np.array([len(ends_q) // 2 for ends_q in ends], np.int64))
+    column_major = labels.T.ravel()
+    scores = []
+    for label in present:
+        # Pixels of the class before each pixel: what a run of a mask covers of it is one subtraction.
+        before = np.concatenate([[0], np.cumsum(column_major == label, dtype=np.int32)])
+        covered_Q = np.bincount(owners, before[stops] - before[starts], minlength=len(ends))
+        total = covered_Q.sum()
+        scores.append(float(covered_Q @ scores_QC[:, label] / total) if total else 0.0)
+    return scores

@@ -1,0 +1,87 @@
+"""Which images a segmentation job reads, and what their outputs are called.
+
+An image's name is its path below the folder that all of `images` have in common, without the suffix. It follows from
+`images` and not from what is found there, so that a file that is added later changes no other's name.
+"""
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline import storage
+from pipeline.captions.files import matching_files
+from pipeline.common_folder import Parts, common_folder, parts, relative
+from pipeline.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+_PATTERN = re.compile(r"[*?\[{]")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The images of a job."""
+
+    folder: Parts
+    """What their names are relative to; images with another folder have other names."""
+    images: dict[str, str]
+    """URI by name, sorted by name."""
+
+
+def find_images(given: Sequence[str], output: str) -> Sources:
+    """The images that `images` means: files, the files of folders (not of the folders in them), and of patterns.
+
+    Args:
+        given: absolute paths and URIs.
+        output: what is below it are not images but what a job wrote.
+
+    Raises:
+        UserError: nothing is given, something cannot be read or holds no images, or two images would have the same
+            name.
+    """
+    if not given:
+        raise UserError("images: no images are given; name images, folders or patterns such as 'photos/*.jpg'")
+    found = [_expand(item) for item in given]
+    folder, written = common_folder(place for place, _ in found), parts(output)
+    by_name: dict[str, str] = {}
+    for uri in sorted(uri for _, uris in found for uri in uris if parts(uri)[: len(written)] != written):
+        name = posixpath.splitext(relative(uri, folder))[0]
+        other = by_name.setdefault(name, uri)
+        if other != uri:
+            raise UserError(f"images: {other} and {uri} would both write labels/{name}.png; rename one of them")
+    return Sources(folder, dict(sorted(by_name.items())))
+
+
+def _expand(item: str) -> tuple[Parts, list[str]]:
+    """A folder, and the images in or below it that `item` means."""
+    if _is_pattern(item):
+        folder = item[: item.rfind("/", 0, _PATTERN.search(item).start()) + 1]
+        uris = [uri for uri in matching_files(item, SUFFIXES, "images") if _is_image(uri)]
+    else:
+        storage.check_readable(item, "images")
+        if _is_image(item):
+            return parts(item)[:-1], [item]
+        folder = item
+        uris = [storage.join(item, name) for name in storage.list_names(item) if _is_image(name)]
+    if not uris:
+        raise UserError(
+            f"images: {item} holds no images (looked for {', '.join(SUFFIXES)}); those in the folders below it are "
+            f"{storage.join(folder, '**/*.jpg')!r}"
+        )
+    return parts(folder), uris
+
+
+def _is_image(uri: str) -> bool:
+    return uri.partition("::")[0].lower().endswith(SUFFIXES)
+
+
+def _is_pattern(item: str) -> bool:
+    """Whether special characters are meant as such: files may have them in their names, too."""
+    if not _PATTERN.search(item) or "::" in item or item.startswith(("http://", "https://")):
+        return False
+    try:
+        storage.check_readable(item, "images")
+    except UserError:
+        return True
+    return False

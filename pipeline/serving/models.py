@@ -1,0 +1,125 @@
+"""Both models, and images of many requests at a time."""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UserError
+from pipeline.images import ImageProblem, decode_jpeg
+from pipeline.proposals import Proposals
+from pipeline.proposals.proposer import Queries
+from pipeline.segmentation import Prediction, Segmenter
+from pipeline.segmentation.classes import parse_classes
+from pipeline.segmentation.loading import load_models
+from pipeline.serving.config import ServerConfig
+from pipeline.serving.names import NameEmbeddings
+
+Classes = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """An image and what to look for."""
+
+    jpeg: bytes
+    """Upright; see `pipeline.images.UprightJpeg`."""
+    classes: Classes
+    """The names of each class, see `parse_classes`."""
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What the models say of an image."""
+
+    prediction: Prediction
+    names: list[str]
+    """The first name of each class, and then of each background class: the columns of the prediction."""
+    weight: float
+    """λ for `Prediction.label_map` and `class_scores`; 1 where proposals have no classes."""
+
+
+class Models:
+    """Loaded once per worker. Gives for every image what a `Segmenter` with its classes gives."""
+
+    def __init__(self, config: ServerConfig, *, gpu: bool):
+        """Load them, and embed the names that the page begins with.
+
+        Raises:
+            UserError: a model cannot be loaded, or the configuration has no meaning.
+        """
+        self._config = config
+        self._clip, self._proposer = load_models(config, gpu=gpu)
+        self._embed = NameEmbeddings(self._clip, config.segmentation.templates)
+        self._segmenter(tuple(parse_classes(config.serve.classes, "serve.classes")))
+
+    def segment(self, requests: Sequence[Request]) -> list[Segmented | ImageProblem | UserError]:
+        """Segment the images of requests together, whatever the classes of each.
+
+        In place of an answer comes what is wrong with one request: an ImageProblem, or a UserError about its classes.
+
+        Raises:
+            whatever is not about one request: see `costs_one_image`.
+        """
+        results: list[Segmented | ImageProblem | UserError | None] = [None] * len(requests)
+        segmenters: dict[Classes, Segmenter] = {}
+        for place, request in enumerate(requests):
+            try:
+                if request.classes not in segmenters:
+                    segmenters[request.classes] = self._segmenter(request.classes)
+            except UserError as error:
+                results[place] = error
+        due = [place for place, result in enumerate(results) if result is None]
+        order: deque[int] = deque()
+
+        def proposed() -> Iterator[tuple[Segmenter, np.ndarray, Proposals | Queries, float]]:
+            for place, image, found in self._propose(requests, due, segmenters):
+                if isinstance(found, Exception):
+                    results[place] = (
+                        found
+                        if isinstance(found, ImageProblem)
+                        else ImageProblem("failed", f"{type(found).__name__}: {found}")
+                    )
+                else:
+                    order.append(place)
+                    yield segmenters[requests[place].classes], image, found, self._config.segmentation.mask_threshold
+
+        if due:
+            for prediction in segmenters[requests[due[0]].classes].classify_each(proposed()):
+                place = order.popleft()
+                results[place] = self._segmented(prediction, segmenters[requests[place].classes])
+        return results
+
+    def _propose(
+        self, requests: Sequence[Request], due: list[int], segmenters: dict[Classes, Segmenter]
+    ) -> Iterator[tuple[int, np.ndarray, Proposals | Queries | Exception]]:
+        groups: dict[Classes | None, list[int]] = defaultdict(list)
+        for place in due:
+            classes = requests[place].classes
+            # Masks of models that do not classify are the same whatever the classes: all images go together.
+            groups[classes if segmenters[classes].classifies else None].append(place)
+        for places in groups.values():
+            images = ((decode_jpeg(requests[place].jpeg), str(place), place) for place in places)
+            for image, place, found in segmenters[requests[places[0]].classes].propose_each(images):
+                yield place, image, found
+
+    def _segmenter(self, classes: Classes) -> Segmenter:
+        config = self._config
+        return Segmenter(
+            self._clip,
+            self._proposer,
+            classes,
+            config.segmentation,
+            config.regions,
+            config.clip.batch_size,
+            embed=self._embed,
+        )
+
+    def _segmented(self, prediction: Prediction, segmenter: Segmenter) -> Segmented:
+        return Segmented(
+            prediction,
+            names=[names[0] for names in (*segmenter.classes, *segmenter.background)],
+            # Of proposals without classes nothing is fused.
+            weight=self._config.segmentation.weight if segmenter.classifies else 1.0,
+        )

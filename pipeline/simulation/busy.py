@@ -1,0 +1,44 @@
+"""How busy workers were, from when each began with each shard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spell:
+    """A worker's time with one shard."""
+
+    worker: str
+    started: float
+    """Seconds since some moment."""
+    seconds: float
+    """How long the work is. (Not how long it took: waking up late is no work.)"""
+
+
+@dataclass(frozen=True)
+class BusyShare:
+    """Busy seconds ÷ (workers × seconds)."""
+
+    steady: float | None
+    """While there was work for all of them: from when the last worker got its first shard until the last shard was
+    begun. None: the work was done before all workers had some."""
+    whole: float
+    """From the first shard that was begun to the last that was done."""
+    workers: int
+    """Workers that got a shard at all."""
+
+
+def busy_share(spells: Sequence[Spell], workers: int) -> BusyShare:
+    """Of a stage that has so many workers; at least one spell is needed."""
+    first: dict[str, float] = {}
+    for spell in spells:
+        first[spell.worker] = min(spell.started, first.get(spell.worker, spell.started))
+    begin, end = min(first.values()), max(spell.started + spell.seconds for spell in spells)
+    all_begun, last_begun = max(first.values()), max(spell.started for spell in spells)
+    steady = _share(spells, workers, all_begun, last_begun) if last_begun > all_begun else None
+    return BusyShare(steady, _share(spells, workers, begin, end), len(first))
+
+
+def _share(spells: Sequence[Spell], workers: int, begin: float, end: float) -> float:
+    busy = sum(max(0.0, min(spell.started + spell.seconds, end) - max(spell.started, begin)) for spell in spells)
+    return busy / (workers * (end - begin))

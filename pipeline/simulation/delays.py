@@ -1,0 +1,78 @@
+"""How long each stage takes for a shard: measured on shards of a real job, or assumed."""
+
+import json
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import fmean
+
+from pipeline import storage
+from pipeline.errors import UserError
+from pipeline.layout import Layout
+from pipeline.simulation.config import SimulationConfig
+
+STAGES = ("images", "proposals", "matching", "writing")
+"""The stages of mining, as `statistics/` names them."""
+_MOST_SHARDS = 1000
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Seconds of one image, by stage, over shards."""
+
+    samples: dict[str, tuple[float, ...]]
+    seed: int
+
+    def mean(self, stage: str) -> float:
+        """Seconds of an image."""
+        return fmean(self.samples[stage])
+
+    def seconds(self, stage: str, shard: int, images: int) -> float:
+        """Seconds of a shard with so many images: always the same for the same shard."""
+        return images * random.Random(f"{self.seed} {stage} {shard}").choice(self.samples[stage])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the shards of a finished or unfinished job tell."""
+
+    delays: Delays
+    shards: int
+    """Shards that were looked at."""
+    pairs_per_image: float
+
+
+def assumed_delays(config: SimulationConfig) -> Delays:
+    """Evenly spread around the given means."""
+    means = (config.read_seconds, config.propose_seconds, config.match_seconds, config.write_seconds)
+    steps = [1 + config.spread * (step / 50 - 1) for step in range(101)]
+    samples = {stage: tuple(mean * step for step in steps) for stage, mean in zip(STAGES, means, strict=True)}
+    return Delays(samples, config.seed)
+
+
+def measured_delays(config: SimulationConfig) -> Measured:
+    """Those of the shards in `config.measured`, at most a thousand of them.
+
+    Raises:
+        UserError: nothing is there.
+    """
+    layout = Layout(storage.absolute(config.measured))
+    storage.check_readable(layout.uri, "simulate: measured")
+    folder = layout.path("statistics")
+    names = [name for name in storage.list_names(folder) if name.endswith(".json")]
+    every = -(-len(names) // _MOST_SHARDS) or 1
+    with ThreadPoolExecutor(16) as pool:
+        read = pool.map(lambda name: json.loads(storage.read_bytes(storage.join(folder, name))), names[::every])
+        shards = [shard for shard in read if shard["images"]]
+    if not shards:
+        raise UserError(f"simulate: measured: {config.measured} holds no statistics of a mined shard")
+    return Measured(Delays(_samples(shards), config.seed), len(shards), _per_image(shards))
+
+
+def _samples(shards: Sequence[dict]) -> dict[str, tuple[float, ...]]:
+    return {stage: tuple(shard["seconds"][stage] / shard["images"] for shard in shards) for stage in STAGES}
+
+
+def _per_image(shards: Sequence[dict]) -> float:
+    return sum(shard["pairs"] for shard in shards) / sum(shard["images"] for shard in shards)

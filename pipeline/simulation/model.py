@@ -1,0 +1,118 @@
+"""Hours, requests, bytes and dollars of the whole job, by multiplication."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from pipeline.mining.config import ResourcesConfig
+from pipeline.mining.graph import SHARDS_AT_ONCE
+from pipeline.mining.stages import CLIP_CPUS, PROPOSAL_CPUS, READ_CPUS, WRITE_CPUS
+from pipeline.simulation.config import SimulationConfig
+from pipeline.simulation.delays import STAGES, Delays
+from pipeline.simulation.requests import requests_of_a_job
+
+BYTES_PER_PAIR = 25_000
+"""Of a tar: mean over 85 COCO images with ground-truth masks and the default `shards`."""
+LISTING_ROWS_PER_SECOND = 410_000
+"""Measured from Parquet (`python -m tests.benchmarks.listing`); a new job goes through its source twice."""
+_HOPS = 3
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Images per second that all workers of a kind can do together."""
+
+    tasks: float
+    """Reading and writing, on the CPUs that the worker processes leave."""
+    proposals: float
+    matching: float
+
+    @property
+    def slowest(self) -> str:
+        return min(vars(self), key=vars(self).__getitem__)
+
+    @property
+    def lowest(self) -> float:
+        return getattr(self, self.slowest)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The whole job."""
+
+    shards: int
+    rates: Rates
+    listing_hours: float
+    """One process reads and hashes the source, before any worker starts."""
+    mining_hours: float
+    pause_hours: float
+    """Before each portion of the shards is planned, and until the last shards of the one before are done."""
+    gpu_hours: float
+    """Of the workers' work alone; the machines' GPUs are paid for longer."""
+    paid_gpu_hours: float
+    requests: Counter[str]
+    bytes_read: float
+    bytes_written: float
+    store_bytes_per_second: float
+    """That a node of the cluster puts into Ray's object store."""
+    dollars: dict[str, float]
+
+
+def reckon(
+    config: SimulationConfig,
+    images_per_shard: int,
+    delays: Delays,
+    pairs_per_image: float,
+    resources: ResourcesConfig,
+    busy: float,
+    planning_seconds: float,
+) -> Costs:
+    """The whole job at full speed times `busy`, the share of the time that its scarcest workers work.
+
+    Args:
+        planning_seconds: of a shard.
+        resources: of the simulated cluster, with nothing empty.
+    """
+    rates = _rates(config, delays, resources)
+    rate = rates.lowest * busy
+    mining_hours = config.images / rate / 3600
+    listing_hours = 2 * config.images / LISTING_ROWS_PER_SECOND / 3600
+    gpus = config.nodes * config.gpus_per_node
+    shards = math.ceil(config.images / images_per_shard)
+    seconds = [images_per_shard * delays.mean(stage) for stage in STAGES]
+    pause_hours = (shards * planning_seconds + math.ceil(shards / SHARDS_AT_ONCE) * sum(seconds)) / 3600
+    paid_gpu_hours = gpus * (listing_hours + mining_hours + pause_hours)
+    tar_bytes = images_per_shard * pairs_per_image * BYTES_PER_PAIR
+    requests = requests_of_a_job(config.images, shards, tar_bytes, seconds)
+    thousands = {kind: count / 1000 for kind, count in requests.items()}
+    return Costs(
+        shards=shards,
+        rates=rates,
+        listing_hours=listing_hours,
+        mining_hours=mining_hours,
+        pause_hours=pause_hours,
+        gpu_hours=config.images
+        * (delays.mean("proposals") * resources.proposal_gpus + delays.mean("matching") * resources.clip_gpus)
+        / 3600,
+        paid_gpu_hours=paid_gpu_hours,
+        requests=requests,
+        bytes_read=config.images * config.image_bytes,
+        bytes_written=config.images * pairs_per_image * BYTES_PER_PAIR,
+        store_bytes_per_second=_HOPS * rate * config.image_bytes / config.nodes,
+        dollars={
+            "GPUs": paid_gpu_hours * config.dollars_per_gpu_hour,
+            "PUT and LIST": (thousands["PUT"] + thousands["LIST"]) * config.dollars_per_1000_puts,
+            "GET and HEAD": (thousands["GET"] + thousands["HEAD"]) * config.dollars_per_1000_gets,
+        },
+    )
+
+
+def _rates(config: SimulationConfig, delays: Delays, resources: ResourcesConfig) -> Rates:
+    taken = resources.proposal_workers * PROPOSAL_CPUS + resources.clip_workers * CLIP_CPUS
+    left = max(config.nodes * config.cpus_per_node - taken, min(READ_CPUS, WRITE_CPUS))
+    held = delays.mean("images") * READ_CPUS + delays.mean("writing") * WRITE_CPUS
+    return Rates(
+        tasks=left / held,
+        proposals=resources.proposal_workers / delays.mean("proposals"),
+        matching=resources.clip_workers / delays.mean("matching"),
+    )

@@ -1,0 +1,72 @@
+"""A simulation from its configuration to its tables."""
+
+import math
+import time
+from dataclasses import dataclass
+
+from pipeline.mining.config import MineConfig, ResourcesConfig
+from pipeline.mining.plan import check_configuration, check_resources
+from pipeline.simulation.config import SimulationConfig
+from pipeline.simulation.delays import Delays, Measured, assumed_delays, measured_delays
+from pipeline.simulation.fit import Fit, fit
+from pipeline.simulation.model import Costs, reckon
+from pipeline.simulation.played_cluster import played_cluster
+from pipeline.simulation.scheduling import Scheduled, schedule
+
+_SHARDS_PER_WORKER = 8
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What was simulated, and what came of it."""
+
+    resources: ResourcesConfig
+    """Of the simulated cluster, with nothing empty."""
+    measured: Measured | None
+    delays: Delays
+    pairs_per_image: float
+    fit: Fit
+    cluster_seconds: float
+    """To start the played nodes here."""
+    scheduled: Scheduled
+    busy: float
+    """Share of the time that the scarcer kind of workers works."""
+    costs: Costs
+
+
+def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
+    """Schedule the first shards on a played cluster, and reckon the rest.
+
+    Raises:
+        UserError: the configurations, or this machine, have to be changed.
+    """
+    check_configuration(config)
+    cluster = {
+        "CPU": float(simulation.nodes * simulation.cpus_per_node),
+        "GPU": float(simulation.nodes * simulation.gpus_per_node),
+    }
+    resources = check_resources(config, cluster)
+    measured = measured_delays(simulation) if simulation.measured else None
+    delays = measured.delays if measured else assumed_delays(simulation)
+    pairs_per_image = measured.pairs_per_image if measured else simulation.pairs_per_image
+    images_per_shard = config.shards.images_per_shard
+    fitted = fit(simulation.nodes, resources, simulation.memory_gb)
+    shards = simulation.shards or _SHARDS_PER_WORKER * resources.clip_workers
+    shards = min(shards, math.ceil(simulation.images / images_per_shard))
+    started = time.perf_counter()
+    with played_cluster(fitted):
+        cluster_seconds = time.perf_counter() - started
+        scheduled = schedule(range(shards), images_per_shard, delays, fitted, take=shards)
+    busy = _busy(scheduled, delays, resources)
+    planning_seconds = scheduled.planning_seconds / scheduled.shards
+    costs = reckon(simulation, images_per_shard, delays, pairs_per_image, resources, busy, planning_seconds)
+    return Simulation(resources, measured, delays, pairs_per_image, fitted, cluster_seconds, scheduled, busy, costs)
+
+
+def _busy(scheduled: Scheduled, delays: Delays, resources: ResourcesConfig) -> float:
+    seconds = {
+        "proposals": delays.mean("proposals") / resources.proposal_workers,
+        "matching": delays.mean("matching") / resources.clip_workers,
+    }
+    share = scheduled.busy[max(seconds, key=seconds.__getitem__)]
+    return share.whole if share.steady is None else share.steady

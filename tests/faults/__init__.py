@@ -1,0 +1,1 @@
+"""Machines, processes and memory that fail in the middle of a job."""

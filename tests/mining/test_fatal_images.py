@@ -1,0 +1,39 @@
+"""Images that end or stop the process that looks at them."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.inspection import verify
+from tests.disturbed_jobs import run
+from tests.mining.configs import command_line
+from tests.mining.killer import CRASHES, EXITS, HANGS, KILLED
+
+
+@pytest.mark.slow
+def test_images_that_kill_or_keep_their_worker_every_time_cost_only_themselves(mined, world, small_clip, tmp_path):
+    output = tmp_path / "out"
+    arguments = [
+        *command_line(world, small_clip, str(output)),
+        "--proposals.backend=tests.mining.killer:Killer",
+        "--resources.straggler_factor=1",
+        "--resources.straggler_seconds=5",
+    ]
+    assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    rejects = pq.read_table(output / "rejects").to_pylist()
+    assert [(row["image_id"], row["stage"], row["reason"], row["detail"]) for row in rejects] == [
+        (image, "proposals", "kills_worker", "3 workers died while working on it")
+        for image in (CRASHES, KILLED, HANGS, EXITS)
+    ]
+    rows = pq.read_table(mined / "manifests").to_pylist()
+    expected = [row for row in rows if row["image_id"] not in (CRASHES, KILLED, HANGS, EXITS)]
+    found = pq.read_table(output / "manifests").to_pylist()
+    assert [row["key"] for row in found] == [row["key"] for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        for name in ("tar_offset", "tar_length"):
+            del row[name], other[name]
+        assert row == pytest.approx(other, abs=1e-5)
+    assert verify(str(output)) == []
+    assert json.loads((output / "dataset.json").read_text())["rejected"] == {"proposals: kills_worker": 4}
+    assert not (output / "attempts").exists()
