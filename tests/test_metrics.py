@@ -4,44 +4,11 @@ import json
 import re
 import subprocess
 import sys
-from collections import Counter
 
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline import metrics
 from tests.conftest import REPOSITORY
-from tests.ray_metrics import figure, wait_for_figures
-
-SHARDS = 4
-
-
-def test_a_mining_job_counts_what_it_wrote(mined):
-    statistics = [json.loads(path.read_text()) for path in sorted((mined / "statistics").iterdir())]
-    assert len(statistics) == SHARDS
-    rejects = Counter(
-        (row["stage"], row["reason"])
-        for row in pq.read_table(mined / "rejects").to_pylist()
-        if row["caption_index"] is None
-    )
-    expected = {
-        figure("images_total"): 24.0,
-        figure("shards_total"): float(SHARDS),
-        figure("pairs_total"): float(pq.read_table(mined / "manifests").num_rows),
-        figure("regions_total"): float(sum(shard["regions"] for shard in statistics)),
-        **{
-            figure("stage_seconds_count", stage=stage): float(SHARDS)
-            for stage in ("nouns", "images", "proposals", "matching", "writing")
-        },
-        **{
-            figure("rejects_total", stage=stage, reason=reason): float(count)
-            for (stage, reason), count in rejects.items()
-        },
-    }
-    figures = wait_for_figures(str(mined), expected)
-    assert figures | expected == figures
-    assert not [name for name, _ in figures if name.startswith(("failures", "gpu_busy", "training"))]
-
 
 WITH_GPUS = """
 import logging, ray

@@ -36,7 +36,7 @@ class ShardFiles:
             dataset: URI of the mined dataset.
             identity: tells apart what lay at this URI at different times, such as `Samples.manifest_sha256`.
             cache: the folder; None: one in the folder for temporary files.
-            cache_bytes: what may lie in the folder. Shards that are being fetched come on top if they alone are more.
+            cache_bytes: what may lie in the folder; those that are being fetched at a time may be more.
 
         Raises:
             UserError: the folder cannot be written.
@@ -113,14 +113,16 @@ class ShardFiles:
                 raise OSError(errno.EIO, f"{file.tell()} bytes came instead of {size}", uri)
             file.flush()
             _note_use(file.fileno())
-            partial.rename(path)
+            with _locked(self._folder / "lock"):
+                partial.rename(path)
+                self._make_room(0)  # those fetched at the same time may be too many together
             return os.dup(file.fileno())
 
     def _make_room(self, size: int) -> None:
         """Delete the shards used longest ago until `size` bytes fit, and what killed processes left."""
         found = []
         for path in self._folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # a fetch has just ended
+            with contextlib.suppress(FileNotFoundError):  # a fetch has just failed
                 found.append((path, path.stat()))
         used = sum(status.st_size for _, status in found)
         for path, status in sorted(found, key=lambda entry: entry[1].st_mtime_ns):

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from pipeline.mining.run import MiningError, mine
 from pipeline.nouns import NounsConfig
 from pipeline.regions import masked_regions
 from tests.mining.configs import dataset_bytes, mine_config
+from tests.ray_metrics import figure, wait_for_figures
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_cluster")]
 
@@ -138,12 +140,49 @@ def test_candidates_hold_the_pairs_at_rank_zero(mined):
         assert best[row["image_id"], row["noun"]]["clip_score"] == row["clip_score"]
 
 
-def test_the_number_of_workers_does_not_change_a_byte(mined, world, small_clip, tmp_path):
+@pytest.fixture(scope="module")
+def mined_by_two(world, small_clip, tmp_path_factory) -> Path:
+    """What two workers of each kind mine from `world`; their figures are in this process's Ray."""
     config = mine_config(
-        world, small_clip, tmp_path / "again", resources=ResourcesConfig(clip_workers=2, proposal_workers=2)
+        world,
+        small_clip,
+        tmp_path_factory.mktemp("mined_by_two"),
+        resources=ResourcesConfig(clip_workers=2, proposal_workers=2),
     )
     mine(config)
-    assert dataset_bytes(tmp_path / "again") == dataset_bytes(mined)
+    return Path(config.output)
+
+
+def test_the_number_of_workers_does_not_change_a_byte(mined, mined_by_two):
+    assert dataset_bytes(mined_by_two) == dataset_bytes(mined)
+
+
+def test_figures_count_what_was_written(mined_by_two):
+    statistics = [json.loads(path.read_text()) for path in (mined_by_two / "statistics").iterdir()]
+    shards = 4
+    assert len(statistics) == shards
+    rejects = Counter(
+        (row["stage"], row["reason"])
+        for row in pq.read_table(mined_by_two / "rejects").to_pylist()
+        if row["caption_index"] is None
+    )
+    expected = {
+        figure("images_total"): 24.0,
+        figure("shards_total"): float(shards),
+        figure("pairs_total"): float(len(manifest(mined_by_two))),
+        figure("regions_total"): float(sum(shard["regions"] for shard in statistics)),
+        **{
+            figure("stage_seconds_count", stage=stage): float(shards)
+            for stage in ("nouns", "images", "proposals", "matching", "writing")
+        },
+        **{
+            figure("rejects_total", stage=stage, reason=reason): float(count)
+            for (stage, reason), count in rejects.items()
+        },
+    }
+    figures = wait_for_figures(str(mined_by_two), expected)
+    assert figures | expected == figures
+    assert not [name for name, _ in figures if name.startswith(("failures", "gpu_busy", "training"))]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import random
+import re
 import socket
 import threading
 from collections import Counter
@@ -42,13 +43,13 @@ class FaultyProxy:
 
 def random_faults(kinds: Sequence[Kind], share: float, seed: int) -> Fault:
     """Faults for a share of all requests. What happens to the n-th request for a key depends on nothing else, so the
-    order in which requests come makes no difference, nor does the name of the bucket.
+    order in which requests come makes no difference, nor do the names of the bucket and of uploads in parts.
     """
     asked: Counter[str] = Counter()
     lock = threading.Lock()
 
     def fault(method: str, path: str) -> Kind | None:
-        request = f"{method} {path.split('/', 2)[-1]}"
+        request = f"{method} {re.sub('uploadId=[^&]+', 'uploadId', path.split('/', 2)[-1])}"
         with lock:
             asked[request] += 1
             number = asked[request]

@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,20 @@ def test_the_shard_used_longest_ago_makes_room(dataset, remote, proxy, tmp_path)
         files.read(shard, 0, 512)
     assert in_cache(tmp_path).keys() == {0, 3, 1}
     assert fetched(proxy) == [0, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_shards_fetched_at_the_same_time_do_not_stay_above_the_limit(dataset, remote, proxy, tmp_path):
+    together = threading.Barrier(3)
+
+    def wait_for_the_others(method: str, path: str) -> None:
+        if method == "GET":
+            together.wait(60)
+
+    proxy.fault = wait_for_the_others
+    cache_bytes = 2 * max(tar(dataset, shard).stat().st_size for shard in range(SHARDS))
+    ShardFiles(remote, "", str(tmp_path), cache_bytes).fetch([0, 1, 2])
+    assert 0 < sum(in_cache(tmp_path).values()) <= cache_bytes
 
 
 @pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
