@@ -6,17 +6,39 @@ JPEG within the limits passes through untouched.
 
 import io
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
+from pipeline.image_files import directory, kinds
+from pipeline.image_files.metadata import without_metadata
 
-# Pillow's own limit only warns; ImagesConfig.max_pixels decides instead.
+# Pillow's own limit only warns; `max_pixels` decides instead, in `open_image`, which alone opens image files.
 Image.MAX_IMAGE_PIXELS = None
+# What Pillow warns of (odd fields, palettes with transparency) is either read as it should be or costs the image.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
-_ORIENTATION = 0x0112  # EXIF tag
+# Pillow reads some forty formats more, a few of them by running other programs.
+_WANTED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+Image.init()
+FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
+"""What is read: photographs as cameras, the web and data sets have them. (Pillow before 11.3 has no AVIF.)"""
+
+_ANY_NUMBER = 2**62
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass
@@ -58,35 +80,60 @@ class UprightJpeg:
     original_height: int
 
 
+def open_image(
+    data: bytes,
+    formats: Sequence[str] = FORMATS,
+    max_pixels: int = ImagesConfig.max_pixels,
+    draft: tuple[int, int] | None = None,
+) -> Image.Image:
+    """Decode an image file fully, as it is stored: not turned, in the mode that it has. Of several frames the first.
+
+    Args:
+        formats: what the file may be, of `FORMATS`; the file's name is not asked.
+        max_pixels: files with more are not decoded.
+        draft: a JPEG may come at 1/2, 1/4 or 1/8 of its size, but not smaller than this width and height.
+
+    Raises:
+        ImageProblem: `empty_file`, `not_an_image`, `too_many_pixels`, `damaged`; nothing else, whatever the bytes are.
+    """
+    with _reading():
+        image = _opened(data, formats, max_pixels)[0]
+        if draft:
+            image.draft("RGB", draft)
+        image.load()
+    return image
+
+
+def read_pixels(data: bytes, max_pixels: int = ImagesConfig.max_pixels) -> np.ndarray:
+    """An image file as it is stored, not turned → uint8 [H, W, 3] RGB, colours as `read_upright` makes them.
+
+    Raises:
+        ImageProblem: as `open_image`.
+    """
+    with _reading():
+        return np.array(_to_rgb(open_image(data, max_pixels=max_pixels)))
+
+
 def read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
     """Decode any image file fully, turn it upright, and give it as JPEG within the configured limits.
 
-    Transparent pixels become white. Files that are JPEG, upright and within `max_side` keep their bytes.
+    It is turned by its EXIF orientation. Transparent pixels become white. Files that are JPEG, upright and within
+    `max_side` keep their bytes.
 
     Raises:
-        ImageProblem: `empty_file`, `not_an_image`, `damaged`, `too_many_pixels`, `too_small`.
+        ImageProblem: `empty_file`, `not_an_image`, `damaged`, `too_many_pixels`, `too_small`; nothing else, whatever
+            the bytes are.
     """
-    if not data:
-        raise ImageProblem("empty_file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # corrupt EXIF and the like: the pixels decide
-            return _read_upright(data, config)
-    except UnidentifiedImageError:
-        raise ImageProblem("not_an_image", f"first bytes {data[:8].hex(' ')}") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageProblem("damaged", str(error)) from error
+    with _reading():
+        return _read_upright(data, config)
 
 
 def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
-    image = Image.open(io.BytesIO(data))
+    image, orientation = _opened(data, FORMATS, config.max_pixels)
     width, height = image.size
-    if width * height > config.max_pixels:
-        raise ImageProblem("too_many_pixels", f"{width}×{height}, images.max_pixels is {config.max_pixels}")
     if min(width, height) < config.min_side:
         raise ImageProblem("too_small", f"{width}×{height}, images.min_side is {config.min_side}")
 
-    orientation = image.getexif().get(_ORIENTATION, 1)
     scale = min(1.0, config.max_side / max(width, height)) if config.max_side else 1.0
     untouched = image.format == "JPEG" and image.mode in ("RGB", "L") and orientation == 1 and scale == 1.0
     if scale < 1.0:
@@ -96,15 +143,52 @@ def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
     if untouched:
         return UprightJpeg(data, width, height, width, height)
 
-    image = _to_rgb(ImageOps.exif_transpose(image))
-    if 5 <= orientation <= 8:
-        width, height = height, width
+    image = _to_rgb(image)
+    if orientation in _TURNS:
+        # Not by Pillow's exif_transpose: it also writes EXIF anew, and fails at fields that are not as it expects.
+        image = image.transpose(_TURNS[orientation])
+        if orientation >= 5:
+            width, height = height, width
     if scale < 1.0:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=95, subsampling=0)
     return UprightJpeg(buffer.getvalue(), *image.size, width, height)
+
+
+def _opened(data: bytes, formats: Sequence[str], max_pixels: int) -> tuple[Image.Image, int]:
+    """An image that is not decoded yet, and its EXIF orientation."""
+    if not data:
+        raise ImageProblem("empty_file")
+    kind, description = kinds.kind_of(data)
+    if kind not in formats:
+        expected = f"; expected is {' or '.join(formats)}" if kind in FORMATS else ""
+        raise ImageProblem("not_an_image", description + expected)
+    needed, exif = without_metadata(data, kind)
+    image = Image.open(io.BytesIO(needed), formats=(kind,))
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageProblem("too_many_pixels", f"{width}×{height}, images.max_pixels is {max_pixels}")
+    # Of formats whose metadata stays, Pillow hands out the block as it is, or what the file says of turning (AVIF).
+    return image, directory.orientation(exif or image.info.get("exif") or b"")
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Whatever goes wrong in reading bytes that lie in memory is about these bytes."""
+    try:
+        yield
+    except ImageProblem:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageProblem("damaged", "its header cannot be read") from error
+    except OSError as error:
+        raise ImageProblem("damaged", str(error)) from error
+    # Decoders meet sizes, counts and offsets that an attacker chose: struct.error, TypeError, OverflowError,
+    # ZeroDivisionError, RecursionError … and MemoryError, when a field of the file asks for more than there could be.
+    except Exception as error:
+        raise ImageProblem("damaged", f"{type(error).__name__}: {error}") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -121,5 +205,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:
-    """JPEG bytes of an `UprightJpeg` → uint8 [H, W, 3] RGB."""
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    """JPEG bytes of an `UprightJpeg` → uint8 [H, W, 3] RGB.
+
+    Raises:
+        ImageProblem: as `open_image`.
+    """
+    # How many pixels it may have was decided where it was made.
+    return np.asarray(open_image(data, ("JPEG",), max_pixels=_ANY_NUMBER).convert("RGB"))
