@@ -29,6 +29,7 @@ FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 """What is read: photographs as cameras, the web and data sets have them. (Pillow before 11.3 has no AVIF.)"""
 
 _ANY_NUMBER = 2**62
+_LONGEST_JPEG = 65500  # px, of libjpeg
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -104,6 +105,18 @@ def open_image(
     return image
 
 
+def size_of(
+    data: bytes, formats: Sequence[str] = FORMATS, max_pixels: int = ImagesConfig.max_pixels
+) -> tuple[int, int]:
+    """Width and height of an image file as it is stored, which is not decoded for it.
+
+    Raises:
+        ImageProblem: as `open_image`; damage that the header does not show stays unseen.
+    """
+    with _reading():
+        return _opened(data, formats, max_pixels)[0].size
+
+
 def read_pixels(data: bytes, max_pixels: int = ImagesConfig.max_pixels) -> np.ndarray:
     """An image file as it is stored, not turned → uint8 [H, W, 3] RGB, colours as `read_upright` makes them.
 
@@ -121,15 +134,15 @@ def read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
     `max_side` keep their bytes.
 
     Raises:
-        ImageProblem: `empty_file`, `not_an_image`, `damaged`, `too_many_pixels`, `too_small`; nothing else, whatever
-            the bytes are.
+        ImageProblem: `empty_file`, `not_an_image`, `damaged`, `too_many_pixels`, `too_small`, `too_large`; nothing
+            else, whatever the bytes are.
     """
     with _reading():
         return _read_upright(data, config)
 
 
 def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
-    image, orientation = _opened(data, FORMATS, config.max_pixels)
+    image, orientation = _opened(data, FORMATS, config.max_pixels, "images.max_pixels")
     width, height = image.size
     if min(width, height) < config.min_side:
         raise ImageProblem("too_small", f"{width}×{height}, images.min_side is {config.min_side}")
@@ -152,12 +165,14 @@ def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
     if scale < 1.0:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if max(image.size) > _LONGEST_JPEG:
+        raise ImageProblem("too_large", f"{width}×{height}, a side of a JPEG ends at {_LONGEST_JPEG}; make it smaller")
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=95, subsampling=0)
     return UprightJpeg(buffer.getvalue(), *image.size, width, height)
 
 
-def _opened(data: bytes, formats: Sequence[str], max_pixels: int) -> tuple[Image.Image, int]:
+def _opened(data: bytes, formats: Sequence[str], max_pixels: int, limit: str = "the limit") -> tuple[Image.Image, int]:
     """An image that is not decoded yet, and its EXIF orientation."""
     if not data:
         raise ImageProblem("empty_file")
@@ -169,7 +184,7 @@ def _opened(data: bytes, formats: Sequence[str], max_pixels: int) -> tuple[Image
     image = Image.open(io.BytesIO(needed), formats=(kind,))
     width, height = image.size
     if width * height > max_pixels:
-        raise ImageProblem("too_many_pixels", f"{width}×{height}, images.max_pixels is {max_pixels}")
+        raise ImageProblem("too_many_pixels", f"{width}×{height}, {limit} is {max_pixels}")
     # Of formats whose metadata stays, Pillow hands out the block as it is, or what the file says of turning (AVIF).
     return image, directory.orientation(exif or image.info.get("exif") or b"")
 

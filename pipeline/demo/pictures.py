@@ -1,6 +1,5 @@
 """Test scenes before and after: image, truth, untouched CLIP, adapted CLIP, side by side."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.variants import UNTOUCHED, Variant
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, SegmentationDataset, open_dataset
+from pipeline.images import open_image
 from pipeline.segmentation.drawing import overlay_jpeg
 from pipeline.segmentation.loading import load_segmenter
 
@@ -33,7 +33,7 @@ def draw_pictures(runs: DemoRuns, variant: Variant) -> list[Path]:
             ("image", Image.fromarray(sample.image).resize((_PANEL_HEIGHT, _PANEL_HEIGHT), Image.Resampling.NEAREST))
         ]
         for title, labels in (("truth", sample.labels), ("untouched CLIP", before), (variant.title, after)):
-            overlay = Image.open(io.BytesIO(overlay_jpeg(sample.image, labels, dataset.classes)))
+            overlay = open_image(overlay_jpeg(sample.image, labels, dataset.classes), ("JPEG",))
             panel = overlay.resize((overlay.width * _PANEL_HEIGHT // overlay.height, _PANEL_HEIGHT))
             if title != "truth":
                 title = f"{title}: {_accuracy(labels, sample.labels):.0%} of the pixels"

@@ -1,17 +1,15 @@
 """The masks in COCO annotations, decoded image by image."""
 
-import io
 import json
 import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from pycocotools import mask as coco_mask
 
 from pipeline import masks, storage
-from pipeline.images import ImageProblem
+from pipeline.images import ImageProblem, open_image
 from pipeline.masks import Rle
 from pipeline.proposals.coco_annotations import CocoFile, is_whole
 
@@ -70,9 +68,9 @@ class PanopticMasks:
         except FileNotFoundError as error:
             raise ImageProblem("missing_annotation", f"{uri} is not there") from error
         try:
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as png:
-                colours = np.asarray(png.convert("RGB"), np.int32)
-        except (UnidentifiedImageError, SyntaxError, OSError) as error:
+            # Of a small file that stands for any number of pixels not more than the image has.
+            colours = np.asarray(open_image(data, ("PNG",), max_pixels=size[0] * size[1]).convert("RGB"), np.int32)
+        except ImageProblem as error:
             raise ImageProblem("damaged_annotation", f"{uri}: {error}") from error
         if colours.shape[:2] != size:
             raise ImageProblem(

@@ -5,8 +5,9 @@ import tarfile
 
 import numpy as np
 import torch
-from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
+
+from pipeline.images import ImageProblem, open_image, size_of
 
 
 class DamagedSampleError(Exception):
@@ -29,15 +30,19 @@ def decode_sample(data: bytes, key: str) -> tuple[torch.Tensor, torch.Tensor]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             members = {member.name: tar.extractfile(member).read() for member in tar}
         jpeg, png = members[f"{key}.jpg"], members[f"{key}.mask.png"]
+        mask = np.array(open_image(png, ("PNG",)), dtype=bool)
+        width, height = size_of(jpeg, ("JPEG",))
+        # Before the picture takes the memory that its header asks for.
+        if mask.shape != (height, width) or not mask.any():
+            raise DamagedSampleError(
+                f"{mask.sum()} pixels in a mask of {list(mask.shape)} for a crop of {[height, width]}"
+            )
         # The same pixels as Pillow's, in half the time, and stricter about what is damaged.
         image = decode_jpeg(torch.frombuffer(bytearray(jpeg), dtype=torch.uint8), ImageReadMode.RGB)
-        mask = np.array(Image.open(io.BytesIO(png)), dtype=bool)
     except KeyError as error:
         raise DamagedSampleError(f"{error.args[0]} is not there") from None
+    except ImageProblem as problem:
+        raise DamagedSampleError(str(problem)) from problem
     except (tarfile.TarError, OSError, SyntaxError, ValueError, RuntimeError) as error:  # tarfile, Pillow, torchvision
         raise DamagedSampleError(str(error).partition("\n")[0] or type(error).__name__) from error
-    if mask.shape != image.shape[1:] or not mask.any():
-        raise DamagedSampleError(
-            f"{mask.sum()} pixels in a mask of {list(mask.shape)} for a crop of {list(image.shape[1:])}"
-        )
     return image, torch.from_numpy(mask)

@@ -1,16 +1,14 @@
 """The files of an unpacked distribution."""
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.dataset import Sample
-from pipeline.images import decode_jpeg
+from pipeline.images import ImageProblem, open_image, read_pixels
 
 _ROOT_KEY = "dataset.root"
 
@@ -97,8 +95,8 @@ class Distribution:
         """An image as stored, uint8 [H, W, 3] RGB. Raises UserError."""
         data = self.content(path)
         try:
-            return decode_jpeg(data)
-        except _DAMAGES as error:
+            return read_pixels(data)
+        except ImageProblem as error:
             raise self._damaged(path, error) from error
 
     def label_image(self, path: str) -> np.ndarray:
@@ -130,13 +128,10 @@ class Distribution:
     def _pixels(self, path: str) -> np.ndarray:
         data = self.content(path)
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                return np.asarray(image.convert("L") if image.mode == "1" else image)
-        except _DAMAGES as error:
+            image = open_image(data)
+        except ImageProblem as error:
             raise self._damaged(path, error) from error
+        return np.asarray(image.convert("L") if image.mode == "1" else image)
 
     def _damaged(self, path: str, error: Exception) -> UserError:
         return UserError(f"{self.uri(path)} is not a readable image ({error}); it is part of {self.source}")
-
-
-_DAMAGES = (UnidentifiedImageError, SyntaxError, OSError, ValueError, EOFError, Image.DecompressionBombError)

@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline import storage
 from pipeline.boxes import expand_box
 from pipeline.errors import UserError
+from pipeline.images import ImageProblem, open_image
 from pipeline.layout import Layout
 from pipeline.report.dataset.tables import Pairs
 
@@ -77,7 +78,11 @@ def read_region(layout: Layout, shard: int, offset: int, length: int) -> Region:
         problem = "is missing"
     except (tarfile.TarError, KeyError, ValueError) as error:
         problem = f"is damaged at byte {offset} ({error})"
-    raise UserError(f"{uri} {problem}: `python -m jobs.inspect {layout.uri} --repair` makes its shard due again")
+    raise UserError(f"{uri} {problem}: {_remedy(layout)}")
+
+
+def _remedy(layout: Layout) -> str:
+    return f"`python -m jobs.inspect {layout.uri} --repair` makes its shard due again"
 
 
 def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
@@ -85,14 +90,16 @@ def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
 
     Args:
         fill, expand: as `pipeline.regions.RegionsConfig` has them.
+
+    Raises:
+        ImageProblem: the crop or its mask is damaged.
     """
     details = region.details
     stored = tuple(details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
-    picture = Image.open(io.BytesIO(region.jpeg))
-    mask = Image.open(io.BytesIO(region.mask)).convert("L")
+    mask = open_image(region.mask, ("PNG",)).convert("L")
     scale = min(_ENLARGED, side / max(mask.size))
     size = tuple(max(1, round(length * scale)) for length in mask.size)
-    picture.draft("RGB", size)  # decodes at a fraction of the size where that is enough
+    picture = open_image(region.jpeg, ("JPEG",), draft=size)  # at a fraction of its size where that is enough
     pixels = np.array(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
     inside = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
     # CLIP's window may be smaller than the stored one.
@@ -122,7 +129,11 @@ class Thumbnails:
         def one(place: int) -> Thumbnail:
             offset, length = int(self.pairs.tar_offset[place]), int(self.pairs.tar_length[place])
             region = read_region(self.layout, int(self.pairs.shard[place]), offset, length)
-            return draw(region, side, self.fill, self.expand)
+            try:
+                return draw(region, side, self.fill, self.expand)
+            except ImageProblem as problem:
+                uri = self.layout.tar(int(self.pairs.shard[place]))
+                raise UserError(f"{uri} is damaged at byte {offset} ({problem}); {_remedy(self.layout)}") from problem
 
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(places), _AT_ONCE):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, SegmentationDataset, open_dataset
+from pipeline.images import ImageProblem, open_image
 from pipeline.report.evaluation.tables import EvaluatedModel, read_label_maps
 from pipeline.report.page import data_url
 from pipeline.segmentation import UNLABELLED
@@ -120,8 +121,11 @@ def _draw(dataset: SegmentationDataset, image_id: str, predictions: list[np.ndar
 
 
 def _decode(png: bytes, classes: int) -> np.ndarray:
-    """A kept label map, uint16 [h,w]."""
-    labels = np.asarray(Image.open(io.BytesIO(png))).astype(np.uint16)
+    """A kept label map, uint16 [h,w]. Raises UserError."""
+    try:
+        labels = np.asarray(open_image(png, ("PNG",))).astype(np.uint16)
+    except ImageProblem as problem:
+        raise UserError(f"a label map that the evaluation kept is damaged ({problem}); evaluate again") from problem
     return np.where(labels >= classes, np.uint16(UNLABELLED), labels)
 
 
