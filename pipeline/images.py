@@ -208,10 +208,13 @@ def _reading() -> Iterator[None]:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit grey: Pillow's own conversion clips at 255 instead of scaling.
+        # Grey of more than 8 bits: Pillow's own conversion clips at 255 instead of scaling.
         grey = np.asarray(image, dtype=np.float32)
-        full_scale = 65535.0 if grey.max() > 255 else 255.0
-        return Image.fromarray((grey * (255.0 / full_scale)).clip(0, 255).astype(np.uint8)).convert("RGB")
+        largest = grey.max(initial=0, where=np.isfinite(grey))
+        whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        white = next((white for white in whites if largest <= white), whites[-1])
+        grey = np.nan_to_num(grey, nan=0.0).clip(0, white) * (255.0 / white)
+        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

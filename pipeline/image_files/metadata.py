@@ -13,6 +13,8 @@ from pipeline.image_files import directory
 # TIFF's places of EXIF, GPS, interoperability and XMP. Under these names no reader knows them.
 _ASIDE = {0x8769: 65010, 0x8825: 65011, 0xA005: 65012, 0x02BC: 65013}
 _SHORT = 3
+# Bytes of a PNG's transparent colour by its colour type: grey, RGB, palette.
+_TRANSPARENCY = {0: (2,), 2: (6,), 3: range(1, 257)}
 # An item of an AVIF file that holds EXIF. Its orientation means nothing: the file itself says how it is turned.
 _AVIF_EXIF = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
 
@@ -50,6 +52,7 @@ def _jpeg(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _png(data: bytes) -> tuple[bytes, bytes]:
+    # Decoders unpack texts and profiles without end, and give the picture up where one has a wrong checksum.
     kept, exif, since, at = bytearray(), b"", 0, 8
     while at + 12 <= len(data):
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -63,7 +66,7 @@ def _png(data: bytes) -> tuple[bytes, bytes]:
             break
         if name in (b"tRNS", b"eXIf"):
             whole = zlib.crc32(memoryview(data)[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
-            needed = whole and name == b"tRNS"
+            needed = whole and name == b"tRNS" and end - at - 12 in _TRANSPARENCY.get(data[25], ())
             exif = data[at + 8 : end - 4] if whole and name == b"eXIf" else exif
         if not needed:
             kept += memoryview(data)[since:at]

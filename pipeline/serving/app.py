@@ -13,13 +13,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem
+from pipeline.images import FORMATS, ImageProblem
 from pipeline.report.page import STYLE, static
 from pipeline.serving import uploads
 from pipeline.serving.answer import Answer, Timing, draw
 from pipeline.serving.config import ServeConfig
+from pipeline.serving.guard import Guard
 from pipeline.serving.model_deployment import Reply
 from pipeline.serving.models import Classes
 from pipeline.serving.problems import PROBLEMS, Problem, ProblemBody
@@ -28,12 +30,6 @@ from pipeline.serving.uploads import BodyLimit, SegmentBody, Upload, read_upload
 logger = logging.getLogger("ray.serve")
 
 _RETRY_SECONDS = "2"
-_POLICY = "; ".join(
-    (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:",
-        "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
-    )
-)  # fmt: skip
 _DESCRIPTION = """Open-vocabulary segmentation: send an image and the names of what to look for.
 
     curl -F image=@photo.jpg -F classes='dog, sofa/couch, floor' http://127.0.0.1:8000/api/segment
@@ -53,6 +49,7 @@ def build_app(config: ServeConfig, ask: Ask, ready: Callable[[], Awaitable[bool]
         title="Segmentation by names", description=_DESCRIPTION, version="1", docs_url=None, redoc_url=None
     )  # fmt: skip
     app.add_middleware(BodyLimit, megabytes=config.max_megabytes)
+    app.add_middleware(Guard, host=config.host, hosts=config.hosts)  # the last one added is asked first
     app.add_exception_handler(Problem, _send_problem)
     app.add_exception_handler(HTTPException, _send_http_error)
     _add_page(app, config)
@@ -95,6 +92,14 @@ def build_app(config: ServeConfig, ask: Ask, ready: Callable[[], Awaitable[bool]
         except TimeoutError:
             message = f"not done within {config.timeout_seconds:g} s; take a smaller image or fewer names, or try later"
             raise Problem(504, "timeout", message) from None
+        except (Problem, HTTPException):
+            raise
+        except ClientDisconnect:
+            raise Problem(400, "disconnected", "the request ended before all of it had come") from None
+        except Exception as error:
+            logger.exception("a request failed")
+            message = f"the server failed: {type(error).__name__}; its log says more"
+            raise Problem(500, "failed", message) from None
 
     return app
 
@@ -143,7 +148,7 @@ async def _asked(ask: Ask, jpeg: bytes, classes: Classes) -> Reply:
 
 def _add_page(app: FastAPI, config: ServeConfig) -> None:
     environment = Environment(loader=PackageLoader(__package__, "page"), autoescape=True, undefined=StrictUndefined)
-    html = environment.get_template("index.html").render(config=config, formats=", ".join(uploads.FORMATS))
+    html = environment.get_template("index.html").render(config=config, formats=", ".join(FORMATS))
     folder = files(__package__) / "page"
     contents = {
         "look.css": ("text/css", static(STYLE)),
@@ -151,12 +156,7 @@ def _add_page(app: FastAPI, config: ServeConfig) -> None:
     }
     for name in ("page.js", "picture.js", "results.js", "masks.js"):
         contents[name] = ("text/javascript", folder.joinpath(name).read_text())
-    headers = {
-        "Content-Security-Policy": _POLICY,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
+    headers = {"Cache-Control": "no-cache"}
 
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import UserError
 from pipeline.segmentation.loading import ModelsConfig
+from pipeline.serving.guard import is_name
 
 _MOST_PORT = 65535
 
@@ -15,6 +16,10 @@ class ServeConfig:
     host: str = "127.0.0.1"
     """Address to listen at. The default is this machine alone. Nobody is asked for a password: open it (0.0.0.0) only
     where everyone who can reach it may use it."""
+    hosts: list[str] = field(default_factory=list)
+    """Further names under which it is asked, as browsers see them: those of a proxy in front of it, or in the local
+    network. Requests under other names than these, localhost and `host` are refused, since any page could have had them
+    sent; where `host` is 0.0.0.0, all IP addresses and this machine's own name are known, too."""
     port: int = 8000
     """Port to listen at."""
     classes: str = "person, animal, vehicle, building, plant/tree, sky, road/ground, furniture"
@@ -40,6 +45,11 @@ class ServeConfig:
         for key in ("port", "max_pixels", "max_megabytes", "max_names", "timeout_seconds", "batch_size", "queue"):
             if not getattr(self, key) > 0:
                 raise UserError(f"serve.{key} is {getattr(self, key)}; it must be above 0")
+        for name in self.hosts:
+            if not is_name(name):
+                raise UserError(
+                    f"serve.hosts has {name!r}; write names without scheme, port and path, such as pictures.example.org"
+                )
         if self.replicas < 1:
             raise UserError(f"serve.replicas is {self.replicas}; it must be at least 1")
         if self.port > _MOST_PORT:

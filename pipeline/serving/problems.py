@@ -22,8 +22,10 @@ class ProblemBody(BaseModel):
 
 PROBLEMS = {
     400: "The request is not what its content type says.",
+    403: "The request comes from a page of another site.",
     413: "The image has too many pixels, or the request too many bytes.",
     415: "The content type is neither multipart/form-data nor application/json.",
+    421: "The server is asked under a name that is not its own; see `serve.hosts`.",
     422: "The image or the class names cannot be used; the message says why.",
     500: "The server failed; its log says why.",
     503: "Too many requests are waiting, or the models are not ready. Try again after `Retry-After` seconds.",

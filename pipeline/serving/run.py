@@ -5,17 +5,20 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import ray
 from ray import serve
 from ray.serve.config import HTTPOptions
 from ray.serve.schema import LoggingConfig
+from starlette.middleware import Middleware
 
 from pipeline.errors import IncompleteError, UserError
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.groups import worker_gpus
 from pipeline.segmentation.loading import check_models
 from pipeline.serving.config import ServerConfig
+from pipeline.serving.guard import Guard, is_loopback, is_name
 from pipeline.serving.ingress import Ingress
 from pipeline.serving.model_deployment import ModelDeployment
 
@@ -51,11 +54,10 @@ def running(config: ServerConfig) -> Iterator[str]:
         ray_actor_options={"num_cpus": 0}, max_ongoing_requests=2 * inside, max_queued_requests=2 * inside + _BURST
     ).bind(limits, models)
     try:
-        serve.start(
-            proxy_location="HeadOnly",
-            http_options=HTTPOptions(host=host, port=limits.port),
-            logging_config=log,
-        )
+        options = HTTPOptions(host=host, port=limits.port)
+        # Serve takes middlewares of its proxy from an environment variable only now, but still uses these.
+        options.middlewares.append(Middleware(Guard, host=host, hosts=limits.hosts))
+        serve.start(proxy_location="HeadOnly", http_options=options, logging_config=log)
         try:
             serve.run(ingress, name=_APPLICATION, logging_config=log)
         except RuntimeError as error:
@@ -68,7 +70,7 @@ def running(config: ServerConfig) -> Iterator[str]:
 def _checked(config: ServerConfig) -> tuple[ServerConfig, float]:
     """The configuration with absolute paths, and the GPUs of a replica."""
     config.serve.check()
-    config = config.resolved()
+    config = _with_own_names(config.resolved())
     classes = parse_classes(config.serve.classes, "serve.classes")
     names = sum(map(len, classes))
     if names > config.serve.max_names:
@@ -93,6 +95,14 @@ def _checked(config: ServerConfig) -> tuple[ServerConfig, float]:
         )
     check_models(config, classes)
     return config, gpus
+
+
+def _with_own_names(config: ServerConfig) -> ServerConfig:
+    """The names of this machine belong to a server that others can reach."""
+    if is_loopback(config.serve.host):
+        return config
+    names = dict.fromkeys((*config.serve.hosts, socket.gethostname(), socket.getfqdn()))
+    return replace(config, serve=replace(config.serve, hosts=[name for name in names if is_name(name)]))
 
 
 def _check_address(host: str, port: int) -> None:

@@ -38,6 +38,11 @@ async def yes() -> bool:
     return True
 
 
+def asking(config, ask=None, ready=yes) -> TestClient:
+    """A program that asks an application on this machine."""
+    return TestClient(build_app(config, ask or Asked(), ready), base_url="http://127.0.0.1:8000")
+
+
 @pytest.fixture
 def asked():
     return Asked()
@@ -45,7 +50,7 @@ def asked():
 
 @pytest.fixture
 def client(asked):
-    with TestClient(build_app(LIMITS, asked, yes)) as client:
+    with asking(LIMITS, asked) as client:
         yield client
 
 
@@ -175,7 +180,7 @@ def test_a_request_that_takes_too_long_is_given_up():
             raise
 
     limits = ServeConfig(timeout_seconds=0.2)
-    with TestClient(build_app(limits, never, yes)) as client:
+    with asking(limits, never) as client:
         response = post(client)
     assert (response.status_code, response.json()["error"]) == (504, "timeout")
     assert given_up == [(("dog",), ("sofa", "couch"))]
@@ -188,7 +193,7 @@ def test_models_that_fail_or_are_not_there():
     async def no() -> bool:
         return False
 
-    with TestClient(build_app(LIMITS, fails, no)) as client:
+    with asking(LIMITS, fails, no) as client:
         response = post(client)
         assert (response.status_code, response.json()["error"]) == (500, "failed")
         assert "secret" not in response.text
@@ -203,7 +208,7 @@ def test_the_page_allows_nothing_from_elsewhere(client):
         assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
         assert response.headers["x-content-type-options"] == "nosniff"
     hostile = ServeConfig(classes='"></textarea><script>alert(1)</script>')
-    with TestClient(build_app(hostile, Asked(), yes)) as other:
+    with asking(hostile) as other:
         assert "<script>alert" not in other.get("/").text
 
 
@@ -214,5 +219,5 @@ def test_the_description_is_valid_openapi(client):
     validate(description)
     segment = description["paths"]["/api/segment"]["post"]
     assert set(segment["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
-    assert {"200", "400", "413", "415", "422", "500", "503", "504"} == set(segment["responses"])
+    assert {"200", "400", "403", "413", "415", "421", "422", "500", "503", "504"} == set(segment["responses"])
     assert "$ref" in json.dumps(segment["responses"]["200"])
