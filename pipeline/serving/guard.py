@@ -6,11 +6,14 @@ the browser says under which name (`Host`) and from which page (`Origin`) it ask
 """
 
 import ipaddress
+import json
+import os
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +25,7 @@ _HARMLESS = ("GET", "HEAD")
 # All that is looked at here. Ray Serve takes headers of its own from anybody, and fails where they are not text.
 _READ = (b"host", b"origin", b"sec-fetch-site", b"content-type", b"content-length")
 _SHOWN = 100
+_VARIABLE = "OVSEG_SERVE_GUARD"
 _POLICY = "; ".join(
     (
         "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:",
@@ -118,6 +122,19 @@ class Guard:
             return False
         # A proxy that encrypts, or that asks this server under another name, is named in `hosts`.
         return asking == own or (parts.scheme in _PORTS and asking[1] in self._further)
+
+
+def proxy_environment(host: str, hosts: Sequence[str]) -> dict[str, str]:
+    """The environment variables by which Ray Serve's proxy gets a `Guard`: its only way to take a middleware."""
+    return {
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{__name__}:proxy_middlewares",
+        _VARIABLE: json.dumps({"host": host, "hosts": list(hosts)}),
+    }
+
+
+def proxy_middlewares() -> list[Middleware]:
+    """Called by Ray Serve in its proxy."""
+    return [Middleware(Guard, **json.loads(os.environ[_VARIABLE]))]
 
 
 def is_any(host: str) -> bool:

@@ -9,16 +9,15 @@ from dataclasses import replace
 
 import ray
 from ray import serve
-from ray.serve.config import HTTPOptions
+from ray.serve.config import ControllerOptions, HTTPOptions
 from ray.serve.schema import LoggingConfig
-from starlette.middleware import Middleware
 
 from pipeline.errors import IncompleteError, UserError
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.groups import worker_gpus
 from pipeline.segmentation.loading import check_models
 from pipeline.serving.config import ServerConfig
-from pipeline.serving.guard import Guard, is_loopback, is_name
+from pipeline.serving.guard import is_loopback, is_name, proxy_environment
 from pipeline.serving.ingress import Ingress
 from pipeline.serving.model_deployment import ModelDeployment
 
@@ -54,10 +53,13 @@ def running(config: ServerConfig) -> Iterator[str]:
         ray_actor_options={"num_cpus": 0}, max_ongoing_requests=2 * inside, max_queued_requests=2 * inside + _BURST
     ).bind(limits, models)
     try:
-        options = HTTPOptions(host=host, port=limits.port)
-        # Serve takes middlewares of its proxy from an environment variable only now, but still uses these.
-        options.middlewares.append(Middleware(Guard, host=host, hosts=limits.hosts))
-        serve.start(proxy_location="HeadOnly", http_options=options, logging_config=log)
+        serve.start(
+            proxy_location="HeadOnly",
+            http_options=HTTPOptions(host=host, port=limits.port),
+            # The proxy is started by the controller, and with its environment.
+            controller_options=ControllerOptions(runtime_env={"env_vars": proxy_environment(host, limits.hosts)}),
+            logging_config=log,
+        )
         try:
             serve.run(ingress, name=_APPLICATION, logging_config=log)
         except RuntimeError as error:

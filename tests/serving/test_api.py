@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import queue
+import socket
 import threading
 
 import numpy as np
@@ -137,6 +138,53 @@ def test_a_full_queue_refuses_and_everybody_else_is_answered(server):
     assert post(server, fields()).status_code == 200
 
 
+def asked_raw(server, *lines: bytes) -> tuple[int, bytes]:
+    """The status and the rest of what is answered to a request that no client library would send."""
+    _, port = server.url.rstrip("/").rsplit(":", 1)
+    with socket.create_connection(("127.0.0.1", int(port))) as connection:
+        connection.sendall(b"\r\n".join((*lines, b"Connection: close", b"", b"")))
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return int(answer.split()[1]), answer
+
+
+# The last two are answered by Ray Serve's proxy itself.
+@pytest.mark.parametrize(
+    "path", [b"/", b"/openapi.json", b"/api/health", b"/page/page.js", b"/-/routes", b"/-/healthz"]
+)
+def test_foreign_names_and_pages_get_nothing(server, path):
+    get = b"GET " + path + b" HTTP/1.1"
+    assert asked_raw(server, get, b"Host: localhost")[0] == 200
+    for lines in ([b"Host: evil.example"], [], [b"Host: localhost", b"Host: evil.example"]):
+        status, answer = asked_raw(server, get, *lines)
+        assert status == 421
+        assert b'"error":"host"' in answer
+    assert asked_raw(server, b"GET " + path + b" HTTP/1.0")[0] == 421
+    assert asked_raw(server, get, b"Host: localhost", b"Origin: http://evil.example")[0] == 403
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"X-Request-Id: \xff\xfe",
+        b"serve_multiplexed_model_id: \xff\xfe",
+        b"serve_multiplexed_model_id: another",
+        b"traceparent: \xff",
+        b"X-Request-Timeout-Seconds: 0.000001",
+        b"X-Anything: \xff\xfe",
+        b"Accept: " + b"x" * 5000,
+    ],
+)
+def test_headers_of_all_kinds(server, line):
+    """Ray Serve has some of its own, which are nobody's business here."""
+    assert asked_raw(server, b"GET /api/health HTTP/1.1", b"Host: localhost", line)[0] == 200
+
+
+@pytest.mark.parametrize("target", [b"/page/%ff%zz%00", b"/%c3%28", b"/page/..%2f..%2fconfig.py", b"//", b"/?%ff=%zz"])
+def test_targets_of_all_kinds(server, target):
+    status, _ = asked_raw(server, b"GET " + target + b" HTTP/1.1", b"Host: localhost")
+    assert status == (200 if target.startswith(b"/?") else 404)
+
+
 def arguments(tiny_folder, **changes):
     settings = {
         "clip.architecture": f"local-dir:{tiny_folder}",
@@ -153,6 +201,7 @@ def arguments(tiny_folder, **changes):
     ("changes", "message"),
     [
         ({"serve.queue": 0}, "serve.queue is 0"),
+        ({"serve.hosts": "[https://example.org]"}, "serve.hosts has 'https://example.org'"),
         ({"serve.port": 70000}, "serve.port is 70000"),
         ({"serve.classes": "a, a"}, "serve.classes: two classes are called 'a'"),
         ({"serve.max_names": 3}, "serve.classes has 10 names"),
