@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.images import FORMATS, ImageProblem, ImagesConfig, UprightJpeg, open_image, read_pixels, read_upright
+from pipeline.images import FORMATS, ImageProblem, ImagesConfig, UprightJpeg, open_image, read_upright
 
 WIDTH, HEIGHT = 48, 32
 LIMITS = ImagesConfig(max_side=64, max_pixels=1_000_000)
@@ -129,12 +129,7 @@ def check(data: bytes) -> UprightJpeg | ImageProblem:
     assert pixels is None or pixels.shape[:2] == (read.height, read.width), pixels.shape
     assert max(read.width, read.height) <= LIMITS.max_side
     assert read.original_width * read.original_height <= LIMITS.max_pixels
-    for reader in (open_image, read_pixels):
-        try:
-            reader(data, max_pixels=LIMITS.max_pixels)
-        except ImageProblem as problem:
-            if problem.reason != "damaged":
-                raise
+    open_image(data, max_pixels=LIMITS.max_pixels)
     return read
 
 
