@@ -53,6 +53,8 @@ class ImagesConfig:
     """Images with a side shorter than this (px) are rejected."""
     max_pixels: int = 100_000_000
     """Images with more pixels are rejected unread: decompression bombs."""
+    max_bytes: int = 100_000_000
+    """Image files with more bytes are rejected (too_many_bytes); a worker reads 16 files at a time."""
 
 
 class ImageProblem(Exception):

@@ -1,27 +1,62 @@
 """COCO Captions: one JSON document that names images and annotates them."""
 
-import gzip
-import json
-import zlib
+import math
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.captions.addresses import refusal
+from pipeline.captions.coco_document import load_records, malformed
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.source import image_address, image_root
-from pipeline.errors import UserError
+from pipeline.captions.source import image_address, image_root, is_absolute_name
+from pipeline.secrets import redacted
 from schemas import LISTING
 
 _ROWS_PER_BATCH = 4096
+_NUMBER = re.compile(r"0|-?[1-9]\d{0,3999}")
+
+_Order = tuple[bool, int | str]
+
+
+class _Image(NamedTuple):
+    """A record of "images". `problem`: why it gives nothing."""
+
+    order: _Order
+    image_id: str
+    uri: str
+    width: int | None
+    height: int | None
+    problem: str | None
+
+
+class _Annotation(NamedTuple):
+    """A record of "annotations". `place`: where it stands among the captions of its image."""
+
+    order: _Order
+    place: tuple
+    image_id: str
+    caption: str | None
+    problem: str | None
 
 
 class CocoCaptions:
     """Images sorted by id (numbers before text), their captions by annotation id.
 
-    Problems: `listed_twice` (an image id seen before), `unknown_image` (annotations for an image
-    that is not listed), `null_caption` (an annotation whose caption is null).
+    Ids are compared as text, so that 1, 1.0 and "1" are the same image. Annotations without an id keep the order of
+    the file, after those with one. Sizes that are no whole number above 0 are taken for unknown. Without
+    `captions.images` an image is read from its coco_url, with it from its file_name, and from the other where that
+    one is not given.
+
+    Every record that cannot be used is a row with a problem, with an empty image_id if it has none.
+
+    Problems of images: `bad_record` (no JSON object), `bad_id` (the id is absent, or neither number nor text),
+    `null_image` (neither file_name nor coco_url), `relative_path` (a file_name without `captions.images`),
+    `refused_address` and `secret_in_address` (see `addresses`), `listed_twice` (an id seen before).
+    Problems of annotations: `bad_record`, `bad_id` (of its image), `unknown_image` (one row for all captions of an
+    image that is not listed), `null_caption` (absent, null or NaN), `bad_caption` (no text).
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
@@ -40,129 +75,178 @@ class CocoCaptions:
             yield pa.RecordBatch.from_pylist(rows, LISTING)
 
     def _rows(self) -> Iterator[dict]:
-        document = self._load()
-        images = document.pop("images")
-        annotations = document.pop("annotations")
-        for key, records, needed in (
-            ("images", images, ("id", "file_name" if self._images else "coco_url")),
-            ("annotations", annotations, ("id", "image_id", "caption")),
-        ):
-            self._check_records(key, records, needed)
+        image_records, annotation_records = load_records(self._path)
+        images = [self._image(record) for record in image_records]
+        annotations = [_annotation(record, number) for number, record in enumerate(annotation_records)]
+        self._check(image_records, images, annotation_records, annotations)
+        del image_records, annotation_records
 
         # Sorting is stable: of an image listed twice, the first in the file comes first.
-        images.sort(key=lambda image: _order(image["id"]))
-        annotations.sort(key=lambda item: (_order(item["image_id"]), _order(item["id"])))
+        images.sort(key=lambda image: image.order)
+        annotations.sort(key=lambda item: (item.order, item.place))
         position = 0
         previous = None
         for image in images:
-            image_id = image["id"]
-            row = self._row(image)
-            if image_id == previous:
-                yield row | {"problem": "listed_twice"}
+            row = _row(image)
+            if not image.image_id or image.image_id == previous:
+                yield row | {"problem": image.problem or "listed_twice"}
                 continue
-            previous = image_id
-            while position < len(annotations) and _order(annotations[position]["image_id"]) < _order(image_id):
+            previous = image.image_id
+            while position < len(annotations) and annotations[position].order < image.order:
                 unknown, position = _annotations_of_one_image(annotations, position)
-                yield _unknown_image(unknown)
+                yield from _unknown_image(unknown)
             own = []
-            if position < len(annotations) and annotations[position]["image_id"] == image_id:
+            if position < len(annotations) and annotations[position].order == image.order:
                 own, position = _annotations_of_one_image(annotations, position)
             captions = _captions(own)
-            if captions or not own:
+            if captions or not own or image.problem:
                 yield row | {"captions": captions}
-            for _ in range(len(own) - len(captions)):
-                yield row | {"problem": "null_caption"}
+            for item in own:
+                if item.problem:
+                    yield row | {"problem": item.problem}
         while position < len(annotations):
             unknown, position = _annotations_of_one_image(annotations, position)
-            yield _unknown_image(unknown)
+            yield from _unknown_image(unknown)
 
-    def _row(self, image: dict) -> dict:
-        name = image["coco_url"] if self._images is None else image["file_name"]
-        return {
-            "image_id": _text(str(image["id"])),
-            "image_uri": _text(image_address(self._images, name)),
-            "width": image.get("width"),
-            "height": image.get("height"),
-            "captions": [],
-        }
+    def _image(self, record: Any) -> _Image:
+        if not isinstance(record, dict):
+            return _Image(_order(""), "", "", None, None, "bad_record")
+        image_id = _identifier(record.get("id"))
+        name, problem = self._name(record)
+        return _Image(
+            _order(image_id),
+            image_id,
+            # Of a refused name nothing is opened, so it is not joined to anything.
+            redacted(name) if problem else image_address(self._images, name),
+            _pixels_or_none(record.get("width")),
+            _pixels_or_none(record.get("height")),
+            problem if image_id else "bad_id",
+        )
 
-    def _load(self) -> dict:
-        data = storage.read_bytes(self._path)
-        try:
-            if self._path.endswith(".gz"):
-                data = gzip.decompress(data)
-            document = json.loads(data)
-        except json.JSONDecodeError as error:
-            raise self._malformed(
-                f"not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise self._malformed(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
-        except (OSError, EOFError, zlib.error) as error:
-            raise self._malformed(f"not a whole gzip file: {error}") from error
-        except RecursionError as error:
-            raise self._malformed("not COCO Captions: it is nested too deeply") from error
-        if not isinstance(document, dict):
-            raise self._malformed(f"holds a JSON {type(document).__name__}, not an object")
-        missing = [key for key in ("images", "annotations") if not isinstance(document.get(key), list)]
-        if missing:
-            raise self._malformed(
-                f"has no list {' and no list '.join(map(repr, missing))} at its top level "
-                f"(found: {', '.join(list(document)[:8]) or 'nothing'})"
+    def _name(self, record: dict) -> tuple[str, str | None]:
+        """What the image is called, and why it cannot be read."""
+        names = [_text(name) for name in (record.get("file_name"), record.get("coco_url")) if isinstance(name, str)]
+        names = [name for name in names if name.strip()]
+        if self._images is None:
+            names.reverse()  # the address, before a name that may be relative
+        if not names:
+            return "", "null_image"
+        name = names[0]
+        if self._images is None and not is_absolute_name(name):
+            return name, "relative_path"
+        return name, refusal(name)
+
+    def _check(self, image_records: list, images: list[_Image], records: list, annotations: list[_Annotation]) -> None:
+        """Say what the file is instead, if nothing in it can be used.
+
+        Raises:
+            UserError: as above.
+        """
+        wanted = "file_name" if self._images else "coco_url"
+        if images and all(image.problem in ("bad_record", "bad_id", "null_image", "relative_path") for image in images):
+            missing = {"null_image": wanted, "relative_path": wanted}.get(images[0].problem, "id")
+            hint = "; set captions.images" if missing == "coco_url" else ""
+            raise malformed(self._path, _describe("images", image_records, missing) + hint)
+        without = [
+            place for place, record in enumerate(records) if not isinstance(record, dict) or "caption" not in record
+        ]
+        if without and all(item.caption is None for item in annotations):
+            raise malformed(self._path, _describe("annotations", records, "caption", without[0]))
+        listed, annotated = ({record.image_id for record in side} - {""} for side in (images, annotations))
+        if listed and annotated and listed.isdisjoint(annotated):
+            raise malformed(
+                self._path,
+                f"annotates none of its images: annotations have the image_id {_examples(annotations)}, "
+                f"images the id {_examples(images)}",
             )
-        return document
-
-    def _check_records(self, key: str, records: list, needed: tuple[str, ...]) -> None:
-        for index, record in enumerate(records):
-            where = f"{key}[{index}]"
-            if not isinstance(record, dict):
-                raise self._malformed(f"{where} is a {type(record).__name__}, not an object")
-            for name in needed:
-                if name not in record:
-                    hint = "; set captions.images" if name == "coco_url" else ""
-                    raise self._malformed(f"{where} has no {name!r} (it has {', '.join(list(record)[:8])}){hint}")
-                if not _has_right_type(name, record[name]):
-                    raise self._malformed(f"{where} has {name!r} of type {type(record[name]).__name__}")
-            for name in ("width", "height"):
-                if not _is_pixels_or_none(record.get(name)):
-                    raise self._malformed(f"{where} has {name!r} {record[name]!r}")
-
-    def _malformed(self, what: str) -> UserError:
-        return UserError(f"captions.path: {self._path} {what}")
 
 
-def _has_right_type(name: str, value: Any) -> bool:
-    if name in ("id", "image_id"):
-        return isinstance(value, int | str) and not isinstance(value, bool)
-    return isinstance(value, str) or (name == "caption" and value is None)
+def _examples(records: list) -> str:
+    return ", ".join(dict.fromkeys(repr(record.image_id) for record in records[:3]))
 
 
-def _is_pixels_or_none(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and 0 <= value < 2**31)
+def _describe(key: str, records: list, wanted: str, place: int = 0) -> str:
+    """What is wrong with a record that should have `wanted`."""
+    record, where = records[place], f"{key}[{place}]"
+    if not isinstance(record, dict):
+        return f"{where} is a {type(record).__name__}, not an object"
+    if record.get(wanted) in (None, ""):
+        return f"{where} has no {wanted!r} (it has {', '.join(list(record)[:8])})"
+    return f"{where} has {wanted!r} of type {type(record[wanted]).__name__}"
 
 
-def _order(identifier: int | str) -> tuple[bool, int | str]:
-    return isinstance(identifier, str), identifier
+def _row(image: _Image) -> dict:
+    return {
+        "image_id": image.image_id,
+        "image_uri": image.uri,
+        "width": image.width,
+        "height": image.height,
+        "captions": [],
+        "problem": image.problem,
+    }
 
 
-def _annotations_of_one_image(annotations: list[dict], position: int) -> tuple[list[dict], int]:
-    end = position
-    while end < len(annotations) and annotations[end]["image_id"] == annotations[position]["image_id"]:
+def _annotation(record: Any, number: int) -> _Annotation:
+    """`number`: its place in the file."""
+    if not isinstance(record, dict):
+        return _Annotation(_order(""), (True, _order(""), number), "", None, "bad_record")
+    image_id, annotation_id = _identifier(record.get("image_id")), _identifier(record.get("id"))
+    place = (not annotation_id, _order(annotation_id), number)
+    caption, problem = record.get("caption"), None
+    if not isinstance(caption, str):
+        missing = caption is None or (isinstance(caption, float) and math.isnan(caption))
+        caption, problem = None, "null_caption" if missing else "bad_caption"
+    return _Annotation(
+        _order(image_id),
+        place,
+        image_id,
+        None if caption is None else _text(caption),
+        problem if image_id else "bad_id",
+    )
+
+
+def _annotations_of_one_image(annotations: list[_Annotation], position: int) -> tuple[list[_Annotation], int]:
+    end = position + 1
+    # Those that name no image are not of one image.
+    while end < len(annotations) and annotations[end].image_id == annotations[position].image_id != "":
         end += 1
     return annotations[position:end], end
 
 
-def _unknown_image(annotations: list[dict]) -> dict:
-    return {
-        "image_id": _text(str(annotations[0]["image_id"])),
-        "image_uri": "",
-        "captions": _captions(annotations),
-        "problem": "unknown_image",
-    }
+def _unknown_image(annotations: list[_Annotation]) -> Iterator[dict]:
+    row = {"image_id": annotations[0].image_id, "image_uri": ""}
+    captions = _captions(annotations)
+    if captions:
+        yield row | {"captions": captions, "problem": annotations[0].problem or "unknown_image"}
+    for item in annotations:
+        if item.caption is None:
+            yield row | {"captions": [], "problem": item.problem}
 
 
-def _captions(annotations: list[dict]) -> list[str]:
-    return [_text(item["caption"]) for item in annotations if item["caption"] is not None]
+def _captions(annotations: list[_Annotation]) -> list[str]:
+    return [item.caption for item in annotations if item.caption is not None]
+
+
+def _identifier(value: Any) -> str:
+    """An id as text, "" for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return ""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ""
+        value = int(value) if value.is_integer() else value
+    return _text(str(value))
+
+
+def _order(identifier: str) -> _Order:
+    """Numbers before text, and before both what has no id."""
+    if _NUMBER.fullmatch(identifier):
+        return (False, int(identifier))
+    return (True, identifier) if identifier else (False, -math.inf)
+
+
+def _pixels_or_none(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
 
 
 def _text(value: str) -> str:

@@ -18,7 +18,9 @@ class CaptionsConfig:
     images: str | None = None
     """Directory, prefix or zip archive that relative image names are in, for example data/val2017,
     s3://bucket/images.zip or zip://val2017::s3://bucket/val2017.zip (a directory in an archive).
-    coco: unset means the coco_url of each image. webdataset: not used."""
+    coco: unset means the coco_url of each image. webdataset: not used. A name with backslashes that is not there is
+    looked for with slashes. Names stay inside: "../1.jpg" and chains of URLs ("a::b") are rejected; whole addresses
+    in place of a name may be local paths, s3, gs, az, abfs, hf, http and https."""
 
     image_column: str = "image"
     """table: the column with the path or URI of the image."""

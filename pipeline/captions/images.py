@@ -3,20 +3,58 @@
 import errno
 
 from pipeline import storage
+from pipeline.captions.addresses import address_refusal
+from pipeline.images import ImageProblem, ImagesConfig
+from pipeline.secrets import redacted
+from pipeline.storage.uris import is_zip_member
 
 
-def read_image(image_uri: str, byte_offset: int | None, byte_length: int | None) -> bytes:
+def read_image(
+    image_uri: str,
+    byte_offset: int | None,
+    byte_length: int | None,
+    max_bytes: int = ImagesConfig.max_bytes,
+) -> bytes:
     """The encoded image of a listing row, whether a file, a zip member or a range of a tar.
 
+    The address is judged again: the listing may be another's, or edited.
+
     Raises:
+        ImageProblem: `refused_address`, `secret_in_address`, `too_many_bytes`.
         FileNotFoundError: the image is not there, or its tar has become shorter.
         zipfile.BadZipFile: the image is a damaged zip member.
         OSError: storage is broken, unreachable or forbidden.
     """
-    if byte_offset is None or byte_length is None:
-        return storage.read_bytes(image_uri)
-    tar = image_uri.partition("::")[2]
-    data = storage.read_bytes(tar, byte_offset, byte_offset + byte_length)
+    in_tar = byte_offset is not None and byte_length is not None
+    # The name of a member is a label, in which anything may stand; the address of a tar has no "::".
+    storage_uri = image_uri.rpartition("::")[2] if in_tar or is_zip_member(image_uri) else image_uri
+    problem = address_refusal(storage_uri)
+    if problem is None and not in_tar and is_zip_member(image_uri) and image_uri.count("::") > 1:
+        problem = "refused_address"
+    if problem:
+        raise ImageProblem(problem, redacted(image_uri))
+    if not in_tar:
+        return _read_file(image_uri, max_bytes)
+    if byte_length > max_bytes:
+        raise _too_many(byte_length, max_bytes)
+    data = storage.read_bytes(storage_uri, byte_offset, byte_offset + byte_length)
     if len(data) < byte_length:
         raise FileNotFoundError(errno.ENOENT, f"the tar ends at byte {len(data)} of it", image_uri)
     return data
+
+
+def _read_file(uri: str, max_bytes: int) -> bytes:
+    try:
+        try:
+            return storage.read_at_most(uri, max_bytes)
+        except FileNotFoundError:
+            if "\\" not in uri:
+                raise
+            return storage.read_at_most(uri.replace("\\", "/"), max_bytes)
+    except storage.TooManyBytes as error:
+        raise _too_many(error.found, error.limit) from None
+
+
+def _too_many(found: int | None, limit: int) -> ImageProblem:
+    size = "more" if found is None else f"{found} bytes"
+    return ImageProblem("too_many_bytes", f"{size}, images.max_bytes is {limit}")

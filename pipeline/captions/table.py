@@ -13,7 +13,7 @@ from pipeline import storage
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.files import matching_files
 from pipeline.captions.sorting import sort_batches
-from pipeline.captions.source import image_root
+from pipeline.captions.source import image_addresses, image_root
 from pipeline.errors import UserError
 from schemas import LISTING
 
@@ -153,7 +153,7 @@ class TableCaptions:
         return pa.Table.from_arrays(
             [
                 ids.take(rows),
-                self._addresses(image.take(rows)),
+                image_addresses(self._images, image.take(rows)),
                 nothing.cast(pa.int64()),
                 nothing.cast(pa.int64()),
                 nothing.cast(pa.int32()),
@@ -163,15 +163,6 @@ class TableCaptions:
             ],
             schema=LISTING,
         )
-
-    def _addresses(self, names: pa.Array) -> pa.Array:
-        """`source.image_address` of every name; "" stays empty."""
-        if self._images is None:
-            return names
-        before, after = storage.join(self._images, "\0").split("\0")
-        joined = pc.binary_join_element_wise(before, names, after, "")
-        as_it_is = pc.or_(_is_absolute(names), pc.equal(names, ""))
-        return pc.if_else(as_it_is, names, joined)
 
     def _check_first_image(self) -> None:
         """A forgotten `captions.images` is found at once, a single odd row only gets rejected."""

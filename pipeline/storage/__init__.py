@@ -19,15 +19,18 @@ fsspec gives each process its own connections, so the functions work in threads,
 with the precaution at `connections._inherited`, after a fork.
 """
 
+from pipeline.storage.bounded import read_at_most
 from pipeline.storage.checks import check_readable, check_writable
 from pipeline.storage.connections import arrow_filesystem, filesystem, is_local
-from pipeline.storage.reading import exists, list_names, open_input, read_bytes, sha256, size
+from pipeline.storage.errors import TooManyBytes
+from pipeline.storage.reading import exists, list_names, open_input, read_bytes, sha256, size, zip_members
 from pipeline.storage.removing import remove, remove_leftovers, remove_tree
 from pipeline.storage.tables import read_table, write_table
 from pipeline.storage.uris import absolute, is_absolute, join
 from pipeline.storage.writing import upload, write_bytes
 
 __all__ = [
+    "TooManyBytes",
     "absolute",
     "arrow_filesystem",
     "check_readable",
@@ -39,6 +42,7 @@ __all__ = [
     "join",
     "list_names",
     "open_input",
+    "read_at_most",
     "read_bytes",
     "read_table",
     "remove",
@@ -49,4 +53,5 @@ __all__ = [
     "upload",
     "write_bytes",
     "write_table",
+    "zip_members",
 ]

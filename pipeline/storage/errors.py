@@ -12,6 +12,16 @@ from botocore.parsers import ResponseParserError
 from pipeline.errors import UserError
 
 
+class TooManyBytes(Exception):
+    """An object is larger than what its reader takes; it was not read, or no further than that."""
+
+    def __init__(self, found: int | None, limit: int):
+        """`found`: its bytes, None if only known to be more than `limit`."""
+        super().__init__(f"more than {limit} bytes" if found is None else f"{found} bytes, more than {limit}")
+        self.found = found
+        self.limit = limit
+
+
 def error_code(error: BaseException | None) -> str | None:
     """The S3 error code ("NoSuchKey", "403", …) behind an exception."""
     cause = _cause(error, ClientError)
@@ -87,9 +97,11 @@ def unusable_names(uri: str) -> Iterator[None]:
     except (IsADirectoryError, NotADirectoryError, ParamValidationError, ValueError) as error:
         raise FileNotFoundError(errno.ENOENT, f"not the address of a file: {error}", uri) from error
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG and error_code(error) != "InvalidObjectName":
+        # ENXIO: a socket; ELOOP: symbolic links in a circle.
+        local = error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO)
+        if not local and error_code(error) != "InvalidObjectName":
             raise
-        raise FileNotFoundError(errno.ENOENT, "the name is too long or malformed", uri) from error
+        raise FileNotFoundError(errno.ENOENT, "the name is too long or malformed, or no file's", uri) from error
 
 
 @contextlib.contextmanager

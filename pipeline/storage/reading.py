@@ -14,9 +14,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.local_files import is_temporary
 from pipeline.storage.connections import ATTEMPTS, filesystem, is_s3
-from pipeline.storage.errors import error_code, plain_errors, unusable_names
+from pipeline.storage.errors import TooManyBytes, error_code, plain_errors, unusable_names
 from pipeline.storage.uris import is_zip_member
-from pipeline.zip_members import read_member
+from pipeline.zip_members import members, read_member
 
 _BLOCK_BYTES = 8 * 2**20
 
@@ -36,7 +36,7 @@ def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> by
     if start is not None and end is not None and start >= end:
         return b""
     if is_zip_member(uri):
-        return _read_zip_member(uri)[start:end]
+        return read_zip_member(uri)[start:end]
     with plain_errors(uri), unusable_names(uri):
         fs, path = filesystem(uri)
         # s3fs asks for the size first unless told that one stream is enough: that would double the
@@ -85,10 +85,8 @@ def exists(uri: str) -> bool:
     """
     if is_zip_member(uri):
         member, _, archive = uri.removeprefix("zip://").partition("::")
-        member, members = member.strip("/"), _zip_members(archive)
-        if member in members or not member:
-            return True
-        return any(name.startswith(f"{member}/") for name in members)
+        member, names = member.strip("/"), zip_members(archive)
+        return member in names or not member or any(name.startswith(f"{member}/") for name in names)
     try:
         info(uri)
     except FileNotFoundError:
@@ -155,14 +153,28 @@ def info(uri: str, attempts: int = ATTEMPTS) -> dict:
 
 
 @functools.lru_cache(maxsize=8)
-def _zip_members(archive: str) -> dict[str, zipfile.ZipInfo]:
-    with open_input(archive) as file, zipfile.ZipFile(file) as opened:
-        return {info.filename: info for info in opened.infolist() if not info.is_dir()}
+def zip_members(archive: str) -> dict[str, zipfile.ZipInfo]:
+    """The files in a zip archive by name; read once per process.
+
+    Raises:
+        zipfile.BadZipFile: it is no zip archive, or damaged.
+        FileNotFoundError, OSError: as `read_bytes`.
+    """
+    with open_input(archive) as file:
+        return members(file)
 
 
-def _read_zip_member(uri: str) -> bytes:
+def read_zip_member(uri: str, limit: int | None = None) -> bytes:
+    """The content of a zip member.
+
+    Raises:
+        TooManyBytes: it has more than `limit` bytes; nothing was read then.
+        FileNotFoundError, zipfile.BadZipFile, OSError: as `read_bytes`.
+    """
     name, _, archive = uri.removeprefix("zip://").partition("::")
-    info = _zip_members(archive).get(name.lstrip("/"))
+    info = zip_members(archive).get(name.lstrip("/"))
     if info is None:
         raise FileNotFoundError(errno.ENOENT, "no such member in the zip archive", uri)
+    if limit is not None and info.file_size > limit:
+        raise TooManyBytes(info.file_size, limit)
     return read_member(info, lambda begin, end: read_bytes(archive, begin, end), uri)
