@@ -217,7 +217,7 @@ def _unknown_image(annotations: list[_Annotation]) -> Iterator[dict]:
     row = {"image_id": annotations[0].image_id, "image_uri": ""}
     captions = _captions(annotations)
     if captions:
-        yield row | {"captions": captions, "problem": annotations[0].problem or "unknown_image"}
+        yield row | {"captions": captions, "problem": "unknown_image" if row["image_id"] else "bad_id"}
     for item in annotations:
         if item.caption is None:
             yield row | {"captions": [], "problem": item.problem}
