@@ -89,7 +89,7 @@ class CocoCaptions:
         for image in images:
             row = _row(image)
             if not image.image_id or image.image_id == previous:
-                yield row | {"problem": image.problem or "listed_twice"}
+                yield row | {"problem": "listed_twice" if image.image_id else image.problem}
                 continue
             previous = image.image_id
             while position < len(annotations) and annotations[position].order < image.order:
