@@ -125,7 +125,7 @@ def _shards(config: MineConfig) -> Iterator[Shard]:
         for image in shard.images:
             if image.row["problem"] is not None:
                 shard.reject(image, "captions", image.row["problem"])
-        for image, file in read_ahead(shard.remaining()):
+        for image, file in read_ahead(shard.remaining(), config.images.max_bytes):
             with costing_only(shard, image, "images"):
                 image.jpeg = read_upright(file.result(), config.images)
         yield shard

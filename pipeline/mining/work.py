@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.images import ImageProblem, UprightJpeg, costs_one_image
 from pipeline.matching import Candidate
 from pipeline.proposals import Proposals
+from pipeline.secrets import redacted
 
 
 @dataclass
@@ -20,6 +21,8 @@ class Image:
     """Place in the shard."""
     row: dict
     """Its row of the captions table."""
+    address: str | None = None
+    """Where it is read from, if that is not what tables show: an address with a signature."""
     nouns: list[dict] = field(default_factory=list)
     """Its nouns that the vocabulary keeps."""
     jpeg: UprightJpeg | None = None
@@ -59,11 +62,11 @@ class Shard:
             {
                 "shard": self.number,
                 "image_id": image.row["image_id"],
-                "image_uri": image.row["image_uri"],
+                "image_uri": redacted(image.row["image_uri"]),
                 "caption_index": caption_index,
                 "stage": stage,
                 "reason": reason,
-                "detail": detail,
+                "detail": redacted(detail),
             }
         )
         if caption_index is None:

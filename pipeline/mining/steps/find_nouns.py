@@ -9,6 +9,7 @@ from pipeline import storage
 from pipeline.captions import read_shard
 from pipeline.layout import Layout
 from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
+from pipeline.secrets import redacted
 
 
 class FindNouns:
@@ -35,6 +36,8 @@ class FindNouns:
     def _find(self, listing: pa.Table) -> pa.Table:
         rows = listing.to_pylist()
         for row in rows:
+            # Only the listing keeps an address with its signature, from where `ReadImages` takes it.
+            row["image_uri"] = redacted(row["image_uri"])
             row["captions"] = row["captions"][: self._captions]
         found = iter(self._extractor.extract([caption for row in rows for caption in row["captions"]]))
         for row in rows:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline import storage
-from pipeline.captions import read_image
+from pipeline.captions import read_image, read_shard
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.layout import Layout
 from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.secrets import MARK
 from pipeline.vocabulary import Vocabulary
 
 _CONCURRENT_READS = 16
@@ -28,11 +29,21 @@ class ReadImages:
         shard.images = [Image(index, row) for index, row in enumerate(rows)]
         for image in shard.images:
             self._take_nouns(shard, image)
-        for image, file in read_ahead(shard.remaining()):
+        self._take_addresses(shard)
+        for image, file in read_ahead(shard.remaining(), self._config.max_bytes):
             with costing_only(shard, image, "images"):
                 touch(image.index)
                 image.jpeg = read_upright(file.result(), self._config)
+            image.address = None
         return shard
+
+    def _take_addresses(self, shard: Shard) -> None:
+        """The captions table shows addresses without signatures; those with one are in the listing."""
+        shown = [image for image in shard.remaining() if MARK in image.row["image_uri"]]
+        if shown:
+            addresses = read_shard(self._layout.uri, shard.number)["image_uri"].to_pylist()
+            for image in shown:
+                image.address = addresses[image.index]
 
     def _take_nouns(self, shard: Shard, image: Image) -> None:
         row = image.row
@@ -57,25 +68,30 @@ class ReadImages:
             )
 
 
-def read_ahead(images: list[Image]) -> Iterator[tuple[Image, Future[bytes]]]:
-    """Every image with its file, a bounded number of files being read or waiting at any time."""
+def read_ahead(images: list[Image], max_bytes: int) -> Iterator[tuple[Image, Future[bytes]]]:
+    """Every image with its file, a bounded number of files being read or waiting at any time.
+
+    A file of more than `max_bytes` is an `ImageProblem`.
+    """
     with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
-        ahead = deque(pool.submit(_read_file, image) for image in images[:_CONCURRENT_READS])
+        ahead = deque(pool.submit(_read_file, image, max_bytes) for image in images[:_CONCURRENT_READS])
         for place, image in enumerate(images, start=_CONCURRENT_READS):
             yield image, ahead.popleft()
             if place < len(images):
-                ahead.append(pool.submit(_read_file, images[place]))
+                ahead.append(pool.submit(_read_file, images[place], max_bytes))
 
 
-def _read_file(image: Image) -> bytes:
+def _read_file(image: Image, max_bytes: int) -> bytes:
     row = image.row
+    address = image.address or row["image_uri"]
     try:
-        return read_image(row["image_uri"], row["byte_offset"], row["byte_length"])
+        return read_image(address, row["byte_offset"], row["byte_length"], max_bytes)
     except FileNotFoundError:
         raise ImageProblem("missing_file") from None
     except OSError as error:
-        # One host of many that refuses or does not answer says something about this image. Storage that fails does
-        # not, and ends the shard.
-        if row["image_uri"].startswith(("http://", "https://")):
+        # One host of many that refuses or does not answer says something about this image, and so does one file of
+        # this machine that is forbidden. Storage that fails does not, and ends the shard.
+        forbidden = isinstance(error, PermissionError) and "::" not in address and storage.is_local(address)
+        if forbidden or address.startswith(("http://", "https://")):
             raise ImageProblem("unreachable", str(error)) from None
         raise
