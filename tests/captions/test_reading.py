@@ -1,7 +1,9 @@
 """Reading images whose addresses and files others have made: nothing but the image is reached, nothing is too large."""
 
+import contextlib
 import http.server
 import io
+import json
 import os
 import struct
 import tarfile
@@ -70,6 +72,7 @@ def web():
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
+    server.asked = handler.asked
     server.root = f"http://127.0.0.1:{server.server_port}"
     yield server
     server.shutdown()
@@ -86,12 +89,11 @@ def problem(uri: str, offset: int | None = None, length: int | None = None) -> s
 def test_no_address_reaches_the_environment(web, monkeypatch, tmp_path):
     """The attack: references whose templates ask for a secret of the worker."""
     monkeypatch.setenv("THE_SECRET", "sesame")
-    references = '{"version": 1, "templates": {"s": "{{ env }}"}, "refs": {"a.jpg": ["%s/{{s}}"]}}' % web.root
-    (tmp_path / "ref.json").write_text(references)
+    references = {"version": 1, "templates": {"s": "{THE_SECRET}"}, "refs": {"a.jpg": [web.root + "/{{s}}"]}}
+    (tmp_path / "ref.json").write_text(json.dumps(references))
     (tmp_path / "a.tar").write_bytes(jpeg())
     for chain in (f"reference://a.jpg::file://{tmp_path}/ref.json", f"reference://a.jpg::{web.root}/ref.json"):
         assert problem(chain) == "refused_address"
-        assert problem(chain, 0, 10) == "refused_address" or "ref.json" in chain
         assert problem(f"zip://{chain}") == "refused_address"
         # Inside a tar it is a name like any other: the tar is read, by place.
         assert read_image(f"tar://{chain}::{tmp_path}/a.tar", 0, len(jpeg())) == jpeg()
@@ -119,7 +121,6 @@ def test_files_are_measured_before_they_are_read(tmp_path):
     with pytest.raises(ImageProblem, match=rf"too_many_bytes: {2**40} bytes, images\.max_bytes is {LIMIT}"):
         read_image(str(tmp_path / "sparse"), None, None, LIMIT)
     assert len(read_image(str(tmp_path / "just"), None, None, LIMIT)) == LIMIT
-    assert problem("/dev/zero") if not Path("/dev/zero").exists() else True
     os.mkfifo(tmp_path / "pipe")
     for no_file in ("pipe", "", "none"):
         with pytest.raises(FileNotFoundError):
@@ -172,13 +173,11 @@ def test_a_damaged_directory_of_a_zip_archive_is_said(tmp_path):
     for place in range(start + 4, len(whole) - 1, 2):
         path = tmp_path / f"{place}.zip"
         path.write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
-        try:
+        with contextlib.suppress(zipfile.BadZipFile, FileNotFoundError):
             assert storage.read_bytes(f"zip://a::{path}") == jpeg()
-        except (zipfile.BadZipFile, FileNotFoundError):
-            pass
 
 
-@pytest.mark.parametrize("name", ["[a].jpg", "a?b*.jpg", "100%25 #1.jpg", "~.jpg", "a::b" * 0 + "ü,{1..2};=+&.jpg"])
+@pytest.mark.parametrize("name", ["[a].jpg", "a?b*.jpg", "100%25 #1.jpg", "~.jpg", "ü,{1..2};=+&.jpg"])
 def test_names_are_taken_at_their_word(tmp_path, name):
     (tmp_path / name).write_bytes(b"image")
     (tmp_path / "a.jpg").write_bytes(b"other")
@@ -224,11 +223,10 @@ def test_a_signature_is_used_and_shown_in_the_listing_alone(web, tmp_path):
     assert [row["image_uri"] for row in rows] == [f"{web.root}/1.jpg?X-Amz-Signature=…", *names[1:]]
     assert [(reject["image_id"], reject["reason"]) for reject in rejects] == [("2", "too_many_bytes")]
     assert "/1.jpg?X-Amz-Signature=sesame" in web.asked
-    shown = [
-        path.name for path in (tmp_path / "out").rglob("*.parquet") if "sesame" in str(pq.read_table(path).to_pylist())
-    ]
-    assert shown == ["000000.parquet"]
-    assert "sesame" in str(pq.read_table(tmp_path / "out" / "listing" / "000000.parquet").to_pylist())
+    tables = list((tmp_path / "out").rglob("*.parquet"))
+    telling = [path.parent.name for path in tables if "sesame" in str(pq.read_table(path).to_pylist())]
+    assert telling == ["listing"]
+    assert "sesame" not in str(rejects)
 
 
 def test_an_error_of_a_web_server_does_not_tell_the_signature(tmp_path):
