@@ -94,7 +94,7 @@ def test_no_address_reaches_the_environment(web, monkeypatch, tmp_path):
     (tmp_path / "a.tar").write_bytes(jpeg())
     for chain in (f"reference://a.jpg::file://{tmp_path}/ref.json", f"reference://a.jpg::{web.root}/ref.json"):
         assert problem(chain) == "refused_address"
-        assert problem(f"zip://{chain}") == "refused_address"
+        assert problem(f"zip://a.jpg::{chain}") == "refused_address"
         # Inside a tar it is a name like any other: the tar is read, by place.
         assert read_image(f"tar://{chain}::{tmp_path}/a.tar", 0, len(jpeg())) == jpeg()
     for other in ("ftp://127.0.0.1/a.jpg", "github://o:r@main/a", "filecache://a", f"simplecache::{web.root}/a.jpg"):
