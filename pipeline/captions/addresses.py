@@ -51,6 +51,17 @@ def address_refusal(address: str) -> str | None:
     return None
 
 
+def inner_name(name: str) -> str:
+    """The name, if it is a relative one that stays inside the folder that it is joined to.
+
+    Raises:
+        ValueError: it is an address of its own, or leads out of the folder.
+    """
+    if "://" in name or name.startswith("/") or refusal(name):
+        raise ValueError(f"{redacted(name)!r} is no name inside the folder")
+    return name
+
+
 def refusals(names: pa.Array | pa.ChunkedArray) -> pa.Array:
     """`refusal` of every name, as text; null where it is none, and for a null."""
     if isinstance(names, pa.ChunkedArray):

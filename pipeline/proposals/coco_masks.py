@@ -9,6 +9,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from pipeline import masks, storage
+from pipeline.captions.addresses import inner_name
 from pipeline.images import ImageProblem, open_image
 from pipeline.masks import Rle
 from pipeline.proposals.coco_annotations import CocoFile, is_whole
@@ -57,7 +58,11 @@ class PanopticMasks:
         if image_id not in self._file.panoptic:
             return
         name, segments = json.loads(self._file.panoptic[image_id])
-        ids_HW = self._segment_ids(storage.join(self._folder, name), self._file.sizes[image_id])
+        try:
+            uri = storage.join(self._folder, inner_name(name))
+        except ValueError as error:
+            raise ImageProblem("missing_annotation", str(error)) from error
+        ids_HW = self._segment_ids(uri, self._file.sizes[image_id])
         for segment, category, crowd in segments:
             if self._crowd or not crowd:
                 yield category, masks.encode((ids_HW == segment)[None])[0]

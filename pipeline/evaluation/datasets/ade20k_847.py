@@ -10,6 +10,7 @@ both to a short side of 512 pixels where it is longer (labels by nearest neighbo
 import numpy as np
 
 from pipeline import storage
+from pipeline.captions.addresses import inner_name
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.ade20k_847_objects import OBJECTS
 from pipeline.evaluation.datasets.config import DatasetConfig
@@ -53,7 +54,7 @@ def open_ade20k_847(config: DatasetConfig) -> LabelledImages:
         for folder, name in zip(index["folder"], index["filename"], strict=True):
             if str(name).split("_")[1] == _SPLITS[split]:
                 # The folder begins with the name of the root.
-                stem = f"{str(folder).partition('/')[2].rstrip('/')}/{str(name).removesuffix('.jpg')}"
+                stem = inner_name(f"{str(folder).partition('/')[2].rstrip('/')}/{str(name).removesuffix('.jpg')}")
                 paths[str(name).removesuffix(".jpg")] = (f"{stem}.jpg", f"{stem}_seg.png")
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(

@@ -10,6 +10,7 @@ import json
 
 import numpy as np
 
+from pipeline.captions.addresses import inner_name
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.config import DatasetConfig
 from pipeline.evaluation.datasets.dataset import IGNORE, Sample, describe
@@ -43,8 +44,8 @@ class CocoPanoptic:
             # By image id: the names of the image and of the PNG, and the class of each segment.
             self._entries: dict[str, tuple[str, str, dict[int, int]]] = {
                 str(entry["image_id"]): (
-                    file_names[entry["image_id"]],
-                    entry["file_name"],
+                    inner_name(file_names[entry["image_id"]]),
+                    inner_name(entry["file_name"]),
                     {segment["id"]: index[segment["category_id"]] for segment in entry["segments_info"]},
                 )
                 for entry in content["annotations"]
