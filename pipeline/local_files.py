@@ -11,6 +11,10 @@ from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
 
+# In bytes: what Linux and its common file systems take, less room for our own names behind the path.
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4095 - 255
+
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
@@ -74,7 +78,18 @@ def is_temporary(name: str) -> bool:
 
 
 def check_directory(path: str) -> None:
-    """Raise OSError unless files can be written under `path`, which need not exist yet."""
+    """Raise OSError, or ValueError for a name that none can have, unless files can be written under `path`.
+
+    It need not exist yet.
+    """
+    if "\0" in path:
+        raise ValueError("a name cannot hold a null character")
+    for name in path.split("/"):
+        if len(os.fsencode(name)) > _LONGEST_NAME:
+            long = f"a name in it has {len(os.fsencode(name))} bytes, and may have {_LONGEST_NAME}"
+            raise OSError(errno.ENAMETOOLONG, long, path)
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise OSError(errno.ENAMETOOLONG, f"it is longer than {_LONGEST_PATH} bytes", path)
     parent = path
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)

@@ -1,5 +1,6 @@
 """Paths in configurations: made absolute, since workers may run in another directory, and kept free of secrets."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ def absolute_output(output: str) -> str:
     """The output directory, absolute.
 
     Raises:
-        UserError: it is relative to the temporary directory of a submitted job, where it would be lost.
+        UserError: it is empty, or relative to the temporary directory of a submitted job, where it would be lost.
     """
+    if not output.strip():
+        raise UserError("output is empty; give a folder or a URI")
     if not storage.is_absolute(output) and "working_dir_files" in Path.cwd().parts:
         raise UserError(
             f"output: {output!r} is relative to the temporary working directory of the submitted job; "
@@ -30,7 +33,7 @@ def absolute_model(architecture: str | None, weights: str | None) -> tuple[str |
     """Architecture and weights of a CLIP, with the local paths among them absolute."""
     if architecture and architecture.startswith(_LOCAL_DIR):
         architecture = _LOCAL_DIR + storage.absolute(architecture.removeprefix(_LOCAL_DIR))
-    if weights and Path(weights).is_file():
+    if weights and os.path.isfile(os.path.expanduser(weights)):
         weights = storage.absolute(weights)
     return architecture, weights
 
@@ -57,7 +60,7 @@ def _absolute_fields(backend: str, options: Any, *names: str) -> Any:
         uri = getattr(options, name)
         refuse_secrets(f"proposals.{backend}.{name}", uri)
         # What is not there may be the name of a model; with "::" it is a file in an archive.
-        if uri and ("::" in uri or Path(uri).exists()):
+        if uri and ("::" in uri or os.path.exists(os.path.expanduser(uri))):
             changes[name] = storage.absolute(uri)
     return replace(options, **changes)
 

@@ -8,6 +8,7 @@ import http.server
 import io
 import multiprocessing
 import os
+import pwd
 import re
 import signal
 import struct
@@ -180,19 +181,21 @@ def test_readers_see_one_write_or_the_next_but_never_a_mixture(place: str) -> No
 
 
 def test_the_checks_accept_what_is_usable(place: str) -> None:
-    storage.check_writable(storage.join(place, "new", "output"), "output")
+    if not place.startswith("memory://"):
+        storage.check_writable(storage.join(place, "new", "output"), "output")
+        storage.check_writable(place, "output")
     assert storage.list_names(place) == []  # nothing was created
     storage.write_bytes(storage.join(place, "file"), b"x")
     storage.check_readable(place, "captions.images")
     storage.check_readable(storage.join(place, "file"), "captions.path")
-    storage.check_writable(place, "output")
 
 
 def test_the_checks_name_the_key_and_what_is_wrong(place: str) -> None:
     storage.write_bytes(storage.join(place, "file"), b"x")
     with pytest.raises(UserError, match=r"^captions\.path: .*missing.*nothing is there"):
         storage.check_readable(storage.join(place, "missing"), "captions.path")
-    with pytest.raises(UserError, match=r"^output: .*it is a file, not a directory"):
+    wrong = "in the memory of one process" if place.startswith("memory://") else "it is a file, not a directory"
+    with pytest.raises(UserError, match=rf"^output: .*{wrong}"):
         storage.check_writable(storage.join(place, "file"), "output")
 
 
@@ -601,3 +604,33 @@ def test_local_paths_become_absolute(uri, expected, tmp_path, monkeypatch):
     assert storage.absolute(uri) == expected.replace("/here", str(tmp_path))
     assert storage.is_absolute(storage.absolute(uri))
     assert storage.is_absolute(uri) == (storage.absolute(uri) == uri)
+
+
+def test_the_home_directory_is_meant_by_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert storage.absolute("~/out") == f"{tmp_path}/out"
+    assert storage.absolute("~") == str(tmp_path)
+    assert storage.absolute("~root/out") == f"{pwd.getpwnam('root').pw_dir}/out"
+    assert storage.absolute("zip://train::~/a.zip") == f"zip://train::{tmp_path}/a.zip"
+    assert storage.absolute("s3://bucket/~/out") == "s3://bucket/~/out"
+    assert storage.is_absolute("~/out")
+    assert storage.is_absolute("zip://train::~/a.zip")
+    with pytest.raises(UserError, match=r"^~nobody-of-that-name/out: no user .*write \./~nobody"):
+        storage.absolute("~nobody-of-that-name/out")
+    assert storage.absolute("./~nobody-of-that-name").endswith("/~nobody-of-that-name")
+
+
+@pytest.mark.parametrize("check", [storage.check_readable, storage.check_writable])
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_what_is_blank_is_said_by_its_key(check, blank):
+    with pytest.raises(UserError, match=r"^output is empty"):
+        check(storage.absolute(blank), "output")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("a" * 256, "256 bytes"), ("ü" * 150, "300 bytes"), ("a/" * 2000, "longer"), ("a\0b", "null")]
+)
+def test_names_that_no_folder_can_have_are_said_by_their_key(name, wrong, tmp_path):
+    with pytest.raises(UserError, match=rf"^output: .*{wrong}"):
+        storage.check_writable(f"{tmp_path}/{name}", "output")
+    storage.check_writable(f"{tmp_path}/{'ü' * 127}", "output")

@@ -57,7 +57,7 @@ def inner_name(name: str) -> str:
     Raises:
         ValueError: it is an address of its own, or leads out of the folder.
     """
-    if "://" in name or name.startswith("/") or refusal(name):
+    if "://" in name or name.startswith(("/", "~")) or refusal(name):
         raise ValueError(f"{redacted(name)!r} is no name inside the folder")
     return name
 

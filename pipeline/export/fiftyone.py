@@ -94,7 +94,7 @@ def _samples(pairs: MinedPairs, folder: Path, shared: Parts, images: str | None)
 
 
 def _local_path(uri: str, shared: Parts, images: str | None) -> str:
-    path = os.path.join(os.path.abspath(images), relative(uri, shared)) if images else uri
+    path = os.path.join(storage.absolute(images), relative(uri, shared)) if images else uri
     if "://" in path or not os.path.isfile(path):
         raise UserError(
             f"--images: FiftyOne reads local files, and {path or 'an image without a name'} is none; have the images "

@@ -22,6 +22,7 @@ def check_readable(uri: str, key: str) -> None:
     Raises:
         UserError: naming the configuration key `key` and the reason.
     """
+    _check_given(uri, key)
     with user_errors(uri, key):
         if is_zip_member(uri):
             archive = uri.partition("::")[2]
@@ -47,7 +48,10 @@ def check_writable(uri: str, key: str) -> None:
     Raises:
         UserError: naming the configuration key `key` and the reason.
     """
+    _check_given(uri, key)
     with user_errors(uri, key):
+        if protocol(uri) == "memory":
+            raise UserError(f"{key}: {uri} is in the memory of one process, and several write; give a folder or s3://…")
         if protocol(uri) in _READ_ONLY_PROTOCOLS:
             raise UserError(f"{key}: {uri} cannot be written to: {protocol(uri)} is read only")
         fs, path = filesystem(uri, attempts=2)
@@ -65,3 +69,8 @@ def check_writable(uri: str, key: str) -> None:
                 target = {"Bucket": bucket, "Key": posixpath.join(prefix, ".write-check")}
                 begun = fs.call_s3("create_multipart_upload", **target)
                 fs.call_s3("abort_multipart_upload", UploadId=begun["UploadId"], **target)
+
+
+def _check_given(uri: str, key: str) -> None:
+    if not uri.strip():
+        raise UserError(f"{key} is empty; give a path or a URI")
