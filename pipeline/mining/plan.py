@@ -1,21 +1,24 @@
 """Before any worker starts: is everything there, what will be done, and is the output directory ours?"""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
 import ray
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import storage
-from pipeline.captions import measure_listing, open_captions
+from pipeline.captions import CaptionSource, Listing, measure_listing, open_captions
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
 from pipeline.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
-from pipeline.proposals import LEARNED, load_proposer
+from pipeline.proposals import LEARNED, Proposer, load_proposer
+from pipeline.proposals.ground_truth import GroundTruth
 
 _SAMPLED_IMAGES = 512
 # Mean size of a sample in the tars mined from 85 COCO images with ground-truth masks and the default ShardsConfig.
@@ -125,12 +128,58 @@ def check_resources(config: MineConfig, cluster: Mapping[str, float]) -> Resourc
     )
 
 
-def check_models(config: MineConfig) -> Models:
-    """Load every model once in this process, so that what is absent is said now, and take their hashes."""
+class _Met:
+    """A source that notices, as its rows pass, whether the annotations know any of its images."""
+
+    def __init__(self, source: CaptionSource, truth: GroundTruth):
+        self._source = source
+        self._truth = truth
+        self.any = False
+        self.first: str | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._source.batches():
+            if not self.any:
+                ids = batch["image_id"].to_pylist()
+                self.first = self.first or next(iter(ids), None)
+                self.any = any(map(self._truth.knows, ids))
+            yield batch
+
+
+def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer | None) -> Listing:
+    """The totals of the source. Of annotations, says what cannot be used of them.
+
+    Args:
+        proposer: None if it need not be looked at.
+
+    Raises:
+        UserError: no annotation can be used, or the annotations know no image of the source.
+    """
+    size = config.shards.images_per_shard
+    if not isinstance(proposer, GroundTruth):
+        return measure_listing(source, size, config.limit)
+    if warning := proposer.check():
+        print(f"warning: {warning}", file=sys.stderr)
+    met = _Met(source, proposer)
+    listing = measure_listing(met, size, config.limit)
+    if met.first is not None and not met.any:
+        remedy = "are they annotations of these images?"
+        if config.captions.format == "table":
+            remedy = "set captions.id_column to the column with the ids or file names that the annotations have"
+        raise UserError(
+            f"proposals.ground_truth.annotations: {config.proposals.ground_truth.annotations} lists none of the "
+            f"{listing.images} images of captions.path, {config.captions.path}, by id or file_name: there they are "
+            f"called {met.first!r} and the like, here {proposer.image_ids[0]!r}; {remedy}"
+        )
+    return listing
+
+
+def check_models(config: MineConfig, proposer: Proposer) -> Models:
+    """Load every other model once in this process, so that what is absent is said now, and take all hashes."""
     clip = load_clip(config.clip.architecture, config.clip.weights)
     return Models(
         nouns=NounExtractor.from_config(config.nouns).identity,
-        proposals=dict(load_proposer(config.proposals).identity),
+        proposals=dict(proposer.identity),
         clip={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
     )
 
@@ -160,7 +209,8 @@ def print_plan(config: MineConfig) -> None:
     storage.check_writable(config.output, "output")
     check_resources(config, ray.cluster_resources())
     source = open_captions(config.captions)
-    listing = measure_listing(source, config.shards.images_per_shard, config.limit)
+    annotated = config.proposals.backend == "ground_truth"
+    listing = measure_source(config, source, load_proposer(config.proposals) if annotated else None)
     batch = next(source.batches()).slice(0, min(config.limit or _SAMPLED_IMAGES, _SAMPLED_IMAGES))
     per_image = None if config.captions_per_image == "all" else config.captions_per_image
     captions = [row[:per_image] for row in batch["captions"].to_pylist()]

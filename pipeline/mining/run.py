@@ -11,14 +11,21 @@ import ray
 from ray.data import DataContext, Dataset
 
 from pipeline import fingerprint, storage
-from pipeline.captions import Listing, measure_listing, open_captions, write_listing
+from pipeline.captions import Listing, open_captions, write_listing
 from pipeline.errors import IncompleteError, UserError
 from pipeline.layout import FOLDERS, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.failures import Failures
 from pipeline.mining.graph import Pool, Tasks, by, in_portions, mining_graph, shards_dataset
-from pipeline.mining.plan import check_configuration, check_models, check_resources, clear, with_absolute_paths
+from pipeline.mining.plan import (
+    check_configuration,
+    check_models,
+    check_resources,
+    clear,
+    measure_source,
+    with_absolute_paths,
+)
 from pipeline.mining.stages import (
     CLIP_CPUS,
     PROPOSAL_CPUS,
@@ -36,6 +43,7 @@ from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
 from pipeline.placement import watch_placement
 from pipeline.progress import Progress
+from pipeline.proposals import load_proposer
 from pipeline.vocabulary import Vocabulary, vocabulary_table
 
 _NOUNS_PER_CHUNK = 256
@@ -72,11 +80,13 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     storage.check_writable(config.output, "output")
     source = open_captions(config.captions)
     resources = check_resources(config, ray.cluster_resources())
-    models = check_models(config)
+    proposer = load_proposer(config.proposals)
+    listing = measure_source(config, source, proposer)
+    models = check_models(config, proposer)
+    del proposer  # the workers have their own
     layout = Layout(config.output)
     if overwrite:
         clear(layout)
-    listing = measure_listing(source, config.shards.images_per_shard, config.limit)
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
     if not storage.exists(layout.config) and (layout.committed() or layout.present("captions")):

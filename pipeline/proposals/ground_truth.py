@@ -10,6 +10,7 @@ from pipeline.images import ImageProblem
 from pipeline.masks import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
+from pipeline.proposals.coco_values import identifier
 from pipeline.proposals.config import GroundTruthConfig, ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals, check_image
@@ -19,7 +20,8 @@ class GroundTruth:
     """Proposals are the annotated objects of an image; all have the score 1.
 
     Table 2 of OVSeg (arXiv 2210.04150) measures such pairs beside those from proposals. An image
-    that the file does not know has no proposals.
+    that the file does not know has no proposals, and `absence` says so. Images are known by their ids, or by their
+    `file_name` where an id is none of the file's.
     """
 
     def __init__(self, config: ProposalsConfig) -> None:
@@ -40,7 +42,7 @@ class GroundTruth:
         self.batch_size = 1
         self.identity = {
             "name": "ground_truth",
-            "version": "1",
+            "version": "2",
             "annotations_sha256": self._file.sha256,
         }
 
@@ -58,7 +60,8 @@ class GroundTruth:
 
         Raises:
             ImageProblem: `annotation_size`, the image has another aspect than the annotation says;
-                `damaged_annotation`, `missing_annotation`.
+                `damaged_annotation`, none of its annotated objects can be used; `missing_annotation`, its panoptic
+                PNG is not there; `listed_twice`, the file says two different things of this image.
         """
         return [self._propose(image, image_id) for image, image_id in zip(images, image_ids, strict=True)]
 
@@ -68,16 +71,45 @@ class GroundTruth:
         Raises:
             ImageProblem: as `propose`.
         """
-        return [self._file.categories[category] for category, _ in self._objects(image_id)]
+        return [self._file.categories[category] for category, _ in self._objects(self._known(image_id))]
 
-    def _objects(self, image_id: str) -> list[tuple[int, Rle]]:
+    def knows(self, image_id: str) -> bool:
+        """Whether the file lists this image."""
+        return self._known(image_id) in self._file.sizes
+
+    def check(self) -> str | None:
+        """What to tell the user of the annotations, if anything. Raises UserError if none of them can be used."""
+        return self._file.check(self._config.ground_truth.crowd)
+
+    def absence(self, image_id: str) -> ImageProblem:
+        """Why an image has no proposals: `not_annotated`, the file does not list it; `no_objects`, none can be used."""
+        image = self._known(image_id)
+        if image not in self._file.sizes:
+            return ImageProblem("not_annotated", f"{self._file.uri} does not list it")
+        if not (self._file.instances.get(image) or self._file.panoptic.get(image)):
+            return ImageProblem("no_objects", f"{self._file.uri} has no mask of it")
+        found = len(list(self._masks(image)))
+        if not found:
+            return ImageProblem("no_objects", "all of its objects are crowds, see proposals.ground_truth.crowd")
+        limits = "empty, or smaller than proposals.min_area or larger than proposals.max_area"
+        return ImageProblem("no_objects", f"annotated objects that are {limits}: {found}")
+
+    def _known(self, image_id: str) -> str:
+        image = identifier(image_id) or ""
+        return image if image in self._file.sizes else self._file.ids_by_name.get(image_id) or image
+
+    def _objects(self, image: str) -> list[tuple[str, Rle]]:
         """Category and mask of what is kept. Chosen in the annotated frame, so that the size of
         the image given does not change the choice.
         """
-        objects = list(self._masks(image_id))
+        if image in self._file.contradictory:
+            raise ImageProblem("listed_twice", self._file.contradictory[image])
+        objects = list(self._masks(image))
         if not objects:
+            if image in self._file.damaged and not self._file.instances.get(image):
+                raise ImageProblem("damaged_annotation", self._file.damaged[image])
             return []
-        height, width = self._file.sizes[image_id]
+        height, width = self._file.sizes[image]
         rles = [rle for _, rle in objects]
         kept = keep(rles, np.ones(len(rles)), height, width, self._config)
         return [objects[place] for place in kept]
@@ -85,10 +117,11 @@ class GroundTruth:
     def _propose(self, image: np.ndarray, image_id: str) -> Proposals:
         check_image(image)
         height, width = image.shape[:2]
-        annotated = self._file.sizes.get(image_id, (height, width))
+        known = self._known(image_id)
+        rles = [rle for _, rle in self._objects(known)]
+        annotated = self._file.sizes.get(known) or (height, width)
         if not _is_scaled(annotated, (height, width)):
-            raise ImageProblem("annotation_size", self._size_difference(image_id, height, width))
-        rles = [rle for _, rle in self._objects(image_id)]
+            raise ImageProblem("annotation_size", self._size_difference(known, height, width))
         if annotated != (height, width):
             rles = [_resize(rle, annotated, (height, width)) for rle in rles]
         return Proposals(rles, height, width, np.ones(len(rles), np.float32))

@@ -13,7 +13,7 @@ def json_records(text: str) -> Iterator[tuple[str, int, Any]]:
 
     In memory at a time are the text and one element: `json.loads` turns a file of the size of COCO's
     instances_train2017.json (448 MB) into 1.9 GB of Python objects. Values that are not lists are
-    checked and passed over.
+    checked and passed over. Integers of 1,000 digits or more may come as text.
 
     Raises:
         json.JSONDecodeError: the text is not a JSON object. Elements before the error have been
@@ -38,6 +38,14 @@ def json_records(text: str) -> Iterator[tuple[str, int, Any]]:
             separator = cursor.take(",}")
     if cursor.peek():
         raise cursor.error("Extra data")
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < 1000 else digits
+
+
+# Slower: it calls a function for each integer.
+_PATIENT = json.JSONDecoder(parse_int=_integer)
 
 
 class _Cursor:
@@ -66,7 +74,12 @@ class _Cursor:
 
     def value(self) -> Any:
         self.peek()
-        value, self._position = self._decode(self._text, self._position)
+        try:
+            value, self._position = self._decode(self._text, self._position)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # an integer of thousands of digits, which Python refuses to read
+            value, self._position = _PATIENT.raw_decode(self._text, self._position)
         return value
 
     def elements(self) -> Iterator[Any]:

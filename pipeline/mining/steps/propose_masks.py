@@ -22,8 +22,13 @@ class ProposeMasks:
                     if not done:
                         self._propose([image], touch)
                     if not image.proposals.masks:
-                        raise ImageProblem("no_proposals")
+                        raise self._absence(image.row["image_id"])
         return shard
+
+    def _absence(self, image_id: str) -> ImageProblem:
+        """Why an image has no proposals. Annotations know, models do not."""
+        absence = getattr(self._proposer, "absence", None)
+        return absence(image_id) if absence else ImageProblem("no_proposals")
 
     def _together(self, batch: list[Image], touch: Callable[..., None]) -> bool:
         """Whether it worked; if it did not, one of them is the reason, and they have to be done one by one."""
