@@ -81,6 +81,8 @@ class UprightJpeg:
     height: int
     original_width: int
     original_height: int
+    orientation: int = 1
+    """EXIF orientation of the file, by which it was turned; 1: as it is stored."""
 
 
 def open_image(
@@ -171,7 +173,16 @@ def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
         raise ImageProblem("too_large", f"{width}×{height}, a side of a JPEG ends at {_LONGEST_JPEG}; make it smaller")
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=95, subsampling=0)
-    return UprightJpeg(buffer.getvalue(), *image.size, width, height)
+    return UprightJpeg(buffer.getvalue(), *image.size, width, height, orientation if orientation in _TURNS else 1)
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """An array [H, W] or [H, W, …] turned as `read_upright` turns a file with this EXIF orientation."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
 
 
 def _opened(data: bytes, formats: Sequence[str], max_pixels: int, limit: str = "the limit") -> tuple[Image.Image, int]:

@@ -51,13 +51,18 @@ def address_refusal(address: str) -> str | None:
     return None
 
 
+def is_inner(name: str) -> bool:
+    """Whether a name is a relative one that stays inside the folder that it is joined to, and no address of its own."""
+    return bool(name) and "://" not in name and not name.startswith(("/", "~")) and refusal(name) is None
+
+
 def inner_name(name: str) -> str:
-    """The name, if it is a relative one that stays inside the folder that it is joined to.
+    """The name, if it `is_inner`.
 
     Raises:
-        ValueError: it is an address of its own, or leads out of the folder.
+        ValueError: it is not.
     """
-    if "://" in name or name.startswith(("/", "~")) or refusal(name):
+    if not is_inner(name):
         raise ValueError(f"{redacted(name)!r} is no name inside the folder")
     return name
 

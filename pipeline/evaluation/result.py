@@ -84,8 +84,13 @@ def region_accuracy(regions: pa.Table) -> RegionAccuracy:
     return RegionAccuracy(len(ranks), float((ranks == 0).mean()), float((ranks < 5).mean()), float(np.mean(per_class)))
 
 
-def write_result(output: str, evaluation: Evaluation, dataset: SegmentationDataset, fingerprint: str) -> dict:
+def write_result(
+    output: str, evaluation: Evaluation, dataset: SegmentationDataset, fingerprint: str, **files: str
+) -> dict:
     """Write `classes.parquet` and, last, `result.json`, which says that the evaluation is complete.
+
+    Args:
+        files: what identifies the content of the data set's files, beside its identity.
 
     Returns:
         the content of `result.json`.
@@ -96,7 +101,7 @@ def write_result(output: str, evaluation: Evaluation, dataset: SegmentationDatas
     problems = evaluation.images["problem"].drop_null()
     result = {
         "fingerprint": fingerprint,
-        "dataset": dataset.identity,
+        "dataset": dataset.identity | files,
         "images": len(evaluation.images),
         "images_without_proposals": evaluation.images["proposals"].to_pylist().count(0),
         "problems": {problem: problems.to_pylist().count(problem) for problem in sorted(set(problems.to_pylist()))},

@@ -1,7 +1,8 @@
 """The evaluation job from configuration to result.
 
 What it writes: `confusion/`, `regions/`, `label_maps/` and `images/` (one Parquet table a chunk of images each),
-`classes.parquet` (scores of each class), `result.json` and `config.yaml`.
+`classes.parquet` (scores of each class), `files.json` (digests of the data set's files), `result.json` and
+`config.yaml`.
 """
 
 import json
@@ -14,10 +15,13 @@ from pipeline.errors import UserError
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
+from pipeline.evaluation.datasets.contents import Digests, changes, file_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, write_result
 from pipeline.evaluation.stage import EvaluateStage
 from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
+
+_FILES = "files.json"
 
 
 def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
@@ -44,10 +48,15 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
         raise UserError(f"dataset: {dataset.name} at {config.dataset.root} has no images")
     worker_resources(config)
     models = check_models(config, dataset.classes)
-    description = fingerprint.describe(RUNNING_KEYS, asdict(config), dataset=dataset.identity, models=models)
+    digests = file_digests(dataset, image_ids)
+    files = summary(digests)
+    description = fingerprint.describe(RUNNING_KEYS, asdict(config), dataset=dataset.identity | files, models=models)
     if overwrite:
         _clear(config.output)
+    _check_files(config.output, dataset, digests)
     fingerprint.claim(storage.join(config.output, "config.yaml"), RUNNING_KEYS, description)
+    if not storage.exists(storage.join(config.output, _FILES)):
+        storage.write_bytes(storage.join(config.output, _FILES), json.dumps(digests, indent=0).encode())
     result = storage.join(config.output, RESULT)
     if storage.exists(result):
         return json.loads(storage.read_bytes(result))
@@ -57,7 +66,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     chunks = [image_ids[start : start + size] for start in range(0, len(image_ids), size)]
     _evaluate_chunks(config, dataset, chunks)
     evaluation = read_evaluation(config.output, len(chunks), len(dataset.classes))
-    return write_result(config.output, evaluation, dataset, description["fingerprint"])
+    return write_result(config.output, evaluation, dataset, description["fingerprint"], **files)
 
 
 def _evaluate_chunks(config: EvaluateConfig, dataset: SegmentationDataset, chunks: list[list[str]]) -> None:
@@ -70,9 +79,26 @@ def _evaluate_chunks(config: EvaluateConfig, dataset: SegmentationDataset, chunk
         pass
 
 
+def _check_files(output: str, dataset: SegmentationDataset, digests: Digests) -> None:
+    """Compare the files with those of the evaluation in the output directory, to name what differs.
+
+    Raises:
+        UserError: files have changed since it began.
+    """
+    try:
+        before = json.loads(storage.read_bytes(storage.join(output, _FILES)))
+    except FileNotFoundError:  # of another version or killed early; the fingerprint knows
+        return
+    if changed := changes(before, digests):
+        raise UserError(
+            f"output: {output} holds the evaluation of other files of {dataset.name}: {changed} have changed since. "
+            "Use --overwrite to evaluate anew, or another output directory."
+        )
+
+
 def _clear(output: str) -> None:
     """Delete what a job wrote, `config.yaml` last, so that an interrupted deletion leaves nothing without it."""
     for folder in (*TABLES, "report"):
         storage.remove_tree(storage.join(output, folder))
-    for name in (CLASSES, RESULT, "config.yaml"):
+    for name in (CLASSES, RESULT, _FILES, "config.yaml"):
         storage.remove(storage.join(output, name))

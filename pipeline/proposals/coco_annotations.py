@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import storage
+from pipeline.captions.addresses import is_inner
 from pipeline.errors import UserError
 from pipeline.proposals.coco_segmentations import frame, read_segmentation
 from pipeline.proposals.coco_values import flag, identifier, pixels, whole
@@ -193,7 +194,7 @@ class CocoFile:
 
     def _add_panoptic(self, image: str, record: dict, what: str) -> None:
         name, parts = record.get("file_name"), record["segments_info"]
-        if not isinstance(name, str) or not is_relative(name) or not isinstance(parts, list):
+        if not isinstance(name, str) or not is_inner(name) or not isinstance(parts, list):
             why = "have no file_name below the folder of the PNGs, or no list of segments"
             self._leave_out(f"of annotations {why}", what)
             self.damaged.setdefault(image, f"{what} in {self.uri}: one of those that {why}")
@@ -277,8 +278,3 @@ class CocoFile:
         if not self.objects:
             raise UserError(f"{_KEY}: {self.uri} has no mask that can be used: {left_out or 'no objects'}")
         return f"{_KEY}: of {self.uri} is left out: {left_out}" if left_out else None
-
-
-def is_relative(name: str) -> bool:
-    """Whether a file's name stays below the folder that it is joined to."""
-    return bool(name) and not ("::" in name or "://" in name or name.startswith("/") or ".." in name.split("/"))

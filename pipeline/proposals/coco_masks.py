@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 
 from pipeline import masks, storage
-from pipeline.captions.addresses import inner_name
 from pipeline.images import ImageProblem, ImagesConfig, open_image
 from pipeline.masks import Rle
 from pipeline.proposals.coco_annotations import CocoFile
@@ -51,11 +50,7 @@ class PanopticMasks:
         if image_id not in self._file.panoptic:
             return
         name, segments = json.loads(self._file.panoptic[image_id])
-        try:
-            uri = storage.join(self._folder, inner_name(name))
-        except ValueError as error:
-            raise ImageProblem("missing_annotation", str(error)) from error
-        ids_HW = self._segment_ids(uri, image_id)
+        ids_HW = self._segment_ids(storage.join(self._folder, name), image_id)
         for segment, category, crowd in segments:
             if self._crowd or not crowd:
                 yield category, masks.encode((ids_HW == segment)[None])[0]

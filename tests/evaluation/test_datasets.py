@@ -74,17 +74,6 @@ def test_training_split(tmp_path):
     assert set(dataset.read("ADE_train_00016869").labels.ravel()) == {14}
 
 
-def test_an_orientation_in_exif_is_not_applied(tmp_path):
-    """Labels follow the rows and columns as stored."""
-    miniature = distributions.ade20k_150(tmp_path / "data")
-    [image_id, *_] = miniature.labels
-    exif = Image.Exif()
-    exif[0x0112] = 3
-    Image.open(miniature.images[image_id]).save(miniature.images[image_id], exif=exif)
-    sample = open_dataset(miniature.config).read(image_id)
-    assert np.array_equal(sample.image, np.asarray(Image.open(miniature.images[image_id])))
-
-
 def test_folder_with_other_label_values_and_places(tmp_path):
     for place in ("photos", "truth", "lists"):
         (tmp_path / place).mkdir()

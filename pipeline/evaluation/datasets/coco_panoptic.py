@@ -15,6 +15,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.datasets.config import DatasetConfig
 from pipeline.evaluation.datasets.dataset import IGNORE, Sample, describe
 from pipeline.evaluation.datasets.distribution import Distribution
+from pipeline.proposals.coco_values import identifier
 
 _COCO = (
     "http://images.cocodataset.org/zips/{split}.zip and "
@@ -33,24 +34,27 @@ class CocoPanoptic:
             images, annotations, segments: the directory of images, the JSON file and the directory of PNGs.
         """
         self.name = name
-        self._files, self._images, self._segments = files, images, segments
+        self.files, self._images, self._segments = files, images, segments
         data = files.content(annotations)
         try:
             content = json.loads(data)
-            file_names = {image["id"]: image["file_name"] for image in content["images"]}
-            categories = content["categories"]
-            index = {category["id"]: place for place, category in enumerate(categories)}
-            self.classes = [(str(category["name"]),) for category in categories]
+            names = _unique("image", content["images"], "file_name")
+            categories = _unique("category", content["categories"], "name")
+            index = {category: place for place, category in enumerate(categories)}
+            self.classes = [(name,) for name in categories.values()]
             # By image id: the names of the image and of the PNG, and the class of each segment.
             self._entries: dict[str, tuple[str, str, dict[int, int]]] = {
-                str(entry["image_id"]): (
-                    inner_name(file_names[entry["image_id"]]),
+                identifier(entry["image_id"]): (
+                    inner_name(names[identifier(entry["image_id"])]),
                     inner_name(entry["file_name"]),
-                    {segment["id"]: index[segment["category_id"]] for segment in entry["segments_info"]},
+                    {
+                        int(segment["id"]): index[identifier(segment["category_id"])]
+                        for segment in entry["segments_info"]
+                    },
                 )
                 for entry in content["annotations"]
             }
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"{files.uri(annotations)} is not a COCO panoptic annotation file: {type(error).__name__}: {error}"
             ) from error
@@ -61,18 +65,34 @@ class CocoPanoptic:
             name, self.classes, self.image_ids, annotations_sha256=hashlib.sha256(data).hexdigest()
         )
 
+    def paths_of(self, image_id: str) -> tuple[str, str]:
+        """See `SegmentationDataset`."""
+        image_name, segments_name, _ = self._entries[image_id]
+        return f"{self._images}/{image_name}", f"{self._segments}/{segments_name}"
+
     def read(self, image_id: str) -> Sample:
         """See `SegmentationDataset`."""
         image_name, segments_name, classes = self._entries[image_id]
         path = f"{self._segments}/{segments_name}"
-        ids_HW = self._files.colour_codes(path) @ np.array([1, 256, 65536], np.int32)
+        ids_HW = self.files.colour_codes(path) @ np.array([1, 256, 65536], np.int32)
         labels_HW = np.full(ids_HW.shape, IGNORE, np.uint16)
         for value in np.unique(ids_HW).tolist():
             if value in classes:
                 labels_HW[ids_HW == value] = classes[value]
             elif value:
-                raise UserError(f"{self._files.uri(path)} holds segment {value}, which the JSON does not list")
-        return self._files.sample(f"{self._images}/{image_name}", labels_HW, path)
+                raise UserError(f"{self.files.uri(path)} holds segment {value}, which the JSON does not list")
+        return self.files.sample(f"{self._images}/{image_name}", labels_HW, path, as_stored=False)
+
+
+def _unique(what: str, records: list[dict], key: str) -> dict[str, str]:
+    """A text of each record by its id. Raises ValueError for an id with two texts."""
+    found: dict[str, str] = {}
+    for record in records:
+        text = str(record[key])
+        other = found.setdefault(identifier(record["id"]), text)
+        if other != text:
+            raise ValueError(f"{what} {record['id']} is both {other!r} and {text!r}")
+    return found
 
 
 def open_coco_panoptic(config: DatasetConfig) -> CocoPanoptic:

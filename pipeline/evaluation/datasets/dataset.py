@@ -3,9 +3,12 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.datasets.distribution import Distribution
 
 IGNORE = 65535
 """Label of the pixels that do not count."""
@@ -13,11 +16,7 @@ IGNORE = 65535
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and its labels, both as stored: an orientation in the image's EXIF data is not applied.
-
-    The labels of all distributions follow the rows and columns of the stored image: the official tools (MATLAB's
-    `imread`, COCO's API) do not know that tag.
-    """
+    """An image and its labels, both turned upright by the EXIF orientation of the image."""
 
     image: np.ndarray
     """uint8 [H, W, 3] RGB."""
@@ -36,6 +35,12 @@ class SegmentationDataset(Protocol):
     """Sorted."""
     identity: dict[str, str]
     """Changes with the list of images or of classes."""
+    files: "Distribution"
+    """Where the files are."""
+
+    def paths_of(self, image_id: str) -> tuple[str, str]:
+        """The image file and the label file of an image, for `files`."""
+        ...
 
     def read(self, image_id: str) -> Sample:
         """One image with its labels.

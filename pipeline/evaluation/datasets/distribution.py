@@ -1,16 +1,24 @@
 """The files of an unpacked distribution."""
 
+import posixpath
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.dataset import Sample
-from pipeline.images import ImageProblem, open_image, read_pixels
+from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, decode_jpeg, open_image, read_upright, turned
+from pipeline.in_threads import in_threads
 
 _ROOT_KEY = "dataset.root"
+# Labels are of the size of the image, so nothing is scaled down.
+_ANY_SIZE = ImagesConfig(max_side=0, min_side=1)
+_LABEL_FORMATS = ("PNG", "TIFF")
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,16 @@ class Distribution:
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def names(self, folder: str, suffix: str | Sequence[str]) -> list[str]:
-        """Names of the files with one of these suffixes in a directory, sorted. Raises UserError if there are none."""
+        """Names of the files with one of these suffixes in a directory, sorted. Raises UserError if there are none.
+
+        Hidden files are left out, such as the `._NAME` that a Mac lays beside every file.
+        """
         suffixes = (suffix,) if isinstance(suffix, str) else tuple(suffix)
-        names = [name for name in storage.list_names(self.uri(folder)) if name.lower().endswith(suffixes)]
+        names = [
+            name
+            for name in storage.list_names(self.uri(folder))
+            if name.lower().endswith(suffixes) and not name.startswith(".")
+        ]
         if not names:
             raise self.missing(f"{folder}/*{suffixes[0]}")
         return names
@@ -74,64 +89,96 @@ class Distribution:
         raise self.missing(paths[0])
 
     def check(self, folder: str, names: Iterable[str]) -> None:
-        """Raise UserError unless a directory holds all these files."""
-        if absent := sorted(set(names).difference(storage.list_names(self.uri(folder)))):
+        """Raise UserError unless a directory holds all these files; a name may have folders in it."""
+        by_folder: dict[str, set[str]] = defaultdict(set)
+        for name in names:
+            by_folder[posixpath.dirname(name)].add(name)
+        folders = list(by_folder)
+        uris = [self.uri(posixpath.join(folder, inner)) for inner in folders]
+        absent = []
+        for inner, found in zip(folders, in_threads(storage.list_names, uris), strict=True):
+            absent += by_folder[inner].difference(posixpath.join(inner, name) for name in found)
+        if absent:
             more = f" with {len(absent) - 1} others" if len(absent) > 1 else ""
-            raise self.missing(f"{folder}/{absent[0]}", more)
+            raise self.missing(f"{folder}/{min(absent)}", more)
 
-    def sample(self, image_path: str, labels: np.ndarray, labels_path: str) -> Sample:
-        """An image with its labels, uint16 [H, W]. Raises UserError if the sizes differ."""
-        image = self.image(image_path)
-        if image.shape[:2] != labels.shape:
-            turned = image.shape[1::-1] == labels.shape
+    def sample(self, image_path: str, labels: np.ndarray, labels_path: str, as_stored: bool) -> Sample:
+        """An image with its labels, both upright. Raises UserError if the sizes differ.
+
+        Args:
+            labels: uint16 [H, W].
+            as_stored: the labels follow the rows and columns of the stored image, whatever its EXIF orientation says;
+                otherwise they do if only then their size fits.
+        """
+        picture = self.picture(image_path)
+        size = picture.height, picture.width
+        stored = size[::-1] if picture.orientation >= 5 else size
+        if labels.shape == stored and (as_stored or stored != size):
+            labels = np.ascontiguousarray(turned(labels, picture.orientation))
+        if labels.shape != size:
+            swapped = size[::-1] == labels.shape
             raise UserError(
                 f"{self.uri(labels_path)} is {labels.shape[1]}×{labels.shape[0]}, its image {self.uri(image_path)} is "
-                f"{image.shape[1]}×{image.shape[0]}: labels must have the size of the image as it is stored"
-                + (" (is the image turned by its EXIF orientation? save it upright)" if turned else "")
+                f"{picture.width}×{picture.height}: labels must have the size of the image"
+                + (" (was the image turned and lost its EXIF orientation?)" if swapped else "")
             )
-        return Sample(image, labels)
+        return Sample(decode_jpeg(picture.data), labels)
 
-    def image(self, path: str) -> np.ndarray:
-        """An image as stored, uint8 [H, W, 3] RGB. Raises UserError."""
+    def picture(self, path: str) -> UprightJpeg:
+        """An image as mining reads it, but of any size. Raises UserError."""
         data = self.content(path)
         try:
-            return read_pixels(data)
+            return read_upright(data, _ANY_SIZE)
         except ImageProblem as error:
             raise self._damaged(path, error) from error
 
     def label_image(self, path: str) -> np.ndarray:
         """The values of an image with one channel, uint8 or uint16 [H, W]; of a palette image, the indices.
 
+        As they are in the file: value 1 of 1, 2 or 4 bits is 1. An opaque alpha channel is passed over.
+
         Raises UserError.
         """
-        values = self._pixels(path)
-        if values.ndim == 2 and values.dtype == np.int32 and values.min() >= 0 and values.max() < 65536:
-            values = values.astype(np.uint16)  # how older versions of Pillow give 16 bits
+        data = self.content(path)
+        image = self._decoded(path, data)
+        values = _written(image, data)
+        if values.ndim == 3 and values.shape[2] == 2 and values[..., 1].min() == 255:
+            values = values[..., 0]
+        if values.ndim == 2 and values.dtype.kind in "iu" and values.min() >= 0 and values.max() < 65536:
+            # Pillow gives 16 bits as 32 in older versions, and in the byte order of the file.
+            values = values.astype(np.uint8 if values.dtype == np.uint8 else np.uint16, copy=False)
         if values.ndim != 2 or values.dtype not in (np.uint8, np.uint16):
             channels = 1 if values.ndim == 2 else values.shape[2]
             raise UserError(
-                f"{self.uri(path)} has channels: {channels} of {values.dtype}; a label image has one of 8 or 16 bits"
+                f"{self.uri(path)} has channels: {channels} of {values.dtype}; a label image has one of 1 to 16 bits"
             )
         return values
 
     def colour_codes(self, path: str) -> np.ndarray:
         """The channels of an RGB image whose colours are numbers, int32 [H, W, 3]. Raises UserError."""
-        values = self._pixels(path)
-        if values.ndim != 3 or values.dtype != np.uint8 or values.shape[2] < 3:
+        image = self._decoded(path, self.content(path))
+        if image.mode not in ("RGB", "RGBA", "P"):
             raise UserError(f"{self.uri(path)} is not an RGB image, whose colours tell classes")
-        return values[:, :, :3].astype(np.int32)
+        return np.asarray(image.convert("RGB"), np.int32)
 
     def missing(self, path: str, more: str = "") -> UserError:
         """What to raise when a file or directory is not there."""
         return UserError(f"{_ROOT_KEY}: {self.uri(path)} is missing{more}. It is part of {self.source}")
 
-    def _pixels(self, path: str) -> np.ndarray:
-        data = self.content(path)
+    def _decoded(self, path: str, data: bytes) -> Image.Image:
         try:
-            image = open_image(data)
+            return open_image(data, _LABEL_FORMATS)
         except ImageProblem as error:
             raise self._damaged(path, error) from error
-        return np.asarray(image.convert("L") if image.mode == "1" else image)
 
     def _damaged(self, path: str, error: Exception) -> UserError:
         return UserError(f"{self.uri(path)} is not a readable image ({error}); it is part of {self.source}")
+
+
+def _written(image: Image.Image, data: bytes) -> np.ndarray:
+    """The pixels of an image as numbers of its own bits: Pillow stretches grey of 2 and 4 bits to 0 to 255."""
+    values = np.asarray(image)
+    if image.mode not in ("1", "L"):
+        return values
+    bits = data[24] if image.format == "PNG" else image.tag_v2.get(_BITS_PER_SAMPLE, (1,))[0]
+    return values.astype(np.uint8) // (255 // (2**bits - 1) if bits in (2, 4) else 1)

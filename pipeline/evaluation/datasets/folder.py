@@ -51,6 +51,7 @@ def open_folder(config: DatasetConfig) -> LabelledImages:
         paths={image_id: (images[image_id], path) for image_id, path in labels.items()},
         codes=LabelCodes(codes, [ignored]),
         values=_widened if config.ignore is None else Distribution.label_image,
+        as_stored=False,
     )
 
 
@@ -64,7 +65,8 @@ def _by_stem(files: Distribution, folder: str, suffixes: tuple[str, ...]) -> dic
     """Paths of the files in a directory, by their names without suffix."""
     paths: dict[str, str] = {}
     for name in files.names(folder, suffixes):
-        stem = posixpath.splitext(name)[0]
+        # Bytes of a name that are not UTF-8 would be in no table.
+        stem = posixpath.splitext(name)[0].encode(errors="replace").decode()
         if stem in paths:
             raise UserError(f"{files.uri(paths[stem])} and {name} have the same name; which of them is meant?")
         paths[stem] = storage.join(folder, name)

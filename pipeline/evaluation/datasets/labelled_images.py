@@ -23,6 +23,10 @@ class LabelledImages:
     """What the label values mean."""
     values: Callable[[Distribution, str], np.ndarray] = Distribution.label_image
     """Reads the label values, integers [H, W], of a label file."""
+    as_stored: bool = True
+    """The labels follow the rows and columns of the stored image, as those of all distributions do: the official tools
+    (MATLAB's `imread`) do not know of EXIF. False: those of the upright image, unless their size fits the stored one
+    alone."""
 
     @property
     def image_ids(self) -> list[str]:
@@ -34,12 +38,16 @@ class LabelledImages:
         """See `SegmentationDataset`."""
         return describe(self.name, self.classes, self.image_ids, codes_sha256=self.codes.sha256)
 
+    def paths_of(self, image_id: str) -> tuple[str, str]:
+        """See `SegmentationDataset`."""
+        return self.paths[image_id]
+
     def read(self, image_id: str) -> Sample:
         """See `SegmentationDataset`."""
         image_path, labels_path = self.paths[image_id]
         values_HW = self.values(self.files, labels_path)
         labels_HW = self.codes.classes(values_HW, self.files.uri(labels_path))
-        return self.files.sample(image_path, labels_HW, labels_path)
+        return self.files.sample(image_path, labels_HW, labels_path, self.as_stored)
 
 
 def listed_paths(

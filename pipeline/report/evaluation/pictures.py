@@ -72,7 +72,7 @@ def open_evaluated(model: EvaluatedModel) -> SegmentationDataset:
         UserError: it is not there any more, or has changed since.
     """
     dataset = open_dataset(DatasetConfig(**model.description["configuration"]["dataset"]))
-    if dataset.identity != model.description["dataset"]:
+    if not dataset.identity.items() <= model.description["dataset"].items():
         raise UserError(f"{model.description['configuration']['dataset']['root']} has changed since")
     return dataset
 

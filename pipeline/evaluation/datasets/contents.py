@@ -1,0 +1,43 @@
+"""The content of a data set's files: labels that were corrected under the same name are other labels."""
+
+import hashlib
+from collections.abc import Sequence
+
+from pipeline.evaluation.datasets.dataset import SegmentationDataset
+from pipeline.in_threads import in_threads
+
+Digests = dict[str, list[str]]
+"""SHA-256 of the image file and of the label file, by image id."""
+
+KINDS = ("image", "label")
+
+
+def file_digests(dataset: SegmentationDataset, image_ids: Sequence[str]) -> Digests:
+    """Reads every file of these images once. Raises UserError if one is missing, OSError if storage fails.
+
+    Sizes and times would be cheaper, but times change by copying and sizes stay when a label is painted over.
+    """
+
+    def digests(image_id: str) -> list[str]:
+        return [hashlib.sha256(dataset.files.content(path)).hexdigest() for path in dataset.paths_of(image_id)]
+
+    return dict(zip(image_ids, in_threads(digests, image_ids), strict=True))
+
+
+def summary(digests: Digests) -> dict[str, str]:
+    """One digest of all image files and one of all label files, for the identity of an evaluation."""
+    return {
+        f"{kind}_files_sha256": hashlib.sha256("".join(found[place] for found in digests.values()).encode()).hexdigest()
+        for place, kind in enumerate(KINDS)
+    }
+
+
+def changes(before: Digests, now: Digests) -> str:
+    """Which files of images that both know have changed, in words; empty if none has."""
+    said = []
+    for place, kind in enumerate(KINDS):
+        changed = [image for image, found in now.items() if image in before and before[image][place] != found[place]]
+        if changed:
+            more = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
+            said.append(f"the {kind} files of {', '.join(changed[:3])}{more}")
+    return " and ".join(said)
