@@ -9,7 +9,7 @@ class CaptionsConfig:
     """Where the images and their captions are."""
 
     format: Literal["coco", "table", "webdataset"]
-    """coco: COCO Captions JSON; table: Parquet, CSV or TSV; webdataset: image-text tars."""
+    """coco: COCO Captions JSON; table: Parquet, CSV, TSV, or .txt with commas or tabs; webdataset: image-text tars."""
 
     path: str
     """coco: the JSON file (also .json.gz). table and webdataset: a file, a directory, a glob, or a
@@ -23,10 +23,17 @@ class CaptionsConfig:
     in place of a name may be local paths, s3, gs, az, abfs, hf, http and https."""
 
     image_column: str = "image"
-    """table: the column with the path or URI of the image."""
+    """table: the column with the path or URI of the image; in Parquet it may hold the pictures themselves, as Hugging
+    Face `datasets` writes them."""
 
     caption_column: str = "caption"
-    """table: the column with a caption, or with a list of captions."""
+    """table: the column with a caption, or with a list of captions. webdataset: the extension or the key of KEY.json
+    with the caption, for example "text" for KEY.text or {"text": …}; KEY.txt comes first if this is "caption"."""
 
     id_column: str | None = None
-    """table: the column that identifies an image; unset: the image column does."""
+    """table: the column that identifies an image; unset: the image column does, or FILE/ROW
+    for pictures in the table itself."""
+
+    columns: list[str] | None = None
+    """table: the names of the columns of CSV and TSV files without a header, in their order, for example
+    "[caption, url]"; unset: the first line names them."""

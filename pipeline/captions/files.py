@@ -9,24 +9,34 @@ from braceexpand import UnbalancedBracesError, braceexpand
 from pipeline import storage
 from pipeline.errors import UserError
 
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff")
+"""What files with the formats that are read are called."""
+
 _GLOB = re.compile(r"[*?\[]")
+_SPECIAL = re.compile(r"[*?\[{]")
+# Folders that macOS adds to archives.
+_FOREIGN_FOLDERS = ("__MACOSX",)
 
 
 def matching_files(path: str, suffixes: Sequence[str], key: str = "captions.path") -> list[str]:
     """The files of a path, directory, glob or brace pattern, sorted, written as the user wrote it.
 
-    Only a directory is searched for `suffixes`; a file or pattern is taken at its word.
+    What is there under exactly this name is meant, whatever characters the name holds. Only a directory is searched
+    for `suffixes`; files that a pattern matches are taken at its word. Hidden files (`._a.csv`, as Macs write them)
+    are left out, unless the pattern itself names them.
 
     Args:
         key: the configuration key that messages name.
 
     Raises:
-        UserError: nothing matches, or storage cannot be read.
+        UserError: nothing matches, a single file has none of the suffixes, or storage cannot be read.
     """
-    try:
-        patterns = sorted(set(braceexpand(path, escape=False)))
-    except UnbalancedBracesError as error:
-        raise UserError(f"{key}: {path} has unbalanced braces") from error
+    patterns = [path]
+    if not is_there(path):
+        try:
+            patterns = sorted(set(braceexpand(path, escape=False)))
+        except UnbalancedBracesError as error:
+            raise UserError(f"{key}: {path} has unbalanced braces") from error
     files = [file for pattern in patterns for file in _expand(pattern, suffixes, key)]
     if not files:
         raise UserError(
@@ -36,22 +46,66 @@ def matching_files(path: str, suffixes: Sequence[str], key: str = "captions.path
     return sorted(set(files))
 
 
+def is_there(path: str) -> bool:
+    """Whether a path with special characters (`*?[{`) names something as it is; false for one without."""
+    if not _SPECIAL.search(path) or path.startswith(("http://", "https://")):
+        return False
+    try:
+        return storage.exists(path)
+    except (OSError, ValueError):
+        return False
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a relative name is, or lies in, what operating systems and editors add: `._a.jpg`, `__MACOSX/a.jpg`."""
+    return any(part.startswith(".") or part in _FOREIGN_FOLDERS for part in name.split("/") if part not in (".", ".."))
+
+
 def _expand(pattern: str, suffixes: Sequence[str], key: str) -> list[str]:
-    first_glob = _GLOB.search(pattern)
-    if first_glob and not pattern.startswith(("http://", "https://")):
-        root = pattern[: pattern.rfind("/", 0, first_glob.start()) + 1]
-        storage.check_readable(root or ".", key)
-        fs, path = storage.filesystem(pattern)
-        _, root_path = storage.filesystem(root or ".")
-        # fsspec answers with absolute paths; the listing keeps the user's own prefix.
-        return [
-            root + posixpath.relpath(found, root_path.rstrip("/") or "/")
-            for found, info in fs.glob(path, detail=True).items()
-            if info["type"] != "directory"
-        ]
+    if _GLOB.search(pattern) and not pattern.startswith(("http://", "https://")) and not is_there(pattern):
+        return _glob(pattern, key)
     storage.check_readable(pattern, key)
-    if pattern.lower().endswith(tuple(suffixes)):
+    is_named = pattern.lower().endswith(tuple(suffixes))
+    if is_named and not _is_local_directory(pattern):
         return [pattern]
+    names = storage.list_names(pattern)
+    if not names and not is_named and _is_file(pattern):
+        raise UserError(f"{key}: {pattern} is there, but its kind is not known; read are {', '.join(suffixes)}")
     return [
-        storage.join(pattern, name) for name in storage.list_names(pattern) if name.lower().endswith(tuple(suffixes))
+        storage.join(pattern, name) for name in names if name.lower().endswith(tuple(suffixes)) and not is_hidden(name)
     ]
+
+
+def _glob(pattern: str, key: str) -> list[str]:
+    root = _folder_of(pattern)
+    storage.check_readable(root or ".", key)
+    fs, root_path = storage.filesystem(root or ".")
+    _, path = storage.filesystem(pattern)
+    rest = pattern[len(root) :]
+    if path.endswith("/" + rest):
+        path = re.sub(r"([*?\[])", r"[\1]", path.removesuffix(rest)) + rest
+    # fsspec answers with absolute paths; the listing keeps the user's own prefix.
+    found = [
+        posixpath.relpath(name, root_path.rstrip("/") or "/")
+        for name, info in fs.glob(path, detail=True).items()
+        if info["type"] != "directory"
+    ]
+    return [root + name for name in found if is_hidden(rest) or not is_hidden(name)]
+
+
+def _folder_of(pattern: str) -> str:
+    """What stands before the first component with special characters, except those that folders have in their names."""
+    root = pattern[: pattern.rfind("/", 0, _GLOB.search(pattern).start()) + 1]
+    while (end := pattern.find("/", len(root))) > 0 and is_there(pattern[:end]):
+        root = pattern[: end + 1]
+    return root
+
+
+def _is_local_directory(path: str) -> bool:
+    fs, inner = storage.filesystem(path)
+    return storage.is_local(path) and fs.isdir(inner)
+
+
+def _is_file(path: str) -> bool:
+    fs, inner = storage.filesystem(path)
+    return fs.isfile(inner)

@@ -4,6 +4,7 @@ import errno
 
 from pipeline import storage
 from pipeline.captions.addresses import address_refusal
+from pipeline.captions.parquet_images import is_in_parquet, read_parquet_image
 from pipeline.images import ImageProblem, ImagesConfig
 from pipeline.secrets import redacted
 from pipeline.storage.uris import is_zip_member
@@ -15,24 +16,31 @@ def read_image(
     byte_length: int | None,
     max_bytes: int = ImagesConfig.max_bytes,
 ) -> bytes:
-    """The encoded image of a listing row, whether a file, a zip member or a range of a tar.
+    """The encoded image of a listing row, whether a file, a zip member, a range of a tar or in a Parquet table.
 
     The address is judged again: the listing may be another's, or edited.
 
     Raises:
         ImageProblem: `refused_address`, `secret_in_address`, `too_many_bytes`.
         FileNotFoundError: the image is not there, or its tar has become shorter.
-        zipfile.BadZipFile: the image is a damaged zip member.
+        zipfile.BadZipFile, pyarrow.ArrowInvalid: the image is in a damaged zip member or table.
         OSError: storage is broken, unreachable or forbidden.
     """
     in_tar = byte_offset is not None and byte_length is not None
-    # The name of a member is a label, in which anything may stand; the address of a tar has no "::".
-    storage_uri = image_uri.rpartition("::")[2] if in_tar or is_zip_member(image_uri) else image_uri
+    in_zip = not in_tar and is_zip_member(image_uri)
+    in_table = not in_tar and is_in_parquet(image_uri)
+    # The name of a member is a label, in which anything may stand; the address of a tar or table has no "::".
+    storage_uri = image_uri.rpartition("::")[2] if in_tar or in_zip or in_table else image_uri
     problem = address_refusal(storage_uri)
-    if problem is None and not in_tar and is_zip_member(image_uri) and image_uri.count("::") > 1:
+    if problem is None and (in_zip or in_table) and image_uri.count("::") > 1:
         problem = "refused_address"
     if problem:
         raise ImageProblem(problem, redacted(image_uri))
+    if in_table:
+        data = read_parquet_image(image_uri)
+        if len(data) > max_bytes:
+            raise _too_many(len(data), max_bytes)
+        return data
     if not in_tar:
         return _read_file(image_uri, max_bytes)
     if byte_length > max_bytes:

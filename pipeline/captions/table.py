@@ -1,34 +1,32 @@
 """Parquet, CSV and TSV tables with a column of images and a column of captions."""
 
-import contextlib
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 
-from pipeline import storage
+from pipeline.captions.addresses import all_redacted, refusals
+from pipeline.captions.caption_lists import LIST_LIKE, captions_in
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.files import matching_files
 from pipeline.captions.sorting import sort_batches
 from pipeline.captions.source import image_addresses, image_root
+from pipeline.captions.table_files import SUFFIXES, open_table, suffix_of
+from pipeline.captions.text_table import shown
+from pipeline.common_folder import common_folder, parts, relative
 from pipeline.errors import UserError
 from schemas import LISTING
-
-_DELIMITERS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
-_SUFFIXES = (".parquet", *_DELIMITERS)
-_ROWS_PER_BATCH = 2**15
-_CSV_BLOCK_BYTES = 4 * 2**20
 
 # One row per caption of the input, numbered so that the captions of an image keep their order.
 _ROWS = pa.schema(
     [
         ("image_id", pa.string()),
-        ("image", pa.string()),
+        ("image", pa.string()),  # null where it is the id
         ("caption", pa.string()),
         ("number", pa.int64()),
+        ("problem", pa.string()),
+        ("place", pa.string()),  # the address of a picture in the table itself
     ]
 )
 
@@ -36,19 +34,26 @@ _ROWS = pa.schema(
 class TableCaptions:
     """Images sorted by id, their captions in the order of the files (by name) and rows.
 
-    The id is the text of the id column, or else the image column as it stands in the table. In CSV
-    an empty field is an empty text.
+    The id is the text of the id column, or else the image column as it stands in the table (without the secrets that a
+    URL may hold), or else, for a picture in the table itself, FILE/ROW. In CSV and TSV an empty field is an empty text.
+    A caption that is a list as text (`["a", "b"]`) is the captions of the list.
 
-    Problems, one row per row of the table: `null_image` (image null or empty), `null_id`,
-    `null_caption` (null, an empty list, or a null in a list), `conflicting_image` (the id came
-    before with another image), `relative_path` (a relative image name without `captions.images`).
+    Problems, one row per row of the table: `bad_row` (a row of a text table that cannot be read; its id is FILE:LINE),
+    `bad_text` (not UTF-8), `null_image` (image null or empty), `null_id`, `null_caption` (null, an empty list, or a
+    null in a list), `bad_caption` (JSON, but no text or list of texts), `conflicting_image` (the id came before with
+    another image), `relative_path` (a relative image name without `captions.images`), and those of `addresses`.
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
-        self._files = matching_files(config.path, _SUFFIXES)
-        kinds = {_suffix(file) == ".parquet" for file in self._files}
+        self._files = matching_files(config.path, SUFFIXES)
+        if unprintable := [file for file in self._files if shown(file) != file]:
+            raise UserError(f"captions.path: the name of {shown(unprintable[0])!r} is not UTF-8; rename the file")
+        kinds = {suffix_of(file) == ".parquet" for file in self._files}
         if len(kinds) > 1:
             raise UserError(f"captions.path: {config.path} matches Parquet and text tables; name one kind")
+        if config.columns is not None and kinds == {True}:
+            raise UserError("captions.columns: names the columns of text tables; those of Parquet have names already")
+        self._names = config.columns
         self._images = image_root(config.images)
         self._columns = {
             "image_id": ("captions.id_column", config.id_column),
@@ -56,22 +61,16 @@ class TableCaptions:
             "caption": ("captions.caption_column", config.caption_column),
         }
         for file in self._files:
-            with self._open(file):
+            with open_table(file, self._columns, self._names):
                 pass  # names and types of the columns are checked
-        self._check_first_image()
+        self._check_first_rows()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        # Without an id column the image is the id, and is sorted and carried only once.
-        has_ids = self._columns["image_id"][1] is not None
-        schema = _ROWS if has_ids else _ROWS.remove(_ROWS.get_field_index("image"))
-        rows = (self._row_batch(batch, schema) for batch in self._numbered())
         pending = None
-        for batch in sort_batches(rows, schema, ["image_id", "number"]):
-            table = pa.table({name: batch[name] for name in schema.names})
-            if not has_ids:
-                table = table.append_column("image", table["image_id"])
+        for batch in sort_batches(self._numbered(), _ROWS, ["image_id", "number"]):
+            table = pa.Table.from_batches([batch]).select(_ROWS.names)
             if pending is not None:
-                table = pa.concat_tables([pending, table.select(pending.column_names)])
+                table = pa.concat_tables([pending, table])
             table = table.combine_chunks()
             # The last image may go on in the next batch.
             ids = table["image_id"]
@@ -83,29 +82,30 @@ class TableCaptions:
         if pending is not None:
             yield from self._group(pending)
 
-    def _row_batch(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-        columns = {name: batch[name] for name in batch.schema.names}
-        # Null and "" mean the same for an id; as "" such rows come first, and need no second test.
-        columns["image_id"] = pc.fill_null(columns.get("image_id", columns["image"]), "")
-        return pa.record_batch([columns[name] for name in schema.names], schema=schema)
-
     def _group(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
         """Listing rows from sorted rows that hold all captions of each of their images."""
         if not len(rows):
             return
-        ids = rows["image_id"].combine_chunks()
-        image = pc.fill_null(rows["image"].combine_chunks(), "")
-        caption = rows["caption"].combine_chunks()
+        ids, image, caption, place, given = (
+            rows[name].combine_chunks() for name in ("image_id", "image", "caption", "place", "problem")
+        )
+        image = pc.coalesce(image, ids)
         starts = np.ones(len(rows), bool)
         starts[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
         group = np.cumsum(starts) - 1
 
         problem = np.full(len(rows), None, object)
+        in_table = _flags(pc.is_valid(place))
         problem[_flags(pc.is_null(caption))] = "null_caption"
         if self._images is None:
-            problem[_flags(pc.invert(_is_absolute(image)))] = "relative_path"
+            problem[_flags(pc.invert(_is_absolute(image))) & ~in_table] = "relative_path"
+        refused = refusals(image)
+        rejected = _flags(pc.is_valid(refused)) & ~in_table
+        problem[rejected] = np.array(refused.to_pylist(), object)[rejected]
         problem[_flags(pc.equal(ids, ""))] = "null_id"
         problem[_flags(pc.equal(image, ""))] = "null_image"
+        unread = _flags(pc.is_valid(given))
+        problem[unread] = np.array(given.to_pylist(), object)[unread]
         # The first usable row of an image decides which image its id means.
         usable = np.flatnonzero(problem == None)  # noqa: E711 (elementwise)
         seen, first = np.unique(group[usable], return_index=True)
@@ -116,13 +116,17 @@ class TableCaptions:
         good = usable[~other[usable]]
         bad = np.flatnonzero(problem != None)  # noqa: E711
 
+        uris = pc.coalesce(place, image_addresses(self._images, image))
+        if rejected.any():
+            uris = pc.if_else(pa.array(rejected), all_redacted(uris), uris)
+        uris = pc.if_else(pa.array(problem == "bad_row"), "", uris)
         captions_of_group = np.bincount(group[good], minlength=len(decided))[seen]
         listing = pa.concat_tables(
             [
-                self._rows(ids, image, decided[seen], None, captions_of_group, caption.take(good)),
-                self._rows(
+                _listing(ids, uris, decided[seen], None, captions_of_group, caption.take(good)),
+                _listing(
                     ids,
-                    image,
+                    uris,
                     bad,
                     problem[bad],
                     _flags(pc.is_valid(caption))[bad].astype(np.int64),
@@ -139,102 +143,75 @@ class TableCaptions:
         )
         yield from listing.take(order).combine_chunks().to_batches()
 
-    def _rows(
-        self,
-        ids: pa.Array,
-        image: pa.Array,
-        rows: np.ndarray,
-        problem: np.ndarray | None,
-        caption_counts: np.ndarray,
-        captions: pa.Array,
-    ) -> pa.Table:
-        offsets = np.concatenate([[0], np.cumsum(caption_counts)]).astype(np.int32)
-        nothing = pa.nulls(len(rows))
-        return pa.Table.from_arrays(
-            [
-                ids.take(rows),
-                image_addresses(self._images, image.take(rows)),
-                nothing.cast(pa.int64()),
-                nothing.cast(pa.int64()),
-                nothing.cast(pa.int32()),
-                nothing.cast(pa.int32()),
-                pa.ListArray.from_arrays(offsets, captions),
-                nothing.cast(pa.string()) if problem is None else pa.array(problem, pa.string()),
-            ],
-            schema=LISTING,
-        )
-
-    def _check_first_image(self) -> None:
-        """A forgotten `captions.images` is found at once, a single odd row only gets rejected."""
-        for batch in self._read():
-            names = [name for name in batch["image"].to_pylist() if name]
-            if names and self._images is None and not _is_absolute(pa.array(names))[0].as_py():
-                raise UserError(
-                    f"captions.images: must be set, since {self._files[0]} names its images relatively ({names[0]!r})"
-                )
+    def _check_first_rows(self) -> None:
+        """A forgotten `captions.images` or a wrong delimiter is found at once, a single odd row only gets rejected."""
+        batch = next(self._read(), None)
+        if batch is None or not len(batch):
             return
+        rows = batch.to_pylist()
+        bad = [row["image_id"] for row in rows if row["problem"] == "bad_row"]
+        if len(bad) == len(rows):
+            raise UserError(
+                f"captions.path: of the first {len(rows)} rows of {self._files[0]} none has as many fields as there "
+                f"are columns (such as {bad[0]})"
+            )
+        names = [row["image"] or row["image_id"] for row in rows if row["problem"] is None and row["place"] is None]
+        names = [name for name in names if name]
+        if names and self._images is None and not _is_absolute(pa.array(names))[0].as_py():
+            raise UserError(
+                f"captions.images: must be set, since {self._files[0]} names its images relatively ({names[0]!r})"
+            )
 
     def _numbered(self) -> Iterator[pa.RecordBatch]:
         number = 0
         for batch in self._read():
-            yield batch.append_column("number", pa.array(np.arange(number, number + len(batch))))
+            numbers = pa.array(np.arange(number, number + len(batch)))
+            yield batch.append_column("number", numbers).select(_ROWS.names)
             number += len(batch)
 
     def _read(self) -> Iterator[pa.RecordBatch]:
-        """All rows of all files as text columns named as in `_ROWS`, one caption per row."""
+        """All rows of all files, one caption per row, columns of `_ROWS` without the number."""
+        folder = common_folder(parts(file)[:-1] for file in self._files)
         for file in self._files:
-            with self._open(file) as batches:
+            name = relative(file, folder)
+            name = name[: len(name) - len(suffix_of(file))] if name.lower().endswith(suffix_of(file)) else name
+            first = 0
+            with open_table(file, self._columns, self._names) as batches:
                 for batch in batches:
-                    yield from _one_caption_per_row(
-                        {name: batch[column] for name, (_, column) in self._columns.items() if column is not None}
-                    )
-
-    @contextlib.contextmanager
-    def _open(self, file: str) -> Iterator[Iterator[pa.RecordBatch]]:
-        """The record batches of one file, with at least the columns that are used."""
-        wanted = list(dict.fromkeys(column for _, column in self._columns.values() if column))
-        suffix = _suffix(file)
-        with storage.open_input(file) as stream:
-            try:
-                if suffix == ".parquet":
-                    parquet = pq.ParquetFile(stream, buffer_size=2**20)
-                    self._check_columns(file, parquet.schema_arrow)
-                    yield parquet.iter_batches(_ROWS_PER_BATCH, columns=wanted, use_threads=False)
-                    return
-                source = pa.PythonFile(stream, "r")
-                if suffix.endswith(".gz"):
-                    source = pa.CompressedInputStream(source, "gzip")
-                reader = pyarrow.csv.open_csv(
-                    source,
-                    read_options=pyarrow.csv.ReadOptions(block_size=_CSV_BLOCK_BYTES, use_threads=False),
-                    parse_options=pyarrow.csv.ParseOptions(delimiter=_DELIMITERS[suffix], newlines_in_values=True),
-                    # Text only: a guessed type could differ from file to file.
-                    convert_options=pyarrow.csv.ConvertOptions(column_types={column: pa.string() for column in wanted}),
-                )
-                self._check_columns(file, reader.schema)
-                yield reader
-            except (pa.ArrowInvalid, OSError) as error:
-                # Arrow has an OSError without a number or a cause for a damaged file; storage's are another's.
-                if isinstance(error, OSError) and (type(error) is not OSError or error.errno or error.__cause__):
-                    raise
-                raise UserError(f"captions.path: {file} cannot be read: {error}") from error
-
-    def _check_columns(self, file: str, schema: pa.Schema) -> None:
-        for name, (key, column) in self._columns.items():
-            if column is None:
-                continue
-            if column not in schema.names:
-                raise UserError(f"{key}: {file} has no column {column!r}; it has {', '.join(schema.names)}")
-            kind = schema.field(column).type
-            if name == "caption" and _is_list(kind):
-                kind = kind.value_type
-            if pa.types.is_dictionary(kind):
-                kind = kind.value_type
-            if not _is_text(kind) and not (name == "image_id" and pa.types.is_integer(kind)):
-                raise UserError(f"{key}: column {column!r} of {file} is of type {kind}, not text")
+                    columns = {column: batch[column] for column in batch.schema.names}
+                    yield _one_caption_per_row(_identified(columns, name, first))
+                    first += len(batch)
 
 
-def _one_caption_per_row(columns: dict[str, pa.Array]) -> Iterator[pa.RecordBatch]:
+def _identified(columns: dict[str, pa.Array], file: str, first: int) -> dict[str, pa.Array]:
+    """The columns of `_ROWS`, but for the number, with an id in every row ("" if it has none)."""
+    image = columns["image"].cast(pa.string())
+    count = len(image)
+    nothing = pa.nulls(count, pa.string())
+    place = columns.get("place", nothing)
+    if "image_id" in columns:
+        ids = pc.fill_null(columns["image_id"].cast(pa.string()), "")
+        image = pc.fill_null(image, "")
+        # Of pictures in the table without a path the id alone says which are the same.
+        image = pc.if_else(pc.and_(pc.is_valid(place), pc.equal(image, "")), "the table's", image)
+    else:
+        rows = (
+            pa.array([f"{file}/{number:09d}" for number in range(first, first + count)]) if "place" in columns else ""
+        )
+        ids = pc.if_else(pc.is_valid(place), rows, all_redacted(pc.fill_null(image, "")))
+        image = pc.if_else(pc.or_(pc.is_valid(place), pc.equal(ids, pc.fill_null(image, ""))), nothing, image)
+    return {
+        "image_id": ids,
+        "image": image,
+        "caption": columns["caption"],
+        "problem": columns.get("problem", nothing),
+        "place": place,
+    }
+
+
+def _one_caption_per_row(columns: dict[str, pa.Array]) -> pa.RecordBatch:
+    if not _is_list(columns["caption"].type):
+        columns = _lists_in_texts(columns)
     caption = columns["caption"]
     if _is_list(caption.type):
         # A missing or empty list is kept as one missing caption, so that its image does not vanish.
@@ -246,16 +223,53 @@ def _one_caption_per_row(columns: dict[str, pa.Array]) -> Iterator[pa.RecordBatc
         positions[present] = np.arange(present.sum())
         columns = {name: array.take(rows) for name, array in columns.items() if name != "caption"}
         columns["caption"] = pc.list_flatten(caption).take(pa.array(positions, mask=~present))
-    yield pa.record_batch({name: array.cast(pa.string()) for name, array in columns.items()})
+    return pa.record_batch({name: array.cast(pa.string()) for name, array in columns.items()})
 
 
-def _suffix(file: str) -> str:
-    name = file.lower()
-    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), ".parquet")
+def _lists_in_texts(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """The columns with lists of captions, if some captions are lists as text."""
+    caption = columns["caption"].cast(pa.string())
+    perhaps = _flags(pc.fill_null(pc.match_substring_regex(caption, LIST_LIKE), False))
+    if not perhaps.any():
+        return columns
+    captions: list[list[str | None]] = [[text] for text in caption.to_pylist()]
+    problems = columns["problem"].to_pylist()
+    for row in np.flatnonzero(perhaps):
+        try:
+            found = captions_in(captions[row][0])
+        except ValueError:
+            captions[row], problems[row] = [None], problems[row] or "bad_caption"
+            continue
+        captions[row] = captions[row] if found is None else found
+    return columns | {
+        "caption": pa.array(captions, pa.list_(pa.string())),
+        "problem": pa.array(problems, pa.string()),
+    }
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
+def _listing(
+    ids: pa.Array,
+    uris: pa.Array,
+    rows: np.ndarray,
+    problem: np.ndarray | None,
+    caption_counts: np.ndarray,
+    captions: pa.Array,
+) -> pa.Table:
+    offsets = np.concatenate([[0], np.cumsum(caption_counts)]).astype(np.int32)
+    nothing = pa.nulls(len(rows))
+    return pa.Table.from_arrays(
+        [
+            ids.take(rows),
+            uris.take(rows),
+            nothing.cast(pa.int64()),
+            nothing.cast(pa.int64()),
+            nothing.cast(pa.int32()),
+            nothing.cast(pa.int32()),
+            pa.ListArray.from_arrays(offsets, captions),
+            nothing.cast(pa.string()) if problem is None else pa.array(problem, pa.string()),
+        ],
+        schema=LISTING,
+    )
 
 
 def _is_list(kind: pa.DataType) -> bool:
