@@ -484,7 +484,7 @@ def test_samples_that_fit_nowhere_stay_in_the_listing(tmp_path: Path) -> None:
         bad("b", str(tar), "no_image", "no image"),
         bad("c", uri("c.jpg"), "bad_text"),
         good("c", uri("c.jpg", more), "text", width=4, height=3),
-        bad("d/x", str(tar), "no_image"),  # with WebDataset, "y.jpg" is the extension
+        bad("d/x", uri("d/x.y.jpg"), "unclear_name"),  # "y.jpg" is the extension
         good("e", uri("./e.JPG"), "one", "two"),
         bad("e", uri("e.jpg"), "listed_twice", "again", width=4, height=3),
         bad("e", uri("e.jpg", more), "listed_twice", "once more", width=4, height=3),

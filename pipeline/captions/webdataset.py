@@ -2,28 +2,27 @@
 
 import collections
 import itertools
-import json
 import posixpath
-import tarfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import storage
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.files import matching_files
+from pipeline.captions.files import IMAGE_EXTENSIONS, matching_files
 from pipeline.captions.sorting import sort_batches
+from pipeline.captions.tar_members import shown
+from pipeline.captions.tar_samples import Sample, description_of, rows_of, samples_of, text_extensions
 from pipeline.errors import UserError
 from schemas import LISTING
 
-_IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 _TARS_AT_ONCE = 8
 _ROWS_PER_BATCH = 4096
+# How many samples of a tar are shown that has another form than is looked for.
+_SAMPLES_SHOWN = 2
+_STRUCTURAL = ("no_image", "no_text", "unclear_name")
 
 # The rows of the tars one after the other, numbered, so that of equal keys the first is known.
 _ROWS = LISTING.append(pa.field("number", pa.int64()))
@@ -32,14 +31,16 @@ _ROWS = LISTING.append(pa.field("number", pa.int64()))
 class WebDatasetCaptions:
     """Samples sorted by key. Each tar is read through once per listing, several at a time.
 
-    The caption is KEY.txt, or else "caption" (a text or a list of texts) of KEY.json, whose "width"
-    and "height" are used too. A sample is a run of members with one key, as everywhere with
-    WebDataset.
+    The caption is KEY.txt or KEY.caption, or else "caption" (a text or a list of texts) of KEY.json, whose "width" and
+    "height" are used too; `captions.caption_column` names another extension and key. A sample is a run of members with
+    one key, which is the name up to its first dot, as everywhere with WebDataset. Its picture is KEY.jpg (or another
+    kind of image; the first if there are more), or else KEY.image.jpg; names of other parts may be anything.
 
-    Problems: `no_text` (an image without KEY.txt or caption), `no_image`, `bad_text` (KEY.txt is
-    not UTF-8, or KEY.json is needed and malformed), `listed_twice` (the key came before),
-    `truncated_tar` (one row for a tar that ends early or is no tar; the samples before the damage
-    are listed as usual).
+    Problems: `no_text` (an image without KEY.txt or caption), `no_image`, `bad_text` (KEY.txt is not UTF-8, too long,
+    or a list that holds no texts, or KEY.json is needed and malformed), `listed_twice` (the key came before, or the
+    names in it are repeated so that nobody can tell what belongs together), `unclear_name` (images such as
+    KEY.seg.png, but none that is clearly the picture), `no_plain_file` (the image is a link or a sparse file),
+    `truncated_tar` (one row for a tar that ends early or is no tar; the samples before the damage are listed as usual).
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
@@ -50,6 +51,10 @@ class WebDatasetCaptions:
                 f"captions.path: {compressed[0]} is compressed, and its images cannot be read "
                 "one by one; unpack it to a plain .tar"
             )
+        if unprintable := [tar for tar in self._tars if shown(tar) != tar]:
+            raise UserError(f"captions.path: the name of {shown(unprintable[0])} is not UTF-8; rename the file")
+        self._caption = config.caption_column
+        self._check_first_samples()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         last_key = None
@@ -68,6 +73,11 @@ class WebDatasetCaptions:
             last_key = keys[-1] if keys else last_key
             yield batch.select(LISTING.names)
 
+    def _check_first_samples(self) -> None:
+        """A tar of another make is found at once, odd samples only get rejected."""
+        if message := _unusable(self._tars[0], self._caption):
+            raise UserError(message)
+
     def _numbered(self) -> Iterator[pa.RecordBatch]:
         rows = (row for tar_rows in self._rows_of_tars() for row in tar_rows)
         numbers = itertools.count()
@@ -81,7 +91,7 @@ class WebDatasetCaptions:
         with ThreadPoolExecutor(_TARS_AT_ONCE) as threads:
             try:
                 for tar in self._tars:
-                    waiting.append(threads.submit(index_tar, tar))
+                    waiting.append(threads.submit(index_tar, tar, self._caption))
                     if len(waiting) == _TARS_AT_ONCE:
                         yield waiting.popleft().result()
                 while waiting:
@@ -90,119 +100,53 @@ class WebDatasetCaptions:
                 threads.shutdown(cancel_futures=True)
 
 
-@dataclass
-class _Sample:
-    """Consecutive members of a tar with one key."""
-
-    key: str
-    image: tarfile.TarInfo | None = None
-    text: bytes | None = None
-    description: bytes | None = None
-
-
-def index_tar(tar: str) -> list[dict]:
+def index_tar(tar: str, caption: str = "caption") -> list[dict]:
     """Listing rows (without null fields) for the samples of one tar, in their order.
 
     Raises:
         OSError: storage is broken or unreachable.
     """
     rows: list[dict] = []
-    sample: _Sample | None = None
-    # Headers, captions and the ends of images are read in order: blocks ahead, not many requests.
-    with storage.open_input(tar, read_ahead=True) as file:
-        for member, data in _whole_members(file):
-            if member is None:
-                rows.extend(_row(sample, tar))
-                sample = None
-                name = posixpath.basename(tar)
-                rows.append({"image_id": name, "image_uri": tar, "captions": [], "problem": "truncated_tar"})
-                break
-            key, extension = _key_and_extension(member.name)
-            if sample is None or key != sample.key:
-                rows.extend(_row(sample, tar))
-                sample = _Sample(key)
-            if extension in _IMAGE_EXTENSIONS:
-                sample.image = sample.image or member
-            elif extension == "txt":
-                sample.text = data
-            elif extension == "json":
-                sample.description = data
-    rows.extend(_row(sample, tar))
+    for sample in samples_of(tar, caption):
+        if sample is None:
+            name = posixpath.basename(tar)
+            rows.append({"image_id": name, "image_uri": tar, "captions": [], "problem": "truncated_tar"})
+        else:
+            rows.extend(rows_of(sample, tar, caption))
     return rows
 
 
-def _whole_members(file: Any) -> Iterator[tuple[tarfile.TarInfo | None, bytes]]:
-    """The files of a tar with the content of its small texts; (None, b"") if the tar is damaged.
-
-    tarfile itself ends without a word at a header that is cut off or wrong.
-    """
-    size = file.seek(0, 2)
-    file.seek(0)
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                # tarfile remembers every member: memory that grows with the tar.
-                archive.members = []
-                if member.offset_data + member.size > size:
-                    yield None, b""
-                    return
-                if not member.isfile():
-                    continue
-                wanted = _key_and_extension(member.name)[1] in ("txt", "json")
-                yield member, archive.extractfile(member).read() if wanted else b""
-            file.seek(archive.offset)
-            ended = file.read(tarfile.BLOCKSIZE) == tarfile.NUL * tarfile.BLOCKSIZE
-    except tarfile.TarError:
-        ended = False
-    if not ended:
-        yield None, b""
-
-
-def _key_and_extension(name: str) -> tuple[str, str]:
-    """("a/b", "seg.png") for a/b.seg.png: the first dot of the name, as WebDataset cuts it."""
-    folder, base = posixpath.split(name.removeprefix("./"))
-    stem, _, extension = base.partition(".")
-    return posixpath.join(folder, stem), extension.lower()
-
-
-def _row(sample: _Sample | None, tar: str) -> Iterator[dict]:
-    if sample is None:
-        return
-    captions, width, height, problem = _captions(sample)
-    row = {"image_id": sample.key, "captions": captions, "width": width, "height": height}
-    if sample.image is None:
-        yield row | {"image_uri": tar, "problem": "no_image"}
-        return
-    yield row | {
-        "image_uri": f"tar://{sample.image.name}::{tar}",
-        "byte_offset": sample.image.offset_data,
-        "byte_length": sample.image.size,
-        "problem": problem,
-    }
-
-
-def _captions(sample: _Sample) -> tuple[list[str], int | None, int | None, str | None]:
-    """Captions, width and height in pixels, and what is wrong with the texts of a sample."""
-    problem = None
-    description: Any = {}
-    if sample.description is not None:
-        try:
-            description = json.loads(sample.description)
-        except (ValueError, RecursionError):
-            problem = "bad_text"
-    if not isinstance(description, dict):
-        description, problem = {}, "bad_text"
-    width, height = (_pixels(description.get(name)) for name in ("width", "height"))
-    if sample.text is not None:
-        try:
-            return [sample.text.decode()], width, height, None
-        except UnicodeDecodeError:
-            return [], width, height, "bad_text"
-    captions = description.get("caption")
-    captions = captions if isinstance(captions, list) else [captions]
-    captions = [caption.encode(errors="replace").decode() for caption in captions if isinstance(caption, str)]
-    return captions, width, height, problem if captions else problem or "no_text"
-
-
-def _pixels(value: Any) -> int | None:
-    return value if isinstance(value, int) and 0 < value < 2**31 else None
+def _unusable(tar: str, caption: str) -> str | None:
+    """What to say if nothing of a tar can be used; None if something can, or if the tar is damaged or empty."""
+    seen: list[Sample] = []
+    reasons: dict[str, set[str]] = {}
+    for sample in samples_of(tar, caption):
+        if sample is None:
+            return None
+        for row in rows_of(sample, tar, caption):
+            if row["problem"] not in _STRUCTURAL:
+                return None
+            reasons.setdefault(row["image_id"], set()).add(row["problem"])
+        if len(seen) < _SAMPLES_SHOWN:
+            seen.append(sample)
+    if not seen:
+        return None
+    members = ", ".join(shown(name) for sample in seen for name in sample.names)
+    if isinstance(description := description_of(seen[0]), dict) and description:
+        members += f" (the JSON has {', '.join(repr(key[:40]) for key in list(description)[:8])})"
+    texts = ", ".join(f"KEY.{extension}" for extension in text_extensions(caption))
+    hint = "name the extension or the key with captions.caption_column"
+    if any({"no_image", "no_text"} <= problems for problems in reasons.values()):
+        hint = (
+            "the parts of a sample must follow one another, but here they are apart: sort the members by name, as "
+            "tar --sort=name does"
+        )
+    elif any("unclear_name" in problems for problems in reasons.values()):
+        hint = (
+            "a name is cut at its first dot (KEY.EXTENSION), and here the names begin to differ after it: rename the "
+            "members so that the key has no dot"
+        )
+    return (
+        f"captions.path: no image of {tar} has a caption. It holds {members} …; looked for is KEY.jpg "
+        f"(or {', '.join(IMAGE_EXTENSIONS[1:])}) with {texts} or {caption!r} in KEY.json; {hint}"
+    )
