@@ -8,10 +8,11 @@ from spacy.tokens import Doc, Token
 
 from pipeline.nouns.compounds import LEXICON, find_compound
 from pipeline.nouns.config import NounsConfig
+from pipeline.nouns.mapped_text import MappedText
 from pipeline.nouns.noun import Noun
 from pipeline.nouns.stop_lists import resolve_stop_list
 from pipeline.nouns.tagger import identity, load_tagger
-from pipeline.nouns.text import MAX_CAPTION_LENGTH, caption_problem, tagger_text
+from pipeline.nouns.text import MAX_CAPTION_LENGTH, caption_problem, noun_name, tagger_text
 
 BATCH = 256  # captions; larger ones are no faster
 
@@ -73,15 +74,20 @@ class NounExtractor:
             nouns[index] = self._nouns(doc, captions[index], places)
         return nouns
 
-    def _nouns(self, doc: Doc, caption: str, places: list[int] | None) -> list[Noun]:
+    def _nouns(self, doc: Doc, caption: str, places: MappedText | None) -> list[Noun]:
         found = []
+        before = len(caption)
         for first, last, lemma in self._spans(doc):
-            if lemma in self._stop_list:
+            name = noun_name(lemma)
+            if name is None or name in self._stop_list:
                 continue
             start, end = first.idx, last.idx + len(last)
             if places is not None:
-                start, end = places[start], places[end - 1] + 1
-            found.append(Noun(lemma, caption[start:end], start, end))
+                start, end = places.starts[start], places.ends[end - 1]
+            if end > before:  # the tagger cut through what is one character in the caption ("ﬁ")
+                continue
+            before = start
+            found.append(Noun(name, caption[start:end], start, end))
         found.reverse()
         return found
 

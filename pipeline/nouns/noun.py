@@ -4,15 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.nouns.text import noun_name, tagger_text
+
 
 @dataclass(frozen=True, slots=True)
 class Noun:
     """A noun found in a caption: `caption[start:end] == surface`."""
 
     lemma: str
-    """Dictionary form, lower-case; of a compound only the last word is reduced ("tennis rackets": tennis racket)."""
+    """Dictionary form, lower-case: letters, digits, apostrophes, hyphens and spaces; of a compound only the last word
+    is reduced ("tennis rackets": tennis racket)."""
     surface: str
-    """As written in the caption, white space included."""
+    """As written in the caption, with the white space and markup inside."""
     start: int
     """First character in the caption."""
     end: int
@@ -20,7 +23,9 @@ class Noun:
 
     def name(self, form: Literal["lemma", "surface"]) -> str:
         """What stands for this noun in the vocabulary (`NounsConfig.form`)."""
-        return self.lemma if form == "lemma" else " ".join(self.surface.lower().split())
+        if form == "lemma":
+            return self.lemma
+        return noun_name(tagger_text(self.surface)[0]) or self.lemma
 
 
 def union(nouns: Iterable[list[Noun]], form: Literal["lemma", "surface"] = "lemma") -> list[tuple[int, Noun]]:
