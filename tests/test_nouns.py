@@ -17,6 +17,7 @@ from pipeline.nouns.training.compounds import build, read_reviewed
 from pipeline.nouns.training.corpus import read_conllu, to_doc
 from pipeline.nouns.training.evaluate import LabelledCaption, read_gold, score_captions
 from pipeline.nouns.training.wordnet import PartsOfSpeech
+from pipeline.nouns.words import NOUNS, WORDS
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +358,7 @@ def test_identity_says_what_ran(extractor: NounExtractor, single_words: NounExtr
     assert identity == NounExtractor("bundled").identity
     assert identity["name"] == "en_caption_nouns"
     assert identity["spacy"] == spacy.__version__
-    assert len(identity["sha256"]) == len(identity["compounds_sha256"]) == 64
+    assert len(identity["sha256"]) == len(identity["compounds_sha256"]) == len(identity["words_sha256"]) == 64
     assert "compounds_sha256" not in single_words.identity  # not read, so it cannot matter
 
 
@@ -407,7 +408,7 @@ def test_pipeline_without_a_tagger(tmp_path: Path) -> None:
 
 
 def test_shipped_data_is_small_and_licensed() -> None:
-    files = [LEXICON, *(path for path in BUNDLED.rglob("*") if path.is_file())]
+    files = [LEXICON, NOUNS, WORDS, *(path for path in BUNDLED.rglob("*") if path.is_file())]
     assert sum(path.stat().st_size for path in files) <= 4 * 1024 * 1024
     notice = (BUNDLED.parent / "NOTICE").read_text(encoding="utf8")
     for source in ("UD_English-EWT", "COCO", "WordNet", "CC BY-SA 4.0", "CC BY 4.0"):

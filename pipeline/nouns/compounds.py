@@ -6,6 +6,8 @@ from pathlib import Path
 
 from spacy.tokens import Token
 
+from pipeline.nouns.words import dictionary_form
+
 LEXICON = Path(__file__).with_name("compounds.txt")
 LONGEST = 5  # tokens: four words, one of them with a possessive 's
 
@@ -31,7 +33,7 @@ def find_compound(tokens: Sequence[Token], last: int) -> tuple[int, str] | None:
         modifiers = "".join(_before(token) for token in tokens[first + 1 : last])
         before = f"{tokens[first].lower_}{modifiers} "
         # Some are listed in the plural: french fries.
-        for lemma in (before + head.lemma_.lower(), before + head.lower_):
+        for lemma in (before + dictionary_form(head.lower_, head.lemma_.lower()), before + head.lower_):
             if lemma in lexicon and not _is_verb_with_object(tokens, first):
                 return first, lemma
     return None

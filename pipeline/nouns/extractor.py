@@ -13,6 +13,7 @@ from pipeline.nouns.noun import Noun
 from pipeline.nouns.stop_lists import resolve_stop_list
 from pipeline.nouns.tagger import identity, load_tagger
 from pipeline.nouns.text import MAX_CAPTION_LENGTH, caption_problem, noun_name, tagger_text
+from pipeline.nouns.words import NOUNS, WORDS, dictionary_form, is_no_noun, may_be_no_name
 
 BATCH = 256  # captions; larger ones are no faster
 
@@ -42,6 +43,8 @@ class NounExtractor:
         self._max_length = max_caption_length
         self._tagger = load_tagger(pipeline)
         self._identity = identity(self._tagger)
+        words = hashlib.sha256(NOUNS.read_bytes() + WORDS.read_bytes())
+        self._identity["words_sha256"] = words.hexdigest()
         if compounds:
             self._identity["compounds_sha256"] = hashlib.sha256(LEXICON.read_bytes()).hexdigest()
 
@@ -69,10 +72,22 @@ class NounExtractor:
         nouns: list[list[Noun]] = [[] for _ in captions]
         usable = [index for index, caption in enumerate(captions) if caption_problem(caption, self._max_length) is None]
         texts = [tagger_text(captions[index]) for index in usable]
-        docs = self._tagger.pipe((text for text, _ in texts), batch_size=BATCH)
+        docs = self._tag([text for text, _ in texts])
         for index, (_, places), doc in zip(usable, texts, docs, strict=True):
             nouns[index] = self._nouns(doc, captions[index], places)
         return nouns
+
+    def _tag(self, texts: list[str]) -> list[Doc]:
+        """Tagged texts; those that begin with a common noun that is taken for a name are tagged in lower case."""
+        docs = list(self._tagger.pipe(texts, batch_size=BATCH))
+        again = {}
+        for number, doc in enumerate(docs):
+            if first := may_be_no_name(doc):
+                again[number] = f"{doc.text[: first.idx]}{first.lower_}{doc.text[first.idx + len(first) :]}"
+        docs_again = self._tagger.pipe(again.values(), batch_size=BATCH)
+        for number, doc in zip(again, docs_again, strict=True):
+            docs[number] = doc
+        return docs
 
     def _nouns(self, doc: Doc, caption: str, places: MappedText | None) -> list[Noun]:
         found = []
@@ -106,8 +121,8 @@ class NounExtractor:
                 compound = find_compound(tokens, last) if self._compounds else None
                 if compound:
                     first, lemma = compound
-                elif head.pos_ in self._tags:
-                    lemma = head.lemma_.lower()
+                elif head.pos_ in self._tags and not is_no_noun(tokens, last):
+                    lemma = dictionary_form(head.lower_, head.lemma_.lower())
             if lemma:
                 spans.append((tokens[first], head, lemma))
             last = first - 1

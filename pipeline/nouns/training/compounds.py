@@ -1,4 +1,5 @@
-"""Build the lexicon of compound nouns (`pipeline/nouns/compounds.txt`) from WordNet and a reviewed list.
+"""Build the lexicon of compound nouns (`pipeline/nouns/compounds.txt`) from WordNet and a reviewed list, and the list
+of WordNet's nouns of one word (`pipeline/nouns/nouns.txt`).
 
     python -m pipeline.nouns.training.compounds --wordnet /usr/share/wordnet [--captions FILE]
 
@@ -22,7 +23,8 @@ from pipeline.nouns.compounds import LEXICON
 from pipeline.nouns.tagger import load_tagger
 from pipeline.nouns.text import tagger_text
 from pipeline.nouns.training.corpus import read_captions
-from pipeline.nouns.training.wordnet import read_index
+from pipeline.nouns.training.wordnet import read_common_nouns, read_index
+from pipeline.nouns.words import NOUNS
 
 REVIEWED = Path(__file__).with_name("caption_compounds.txt")
 
@@ -139,6 +141,9 @@ def main() -> None:
     else:
         LEXICON.write_text("\n".join(lexicon) + "\n", encoding="utf8")
         print(f"{len(lexicon)} compounds in {LEXICON}")
+        nouns = read_common_nouns(args.wordnet)
+        NOUNS.write_text("\n".join(nouns) + "\n", encoding="utf8")
+        print(f"{len(nouns)} nouns of one word in {NOUNS}")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,18 @@ def read_exceptions(folder: Path, part: str) -> dict[str, str]:
         return {form: lemma for form, lemma in pairs if "_" not in form}
 
 
+def read_common_nouns(folder: Path) -> list[str]:
+    """The nouns of one word that name a kind of thing, sorted: no names, which WordNet writes with a capital."""
+    nouns = set()
+    with open(folder / "data.noun", encoding="utf8") as lines:
+        for line in lines:
+            columns = line.split(" ")
+            if line.startswith("  ") or "@i" in columns:  # the licence; an instance
+                continue
+            nouns.update(word for word in columns[4 : 4 + 2 * int(columns[3], 16) : 2] if word.isalpha())
+    return sorted(noun for noun in nouns if noun.islower())
+
+
 class PartsOfSpeech:
     """Which open-class tags a word can have."""
 
