@@ -4,11 +4,15 @@ Files are named by a local path, any fsspec URI, or `hf-hub:org/repo[@revision]/
 directory, or `hf-hub:org/repo[@revision]`.
 """
 
+import argparse
+import codecs
 import contextlib
 import fcntl
 import hashlib
 import os
+import pathlib
 import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -25,14 +29,30 @@ from safetensors.torch import load_file
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.pickles import load_pickle
-
-StateDict = dict[str, torch.Tensor]
+from pipeline.torchscript import StateDict, is_torchscript, read_torchscript
 
 HUB = "hf-hub:"
 _MODEL_FILES = ("*.json", "*.safetensors")
 _OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
 _FOLDER_SUFFIXES = (".json", ".safetensors", ".bin", ".txt", ".model")
 """Configurations, weights, and the vocabularies of tokenizers."""
+
+# What programs that train put beside the weights, and what does nothing when it is made: numbers and arrays of NumPy
+# under their older and newer names, and options.
+_HARMLESS = [
+    np.dtype,
+    np.ndarray,
+    *(type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"),
+    *((getattr(np._core.multiarray, name), f"numpy.{core}.multiarray.{name}")
+      for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    (codecs.encode, "_codecs.encode"),
+    argparse.Namespace,
+    pathlib.PosixPath,
+]  # fmt: skip
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+_MOST_UNPACKED, _SMALL = 16, 2**26
+"""Weights that several names share make a checkpoint larger than its file; the numbers beside them take little."""
+_REASON_LENGTH = 200
 
 
 def fetch(uri: str, key: str) -> Path:
@@ -109,44 +129,46 @@ def sha256(path: Path) -> str:
     return hashlib.sha256("".join(f"{file.name} {sha256(file)}\n" for file in files).encode()).hexdigest()
 
 
-def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, as OpenAI publishes its models."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
 def read_tensors(path: Path) -> StateDict:
     """The weights in a file, on the CPU: .safetensors, .pkl of detectron2, a TorchScript archive, or of `torch.save`.
 
-    A `model`, `state_dict` or `blobs` entry around them is taken off, and so are the `module.` prefixes of parallel
-    training and the momenta that Caffe2 keeps beside its weights.
+    No code in the file is run. A `model`, `state_dict` or `blobs` entry around the weights is taken off (what lies
+    beside it, such as an optimiser, a scaler, or averages of the weights, is left), and so are the parts of names that
+    wrappers leave: `module.` of parallel training, `_orig_mod.` of `torch.compile`, those of FSDP and of activation
+    checkpointing; and the momenta that Caffe2 keeps beside its weights.
 
     Raises:
         UserError: the file is none of these, or holds more than tensors, arrays and containers.
     """
     try:
+        _check_archive(path)
         content = _read(path)
     except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError, UnicodeDecodeError) as error:
         raise UserError(
             f"checkpoint {path} cannot be loaded: it is damaged, or holds more than tensors and plain containers, "
-            f"which is refused because reading it could run code ({error})"
+            f"which is refused because reading it could run code ({_reason(error)})"
         ) from error
     for wrapping in ("model", "state_dict", "blobs"):  # the last is Caffe2's
         if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
             content = content[wrapping]
     if not isinstance(content, dict):
         raise UserError(f"checkpoint {path} holds no state dict (names and tensors)")
-    weights = {
-        name.removeprefix("module."): torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-        for name, value in content.items()
-        if not str(name).endswith("_momentum")
-    }
-    others = [name for name, value in weights.items() if not isinstance(value, torch.Tensor)]
-    if others or not weights:
-        found = f"{others[0]!r}, which is no tensor" if others else "nothing"
-        raise UserError(f"checkpoint {path} holds no state dict (names and tensors), but {found}")
+    weights: StateDict = {}
+    for name, value in content.items():
+        if str(name).endswith("_momentum"):
+            continue
+        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype != object else value
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise UserError(
+                f"checkpoint {path} holds no state dict (names and tensors), but {name!r}, which is no tensor"
+            )
+        plain = _without_wrappers(name)
+        if plain in weights:
+            raise UserError(f"checkpoint {path} holds {plain} twice, with and without the prefixes of wrappers")
+        weights[plain] = tensor
+    if not weights:
+        raise UserError(f"checkpoint {path} holds no state dict (names and tensors), but nothing")
+    _check_size(path, weights)
     return weights
 
 
@@ -157,8 +179,47 @@ def _read(path: Path) -> Any:
         with path.open("rb") as file:
             return load_pickle(file, encoding="latin1")  # as Python 2 wrote them
     if is_torchscript(path):
-        return torch.jit.load(path, map_location="cpu").state_dict()
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return read_torchscript(path)
+    with torch.serialization.safe_globals(_HARMLESS):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip that unpacks to far more than it is: the numbers of tensors are stored as they are."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise pickle.UnpicklingError(str(error)) from error
+    size = path.stat().st_size
+    if unpacked > _MOST_UNPACKED * size + _SMALL:
+        raise pickle.UnpicklingError(f"{size} bytes that unpack to {unpacked}")
+
+
+def _check_size(path: Path, weights: StateDict) -> None:
+    """Refuse tensors that show the same few numbers again and again: a model of their size would need any memory."""
+    size, shown = path.stat().st_size, sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+    if shown > _MOST_UNPACKED * size + _SMALL:
+        raise UserError(f"checkpoint {path} has {size} bytes, but tensors of {shown}: it is no honest checkpoint")
+
+
+def _without_wrappers(name: str) -> str:
+    parts = [part for part in name.split(".") if part not in _WRAPPERS]
+    while len(parts) > 1 and parts[0] == "module":
+        parts.pop(0)
+    return ".".join(parts)
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what is wrong: torch writes many, with advice to load the file without looking at it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    if refused := re.search(r"Unsupported (?:global|class)\W+(?:GLOBAL )?([\w.]+)", text):
+        return f"it would call {refused[1]}"
+    if "weights_only" in text and (told := re.search(r"WeightsUnpickler error: *(.+)", text)):
+        text = told[1]
+    return (text.strip().splitlines() or [type(error).__name__])[0][:_REASON_LENGTH]
 
 
 def _cached(uri: str) -> Path:

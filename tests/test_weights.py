@@ -1,5 +1,6 @@
 """Files of weights: fetched once, told apart by their digests, read without running code."""
 
+import argparse
 import collections
 import hashlib
 import pickle
@@ -45,10 +46,21 @@ def cache(tmp_path, monkeypatch) -> Path:
         lambda weights: {"state_dict": weights, "epoch": 3},
         lambda weights: {"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}},
         collections.OrderedDict,
+        lambda weights: {"state_dict": weights, "best": np.float64(0.7), "epoch": np.int64(3), "seen": np.arange(4)},
+        lambda weights: {"state_dict": weights, "args": argparse.Namespace(lr=1e-3, logs=Path("/logs")), "scaler": {}},
+        lambda weights: {"state_dict": weights, "state_dict_ema": weights, "teacher": {"a": torch.ones(1)}},
+        lambda weights: {"state_dict": {f"_orig_mod.{name}": tensor for name, tensor in weights.items()}},
+        lambda weights: {"state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in weights.items()}},
+        lambda weights: {"state_dict": {f"_orig_mod.module.{name}": tensor for name, tensor in weights.items()}},
+        lambda weights: {
+            name.replace("layer.", "layer._fsdp_wrapped_module._checkpoint_wrapped_module._orig_mod."): tensor
+            for name, tensor in weights.items()
+        },
     ],
 )
-def test_what_training_wraps_around_weights_is_taken_off(tmp_path, wrap):
-    torch.save(wrap(WEIGHTS), tmp_path / "weights.pth")
+@pytest.mark.parametrize("new_format", [True, False])
+def test_what_training_wraps_around_weights_is_taken_off(tmp_path, wrap, new_format):
+    torch.save(wrap(WEIGHTS), tmp_path / "weights.pth", _use_new_zipfile_serialization=new_format)
     assert same(read_tensors(tmp_path / "weights.pth"))
 
 
@@ -94,6 +106,25 @@ def test_pickles_that_could_run_code_are_refused(tmp_path, wrap):
         with pytest.raises(UserError, match=f"{name} cannot be loaded: it is damaged, or holds more"):
             read_tensors(tmp_path / name)
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+def test_a_refusal_is_one_line_that_names_the_object(tmp_path, new_format):
+    content = {"state_dict": WEIGHTS, "extra": collections.UserDict()}
+    torch.save(content, tmp_path / "weights.pt", _use_new_zipfile_serialization=new_format)
+    with pytest.raises(UserError) as raised:
+        read_tensors(tmp_path / "weights.pt")
+    message = str(raised.value)
+    assert "it would call collections.UserDict" in message
+    assert "\n" not in message
+    assert "\x1b" not in message
+    assert "weights_only" not in message
+
+
+def test_a_weight_that_is_there_twice(tmp_path):
+    torch.save(WEIGHTS | {"module.layer.bias": torch.zeros(2)}, tmp_path / "weights.pt")
+    with pytest.raises(UserError, match=r"holds layer\.bias twice"):
+        read_tensors(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", b"PK\x03\x04 not a zip", pickle.dumps({"a": np.zeros(9)})[:-20]])

@@ -27,6 +27,7 @@ PROMPTS_KEY = "visual.mask_embedding"
 CLIP_IN_OVSEG = "clip_adapter.clip_model."
 """What the names of CLIP's weights begin with in a checkpoint of the whole OVSeg."""
 
+_PREFIXES = ("model.", "clip.", "clip_model.")
 _HEAD_WIDTH = 64
 _RESNET_STRIDE = 32
 # Settings of the towers that no weight depends on.
@@ -41,8 +42,17 @@ def read_state_dict(path: Path) -> StateDict:
     Raises:
         UserError: as `read_tensors`.
     """
-    weights = read_tensors(path)
+    weights = _clip_in_module(read_tensors(path))
     return {name: tensor for name, tensor in (clip_in_ovseg(weights) or weights).items() if name not in _NOT_WEIGHTS}
+
+
+def _clip_in_module(weights: StateDict) -> StateDict:
+    """The weights of the CLIP in a checkpoint of a module that trains one (Lightning's and others), else all."""
+    if not any(name.startswith("visual.") for name in weights):
+        for prefix in _PREFIXES:
+            if any(name.startswith(f"{prefix}visual.") for name in weights):
+                return {name.removeprefix(prefix): weights[name] for name in weights if name.startswith(prefix)}
+    return weights
 
 
 def clip_in_ovseg(weights: StateDict) -> StateDict:

@@ -13,10 +13,14 @@ from safetensors.torch import load_file
 from pipeline.clip.layouts import PROMPTS_KEY, build_openai_model, read_state_dict
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.clip.model import Clip
+from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer
+from pipeline.clip.open_clip_weights import load_open_clip_weights
 from pipeline.clip.templates import TemplateSet
 from pipeline.errors import UserError
 from pipeline.precision import Precision, autocast_dtype
-from pipeline.weights import HUB, fetch, fetch_folder, is_torchscript
+from pipeline.remote_code import TRUST, explained, refuse_remote_code
+from pipeline.torchscript import StateDict, is_torchscript
+from pipeline.weights import HUB, fetch, fetch_folder
 
 PROMPTS_FILE = "mask_prompts.safetensors"
 _LOCAL = "local-dir:"
@@ -77,14 +81,21 @@ def load_clip(
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no GPU")
     pretrained, quick_gelu = _resolve(architecture, weights)
+    refuse_remote_code()
     try:
-        if pretrained and _has_own_layout(architecture, pretrained):
-            model, model_cfg, prompts = build_openai_model(read_state_dict(Path(pretrained)))
+        state_dict = _read_checkpoint(architecture, pretrained)
+        if state_dict and _has_own_layout(architecture, pretrained, state_dict):
+            model, model_cfg, prompts = build_openai_model(state_dict)
             _check_sizes(model_cfg, architecture)
             tokenizer = open_clip.SimpleTokenizer(context_length=model_cfg["text_cfg"]["context_length"])
         else:
-            model, model_cfg, prompts = _build(architecture, pretrained, quick_gelu, random=weights == "random")
-            tokenizer = open_clip.get_tokenizer(architecture)
+            if pretrained is None:
+                check_model_config(architecture)
+            if state_dict:
+                model, model_cfg, prompts = load_open_clip_weights(architecture, state_dict)
+            else:
+                model, model_cfg, prompts = _build(architecture, pretrained, quick_gelu, random=weights == "random")
+            tokenizer = open_clip.get_tokenizer(architecture, **(TRUST if uses_hub_tokenizer(model_cfg) else {}))
         vision = _with_prompts(model.visual, prompts, mask_prompt_depth)
     except UserError:
         raise
@@ -144,14 +155,18 @@ def _resolve(architecture: str | None, weights: str | None) -> tuple[str | None,
     return weights, False
 
 
-def _has_own_layout(architecture: str | None, pretrained: str) -> bool:
+def _read_checkpoint(architecture: str | None, pretrained: str | None) -> StateDict | None:
+    """The weights in a file of the user's; None for a tag, and for weights of big_vision, which open_clip converts."""
+    if not pretrained or Path(pretrained).suffix in (".npz", ".npy"):
+        return None
+    if architecture and open_clip.get_pretrained_cfg(architecture, pretrained):
+        return None
+    return read_state_dict(Path(pretrained))
+
+
+def _has_own_layout(architecture: str | None, pretrained: str, state_dict: StateDict) -> bool:
     """Whether a model is built from the shapes in its checkpoint rather than by open_clip."""
-    if architecture is None:
-        return True
-    file = Path(pretrained)
-    if open_clip.get_pretrained_cfg(architecture, pretrained) or file.suffix in (".npz", ".npy"):
-        return False  # a tag, or weights of big_vision, which open_clip converts
-    return is_torchscript(file) or PROMPTS_KEY in read_state_dict(file)
+    return architecture is None or is_torchscript(Path(pretrained)) or PROMPTS_KEY in state_dict
 
 
 def _check_sizes(model_cfg: dict[str, Any], architecture: str | None) -> None:
@@ -181,6 +196,7 @@ def _build(
         pretrained=pretrained,
         force_quick_gelu=quick_gelu,
         load_weights=not random,
+        pretrained_text=False,  # weights of a text tower from elsewhere, where the model's own are missing
         require_pretrained=not random,
     )
     model_cfg = open_clip.get_model_config(architecture)
@@ -217,7 +233,7 @@ def _with_prompts(visual: torch.nn.Module, prompts: torch.Tensor | None, depth: 
 
 def _reason(error: Exception) -> str:
     """What an error says, in one line: torch lists the weights that do not fit in the lines after the first."""
-    lines = [line.strip() for line in str(error).strip().splitlines()][:_REASON_LINES]
+    lines = [line.strip() for line in explained(error).strip().splitlines()][:_REASON_LINES]
     if isinstance(error, KeyError):
         lines = [f"it has no weight {lines[0]}"]
     return " ".join(line[:_REASON_LENGTH] for line in lines) or type(error).__name__

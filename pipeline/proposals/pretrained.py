@@ -1,7 +1,7 @@
 """Models that `transformers` saved, loaded strictly: every weight in its place, none made up."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature, P
 
 from pipeline import weights
 from pipeline.errors import UserError
+from pipeline.remote_code import TRUST, explained, refuse_remote_code
 
 _NAMES_SHOWN = 3
 
@@ -60,11 +61,12 @@ def load_pretrained(
     if not uri:
         raise UserError(f"{key} is empty: give a directory with a model of type {expected}, or hf-hub:org/repo")
     folder = weights.fetch_model(uri, key)
-    _check_type(folder, f"{key}: {uri}", (expected, *supersets))
+    _check_config(folder, f"{key}: {uri}", (expected, *supersets))
+    refuse_remote_code()
     try:
-        processor = AutoImageProcessor.from_pretrained(folder)
+        processor = AutoImageProcessor.from_pretrained(folder, **TRUST)
         model, report = kind.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+            folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **TRUST
         )
     except Exception as error:  # transformers raises many kinds, all about what is in the directory
         raise UserError(f"{key}: {uri} cannot be loaded: {_first_line(error)}") from error
@@ -75,13 +77,33 @@ def load_pretrained(
     return Pretrained(model.eval().requires_grad_(False), processor, weights.sha256(folder))
 
 
-def _check_type(folder: Path, what: str, expected: Sequence[str]) -> None:
+def _check_config(folder: Path, what: str, expected: Sequence[str]) -> None:
+    """Refuse a model of another type, and one that says to take a part from elsewhere."""
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError) as error:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = config.get("model_type")
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{what}: its config.json is not a JSON object: {_first_line(error)}") from error
     if found not in expected:
         raise UserError(f"{what} is a model of type {found!r}; this backend takes {' or '.join(map(repr, expected))}")
+    for name in _backbones(config):
+        # timm and transformers would fetch it from there.
+        if not isinstance(name, str) or "/" in name or ":" in name:
+            raise UserError(
+                f"{what}: its config.json names the backbone {name!r}, which lies elsewhere; a backbone has to be "
+                "described in backbone_config, as save_pretrained of transformers writes it"
+            )
+
+
+def _backbones(config: Any) -> Iterator[Any]:
+    """The names of backbones anywhere in a configuration."""
+    if isinstance(config, dict):
+        if name := config.get("backbone"):
+            yield name
+        config = list(config.values())
+    if isinstance(config, list):
+        for value in config:
+            yield from _backbones(value)
 
 
 def _differences(model: PreTrainedModel, report: dict) -> list[str]:
@@ -106,4 +128,4 @@ def _some(names: list[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (explained(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -9,6 +10,7 @@ from jsonargparse import ArgumentParser
 from safetensors.torch import save_file
 
 from pipeline.clip import ClipConfig, load_clip
+from pipeline.clip.saving import save_clip
 from pipeline.errors import UserError
 
 
@@ -32,6 +34,50 @@ def test_loads_a_checkpoint_file(tmp_path, suffix):
     clip = load_clip("ViT-S-32-alt", str(path))
     pixels = torch.rand(2, 3, 224, 224)
     torch.testing.assert_close(clip.vision(pixels), model.eval().visual(pixels))
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(5)
+    return open_clip.create_model("ViT-S-32-alt")
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda weights: {"epoch": np.int64(3), "state_dict": weights, "optimizer": {"lr": np.float64(1e-3)}},
+        lambda weights: {"state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in weights.items()}},
+        lambda weights: {name.replace("visual.", "visual._orig_mod."): tensor for name, tensor in weights.items()},
+        lambda weights: {f"model.{name}": tensor for name, tensor in weights.items()} | {"loss.bias": torch.zeros(1)},
+    ],
+)
+def test_checkpoints_of_others_that_trained_with_open_clip(tmp_path, small, wrap):
+    torch.save(wrap(small.state_dict()), tmp_path / "epoch_3.pt")
+    clip = load_clip("ViT-S-32-alt", str(tmp_path / "epoch_3.pt"))
+    assert all(tensor.equal(small.state_dict()[name]) for name, tensor in clip.model.state_dict().items())
+
+
+def test_a_checkpoint_with_a_bias_of_the_logits(tmp_path):
+    """As `open_clip_train --siglip` makes of any architecture."""
+    model = open_clip.create_model("ViT-S-32-alt", init_logit_bias=-10)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "siglip.pt")
+    clip = load_clip("ViT-S-32-alt", str(tmp_path / "siglip.pt"))
+    assert clip.model.logit_bias.item() == -10
+    save_clip(clip, tmp_path / "saved")
+    assert load_clip(f"local-dir:{tmp_path / 'saved'}").weights_sha256() == clip.weights_sha256()
+
+
+def test_weights_are_fitted_as_open_clip_does(tmp_path, caplog):
+    """Of another resolution, with the scale as a list: its own function says what comes out."""
+    weights = open_clip.create_model("ViT-S-32-alt", force_image_size=128).state_dict()
+    weights["logit_scale"] = weights["logit_scale"].reshape(1)
+    torch.save(weights, tmp_path / "weights.pt")
+    expected = open_clip.create_model("ViT-S-32-alt", pretrained=str(tmp_path / "weights.pt")).state_dict()
+    caplog.clear()
+    found = load_clip("ViT-S-32-alt", str(tmp_path / "weights.pt")).model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(tensor.equal(expected[name]) for name, tensor in found.items())
+    assert "randomly" not in caplog.text
 
 
 def test_hash_follows_the_weights_not_the_file(tiny_folder, tiny):
