@@ -1,5 +1,6 @@
 """What every job does around its work: configuration, Ray, error messages, exit codes."""
 
+import argparse
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from jobs.head_watch import head_watch
 from pipeline.errors import IncompleteError, UserError
+from pipeline.paths import refuse_secrets, refuse_secrets_in
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -27,15 +29,50 @@ class Command:
         self.parser.add_class_arguments(config_class)
 
     def parse(self, arguments: list[str] | None) -> tuple[Any, dict]:
-        """The configuration, and the other arguments by name."""
+        """The configuration, and the other arguments by name. Nothing of them has been shown or written yet.
+
+        Raises:
+            SystemExit: a key or value is wrong.
+            UserError: a value contains a secret.
+        """
         parsed = self.parser.instantiate(self.parser.parse_args(arguments)).as_dict()
         fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
-        return self._config_class(**fields), parsed
+        config = self._config_class(**fields)
+        refuse_secrets_in(config)
+        refuse_secrets_in(parsed)
+        return config, parsed
 
     def run(self, work: Callable[[Any, dict], None], arguments: list[str] | None) -> int:
         """Parse, connect to Ray, and call `work(config, flags)`. Gives the exit code."""
-        config, flags = self.parse(arguments)
+        try:
+            config, flags = self.parse(arguments)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return USER_ERROR
         return guarded(lambda: work(config, flags))
+
+
+def parse_arguments(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
+    """The arguments of a job without a configuration.
+
+    Raises:
+        SystemExit: one is wrong, or contains a secret.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    # As they were typed: a Path makes "s3:/" of "s3://".
+    option = None
+    try:
+        for place, argument in enumerate(given, start=1):
+            name, _, value = argument.partition("=")
+            if argument.startswith("-"):
+                refuse_secrets(name, value)
+            else:
+                refuse_secrets(option or f"argument {place}", argument)
+            option = argument if argument.startswith("-") else None
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(USER_ERROR) from None
+    return parser.parse_args(given)
 
 
 def guarded(work: Callable[[], None]) -> int:

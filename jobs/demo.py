@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.command import guarded
+from jobs.command import guarded, parse_arguments
 from pipeline.demo.measures import Measured, measure_mining
 from pipeline.demo.pages import write_pages
 from pipeline.demo.pictures import draw_pictures
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="worlds, CLIPs and groups of nouns to draw")
     names = list(ablations(0.0))
     parser.add_argument("--ablation", nargs="+", choices=[*names, "all"], default=[], help="what else to compare")
-    options = parser.parse_args(arguments)
+    options = parse_arguments(parser, arguments)
     # Ray Train looks at its workers every two seconds, and takes one report of each at a time: a long while for a run
     # of half a minute.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")

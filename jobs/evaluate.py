@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import OK, USER_ERROR, Command
+from jobs.command import OK, USER_ERROR, Command, parse_arguments
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
@@ -73,7 +73,7 @@ def _compare(arguments: list[str]) -> int:
     parser.add_argument("evaluations", nargs="+", help="LABEL=DIRECTORY; a label may have one for each benchmark")
     try:
         ours: dict[str, dict[str, float]] = defaultdict(dict)
-        for argument in parser.parse_args(arguments).evaluations:
+        for argument in parse_arguments(parser, arguments).evaluations:
             label, _, directory = argument.partition("=")
             column, miou = _read(directory)
             ours[label][column] = miou

@@ -11,7 +11,7 @@ Exit codes: 0 written, 1 storage failed (run it again), 2 something has to be ch
 import argparse
 import sys
 
-from jobs.command import INCOMPLETE, INTERRUPTED, OK, USER_ERROR
+from jobs.command import INCOMPLETE, INTERRUPTED, OK, USER_ERROR, parse_arguments
 from pipeline.errors import UserError
 from pipeline.export.coco import export_coco
 from pipeline.export.fiftyone import export_fiftyone
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--to", required=True, help="the file (coco) or folder to write; any fsspec URI, local for fiftyone"
     )
     parser.add_argument("--images", help="fiftyone: where the images are on this machine, if not where they were mined")
-    options = parser.parse_args(arguments)
+    options = parse_arguments(parser, arguments)
     if options.images and options.format != "fiftyone":
         parser.error("--images is for --format fiftyone alone")
     try:

@@ -16,7 +16,7 @@ Exit codes: 0 fine, 1 damaged files found, 2 nothing to look at there, or storag
 import argparse
 import sys
 
-from jobs.command import Command
+from jobs.command import Command, parse_arguments
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.inspection import print_status, repair, verify
@@ -62,7 +62,7 @@ def _report(arguments: list[str]) -> int:
         "--samples", type=int, help="how many pairs, changed regions, or images of each group the page shows"
     )
     parser.add_argument("--annotations", help="of a dataset: COCO instances or panoptic JSON of its images")
-    options = parser.parse_args(arguments)
+    options = parse_arguments(parser, arguments)
     print(write_report(options.paths, options.output, options.samples, options.annotations))
     return 0
 
@@ -76,7 +76,7 @@ def _output(arguments: list[str]) -> int:
         help="re-read every checksum, say what is missing or damaged",
     )
     parser.add_argument("--repair", action="store_true", help="verify, and make damaged shards due again")
-    options = parser.parse_args(arguments)
+    options = parse_arguments(parser, arguments)
     storage.check_readable(options.output, "output")
     if not options.verify and not options.repair:
         print_status(options.output)

@@ -38,7 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="KEY=VALUE,…",
         help="Schedule the job on a cluster that is played here, and print hours and costs; read and write nothing.",
     )
-    config, flags = command.parse(arguments)
+    try:
+        config, flags = command.parse(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
     if flags["simulate"]:
         return _simulate(config, flags["simulate"])
 

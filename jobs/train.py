@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import USER_ERROR, Command
+from jobs.command import USER_ERROR, Command, parse_arguments
 from pipeline.clip import load_clip
 from pipeline.clip.layouts import Layout, export_clip
 from pipeline.errors import UserError
@@ -49,7 +49,7 @@ def _export(arguments: list[str]) -> int:
     parser.add_argument("model", type=Path, help="model/ of a training run, or any open_clip directory")
     parser.add_argument("--layout", type=Layout, required=True, help="openai: original CLIP code; ovseg: OVSeg's code")
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
-    options = parser.parse_args(arguments)
+    options = parse_arguments(parser, arguments)
     try:
         export_clip(load_clip(f"local-dir:{options.model}"), options.layout, options.output)
     except UserError as error:

@@ -1,16 +1,22 @@
 """Paths in configurations: made absolute, since workers may run in another directory, and kept free of secrets."""
 
 import os
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.proposals import ProposalsConfig
+from pipeline.secrets import has_secret
 
 _LOCAL_DIR = "local-dir:"
+_WHERE_SECRETS_BELONG = (
+    "give credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (s3); "
+    "GOOGLE_APPLICATION_CREDENTIALS (gs); AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or "
+    "AZURE_STORAGE_SAS_TOKEN (az); HF_TOKEN (hf)"
+)
 
 
 def absolute_output(output: str) -> str:
@@ -67,14 +73,26 @@ def _absolute_fields(backend: str, options: Any, *names: str) -> Any:
 
 def refuse_secrets(key: str, uri: str | None) -> None:
     """Raises:
-    UserError: naming the key of a URI that contains a password or a signature.
+    UserError: naming the key of a URI that contains a password, a signature or a token, which it does not show.
     """
-    if uri is None:
-        return
-    for part in uri.split("::"):
-        split = urlsplit(part)
-        if split.password or "X-Amz-Signature" in split.query:
-            raise UserError(
-                f"{key} contains a secret, which would end up in config.yaml and logs; "
-                "give credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE)"
-            )
+    if uri is not None and has_secret(uri):
+        raise UserError(f"{key} contains a secret, which would end up in config.yaml and logs; {_WHERE_SECRETS_BELONG}")
+
+
+def refuse_secrets_in(configuration: Any, key: str = "") -> None:
+    """Ask every text in a configuration (dataclasses, dictionaries, lists) for secrets.
+
+    Raises:
+        UserError: naming the dotted key of the first that contains one.
+    """
+    if isinstance(configuration, str | PurePath):
+        refuse_secrets(key, str(configuration))
+    elif is_dataclass(configuration):
+        for field in fields(configuration):
+            refuse_secrets_in(getattr(configuration, field.name), f"{key}.{field.name}" if key else field.name)
+    elif isinstance(configuration, Mapping):
+        for name, value in configuration.items():
+            refuse_secrets_in(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(configuration, Sequence | Set) and not isinstance(configuration, bytes):
+        for place, value in enumerate(configuration):
+            refuse_secrets_in(value, f"{key}[{place}]")

@@ -8,6 +8,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import UserError
 from pipeline.local_files import check_directory
+from pipeline.secrets import redacted
 from pipeline.storage.connections import filesystem, is_s3
 from pipeline.storage.errors import plain_errors, user_errors
 from pipeline.storage.reading import exists, info
@@ -53,7 +54,7 @@ def check_writable(uri: str, key: str) -> None:
         if protocol(uri) == "memory":
             raise UserError(f"{key}: {uri} is in the memory of one process, and several write; give a folder or s3://…")
         if protocol(uri) in _READ_ONLY_PROTOCOLS:
-            raise UserError(f"{key}: {uri} cannot be written to: {protocol(uri)} is read only")
+            raise UserError(f"{key}: {redacted(uri)} cannot be written to: {protocol(uri)} is read only")
         fs, path = filesystem(uri, attempts=2)
         if isinstance(fs, LocalFileSystem):
             check_directory(path)

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 
 from pipeline.errors import UserError
+from pipeline.secrets import has_secret, redacted
 
 
 class TooManyBytes(Exception):
@@ -38,18 +39,19 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseExcept
 @contextlib.contextmanager
 def plain_errors(uri: str) -> Iterator[None]:
     """Let only OSErrors of the right kind out (see the package) in place of botocore's and
-    aiohttp's.
+    aiohttp's. They show URIs without secrets.
     """
+    uri = redacted(uri)
     try:
         yield
     except NoCredentialsError as error:
         raise PermissionError(errno.EACCES, "no S3 credentials were found", uri) from error
     except (BotoCoreError, ResponseParserError) as error:
-        raise OSError(errno.EIO, str(error), uri) from error
+        raise OSError(errno.EIO, redacted(str(error)), uri) from error
     except aiohttp.ClientResponseError as error:
         raise _http_error(error, uri) from error
     except aiohttp.ClientError as error:
-        raise OSError(errno.EIO, f"{type(error).__name__}: {error}", uri) from error
+        raise OSError(errno.EIO, f"{type(error).__name__}: {redacted(str(error))}", uri) from error
     except FileNotFoundError as error:
         if error_code(error) == "NoSuchBucket":
             raise OSError(errno.EIO, "the bucket does not exist", uri) from error
@@ -58,11 +60,12 @@ def plain_errors(uri: str) -> Iterator[None]:
         if isinstance(error.__cause__, aiohttp.ClientResponseError):
             raise _http_error(error.__cause__, uri) from error
         if isinstance(error.__cause__, aiohttp.ClientError):
-            raise OSError(errno.EIO, str(error.__cause__), uri) from error
+            raise OSError(errno.EIO, redacted(str(error.__cause__)), uri) from error
         raise named(error, uri) from error
     except OSError as error:
         # A local file's, or the operating system's about what is done with an open file: not storage's.
-        if error.filename is not None or (error.errno is not None and error.__cause__ is None):
+        own = error.filename is not None or (error.errno is not None and error.__cause__ is None)
+        if own and not has_secret(str(error.filename)):
             raise
         raise named(error, uri) from error
 
@@ -71,11 +74,11 @@ def named(error: OSError, uri: str) -> OSError:
     """The same error with the URI that it is about, if it names none."""
     kind = type(error) if type(error).__module__ == "builtins" else OSError
     code = error_code(error)
-    reason = error.strerror or str(error)
+    reason = redacted(error.strerror or str(error))
     if code is not None and code not in reason:
         reason = f"{reason} ({code})"
     number = {PermissionError: errno.EACCES, FileNotFoundError: errno.ENOENT}.get(kind, errno.EIO)
-    return kind(error.errno or number, reason, error.filename or uri)
+    return kind(error.errno or number, reason, redacted(str(error.filename or uri)))
 
 
 def _http_error(error: aiohttp.ClientResponseError, uri: str) -> OSError:
@@ -107,6 +110,7 @@ def unusable_names(uri: str) -> Iterator[None]:
 @contextlib.contextmanager
 def user_errors(uri: str, key: str) -> Iterator[None]:
     """Turn what goes wrong into a UserError that names the configuration key `key` and says what to do."""
+    uri = redacted(uri)
     try:
         yield
     except (OSError, ValueError, ImportError, zipfile.BadZipFile) as error:
@@ -135,4 +139,4 @@ def _explanation(error: BaseException, uri: str) -> str:
         return "nothing is there"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename in (None, uri) else f"{error.strerror} ({error.filename})"
-    return str(error)
+    return redacted(str(error))
