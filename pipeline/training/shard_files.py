@@ -2,20 +2,21 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.layout import Layout, stem
+from pipeline.own_folder import locked, open_new, open_own, own_folder
 
+_KEY = "data.cache"
 _FETCHED_AT_ONCE = 4
 _BLOCK_BYTES = 8 * 2**20
 
@@ -39,7 +40,7 @@ class ShardFiles:
             cache_bytes: what may lie in the folder; those that are being fetched at a time may be more.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: the folder cannot be written, or is not this user's alone.
         """
         self._local = storage.is_local(dataset)
         self._layout = Layout(storage.filesystem(dataset)[1] if self._local else dataset)
@@ -47,8 +48,8 @@ class ShardFiles:
         self._folder = Path(cache or Path(tempfile.gettempdir()) / f"ovseg-shards-{os.getuid()}")
         self._cache_bytes = cache_bytes
         if not self._local:
-            storage.check_writable(str(self._folder), "data.cache")
-            self._folder.mkdir(parents=True, exist_ok=True)
+            storage.check_writable(str(self._folder), _KEY)
+            own_folder(self._folder, _KEY)
 
     def read(self, shard: int, offset: int, length: int) -> bytes:
         """`length` bytes of a shard's tar from `offset`; fewer if it ends earlier.
@@ -87,7 +88,7 @@ class ShardFiles:
         with contextlib.suppress(FileNotFoundError):
             return _open_used(path)
         size = storage.size(uri)
-        with _locked(path.with_suffix(".lock")):
+        with locked(path.with_suffix(".lock"), _KEY):
             with contextlib.suppress(FileNotFoundError):
                 return _open_used(path)  # another process was faster
             partial = path.with_suffix(".partial")
@@ -103,8 +104,8 @@ class ShardFiles:
                 raise
 
     def _fetch(self, uri: str, size: int, partial: Path, path: Path) -> int:
-        with partial.open("w+b") as file:
-            with _locked(self._folder / "lock"):
+        with open_new(partial, _KEY) as file:
+            with locked(self._folder / "lock", _KEY):
                 self._make_room(size)
                 file.truncate(size)  # so that other processes count it
             with storage.open_input(uri, read_ahead=True) as source:
@@ -113,7 +114,7 @@ class ShardFiles:
                 raise OSError(errno.EIO, f"{file.tell()} bytes came instead of {size}", uri)
             file.flush()
             _note_use(file.fileno())
-            with _locked(self._folder / "lock"):
+            with locked(self._folder / "lock", _KEY):
                 partial.rename(path)
                 self._make_room(0)  # those fetched at the same time may be too many together
             return os.dup(file.fileno())
@@ -123,11 +124,11 @@ class ShardFiles:
         found = []
         for path in self._folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # a fetch has just failed
-                found.append((path, path.stat()))
+                found.append((path, path.lstat()))
         used = sum(status.st_size for _, status in found)
         for path, status in sorted(found, key=lambda entry: entry[1].st_mtime_ns):
             if path.suffix == ".partial":
-                with _locked(path.with_suffix(".lock"), wait=False) as mine:
+                with locked(path.with_suffix(".lock"), _KEY, wait=False) as mine:
                     if mine:  # nobody is fetching it
                         path.unlink(missing_ok=True)
                         used -= status.st_size
@@ -137,7 +138,7 @@ class ShardFiles:
 
 
 def _open_used(path: Path) -> int:
-    file = os.open(path, os.O_RDONLY)
+    file = open_own(path, _KEY, os.O_RDONLY)
     _note_use(file)
     return file
 
@@ -146,15 +147,3 @@ def _note_use(file: int) -> None:
     """File systems do not keep the time of the last use by themselves, and their own clock ticks too slowly."""
     now = time.time_ns()
     os.utime(file, ns=(now, now))
-
-
-@contextlib.contextmanager
-def _locked(path: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock that threads and processes share, or say that another holds it. That of a killed process is free."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

@@ -189,7 +189,7 @@ def test_two_processes_share_a_cache(dataset, samples, remote, proxy, room, tmp_
 
 @pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
 def test_a_full_disk_is_a_matter_of_the_cache(remote, tmp_path):
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", str(tmp_path)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20k,mode=700", "tmpfs", str(tmp_path)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
