@@ -1,6 +1,7 @@
 """Write a mined dataset in the format of another program.
 
 python -m jobs.export OUTPUT --format coco --to pairs.json        # COCO instances; nouns are the categories
+python -m jobs.export OUTPUT --format coco --to pairs.json --images FOLDER   # and the images, for those in tars or zips
 python -m jobs.export OUTPUT --format datasets --to FOLDER        # for Hugging Face's load_dataset(FOLDER)
 python -m jobs.export OUTPUT --format fiftyone --to FOLDER        # images with masks by path
 
@@ -28,10 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--to", required=True, help="the file (coco) or folder to write; any fsspec URI, local for fiftyone"
     )
-    parser.add_argument("--images", help="fiftyone: where the images are on this machine, if not where they were mined")
+    parser.add_argument(
+        "--images",
+        help="coco: a folder to write the images into, for sources whose images are in tars or zip files; "
+        "fiftyone: where the images are on this machine, if not where they were mined",
+    )
     options = parse_arguments(parser, arguments)
-    if options.images and options.format != "fiftyone":
-        parser.error("--images is for --format fiftyone alone")
+    if options.images and options.format == "datasets":
+        parser.error("--images is for --format coco and fiftyone; datasets holds its own pictures")
     try:
         _export(options)
     except UserError as error:
@@ -48,9 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace) -> None:
     if options.format == "coco":
-        written = export_coco(options.output, options.to)
+        written = export_coco(options.output, options.to, options.images)
         print(f"{options.to}: {written.pairs} pairs of {written.nouns} nouns on {written.images} images")
-        if written.scaled:
+        if written.unnamed:
+            print(
+                f"warning: {written.unnamed} images are in archives, where other programs do not find them by "
+                "file_name; --images FOLDER writes them out",
+                file=sys.stderr,
+            )
+        if written.scaled and not options.images:
             print(
                 f"warning: {written.scaled} images were scaled down for mining (images.max_side); masks and boxes are "
                 "of the size that the file states, the images' own is original_width × original_height",

@@ -1,6 +1,6 @@
 """Look at an output directory, from storage alone: status, counts, top nouns, scores, reject reasons, pictures.
 
-python -m jobs.inspect OUTPUT [--verify | --repair]
+python -m jobs.inspect OUTPUT [--verify | --repair] [--images]
 python -m jobs.inspect report OUTPUT [--output DIR]                            # a page to look at
 python -m jobs.inspect report before=EVALUATION after=EVALUATION --output DIR  # evaluations side by side
 python -m jobs.inspect proposals --config mine.yaml [--annotations instances.json] [--limit 50]
@@ -75,13 +75,20 @@ def _output(arguments: list[str]) -> int:
         action="store_true",
         help="re-read every checksum, say what is missing or damaged",
     )
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="with --verify or --repair: read all images again and compare them, not only their sizes or a sample",
+    )
     parser.add_argument("--repair", action="store_true", help="verify, and make damaged shards due again")
     options = parse_arguments(parser, arguments)
+    if options.images and not (options.verify or options.repair):
+        parser.error("--images belongs to --verify or --repair")
     storage.check_readable(options.output, "output")
     if not options.verify and not options.repair:
         print_status(options.output)
         return 0
-    damages = verify(options.output)
+    damages = verify(options.output, images=options.images, remark=lambda remark: print(f"note: {remark}"))
     for damage in damages:
         print(f"{damage.file}: {damage.reason}")
     print(f"{len(damages)} damaged or missing files")

@@ -12,6 +12,7 @@ carries on where it stopped. Exit codes: 0 complete, 1 incomplete (run it again)
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from jobs import evaluate as evaluate_job
 from jobs.command import Command
@@ -79,7 +80,7 @@ def _print_evaluations(jobs: Jobs, results: list[dict]) -> None:
     evaluated = [result for step, result in zip(plan_steps(jobs), results, strict=True) if step.name == "evaluate"]
     for evaluation, result in zip(jobs.evaluations, evaluated, strict=True):
         for table in result_tables(result):
-            table.title = f"{evaluation.label}, {table.title}"
+            table.title = f"{escape(evaluation.label)}, {table.title}"
             Console().print(table)
         if evaluation.config.dataset.kind in COLUMNS.values():
             compared.append(f"{evaluation.label}={evaluation.config.output}")

@@ -4,13 +4,25 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
 import schemas
 from pipeline import storage
+from pipeline.dataset_files import DamagedFileError, read_yaml
 from pipeline.errors import UserError
+
+Kind = Literal["mine", "train", "evaluate", "segment"]
+"""The job that an output directory belongs to."""
+
+# For `config.yaml` without a kind, as earlier versions wrote it: keys that only the configuration of this kind has.
+_KNOWN_BY: dict[Kind, tuple[str, ...]] = {
+    "mine": ("captions", "matching"),
+    "train": ("mode", "checkpoints"),
+    "evaluate": ("dataset.kind", "images_per_chunk"),
+    "segment": ("images", "classes"),
+}
 
 _PACKAGES = (
     "ovseg-pipeline", "ray", "torch", "open_clip_torch", "spacy", "webdataset", "pyarrow", "pillow", "numpy",
@@ -18,15 +30,16 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def describe(running_keys: Collection[str], configuration: dict, **parts: dict) -> dict:
+def describe(kind: Kind, running_keys: Collection[str], configuration: dict, **parts: dict) -> dict:
     """The content of `config.yaml`.
 
     Args:
+        kind: the job that writes the directory.
         running_keys: dotted keys of the configuration that may differ between two runs into one directory: where and
             how fast the job runs, not what it writes.
         parts: whatever else shapes the output, such as the digest of the source and the hashes of models.
     """
-    described = {"configuration": configuration, **parts, "schemas": {"version": schemas.VERSION}}
+    described = {"kind": kind, "configuration": configuration, **parts, "schemas": {"version": schemas.VERSION}}
     shaping = json.dumps(dict(_shaping(described, running_keys)), sort_keys=True)
     return {
         "fingerprint": hashlib.sha256(shaping.encode()).hexdigest(),
@@ -49,7 +62,7 @@ def claim(uri: str, running_keys: Collection[str], description: dict) -> None:
         UserError: the directory belongs to something else; the differences are listed.
     """
     try:
-        stored = yaml.safe_load(storage.read_bytes(uri))
+        stored = read_yaml(uri)
     except FileNotFoundError:
         storage.write_bytes(uri, yaml.safe_dump(description, sort_keys=False, allow_unicode=True).encode())
         return
@@ -61,6 +74,37 @@ def claim(uri: str, running_keys: Collection[str], description: dict) -> None:
             + "\n".join(_differences(stored, description, running_keys))
             + "\nUse the same settings to carry on, another output directory, or --overwrite."
         )
+
+
+def kind_of(description: Any) -> Kind | None:
+    """The job that wrote a `config.yaml`; None if none did."""
+    if not isinstance(description, dict) or not isinstance(configuration := description.get("configuration"), dict):
+        return None
+    if (kind := description.get("kind")) is not None:
+        return kind if kind in get_args(Kind) else None
+    for known, keys in _KNOWN_BY.items():
+        if all(_value(configuration, key) is not None for key in keys):
+            return known
+    return None
+
+
+def kind_of_directory(output: str) -> Kind | None:
+    """The job that made an output directory, by its `config.yaml`; None if that is no job's, or damaged.
+
+    Raises:
+        FileNotFoundError: there is no `config.yaml`.
+        OSError: storage cannot be read.
+    """
+    try:
+        return kind_of(read_yaml(storage.join(output, "config.yaml")))
+    except DamagedFileError:
+        return None
+
+
+def _value(configuration: Any, key: str) -> Any:
+    for name in key.split("."):
+        configuration = configuration.get(name) if isinstance(configuration, dict) else None
+    return configuration
 
 
 def _differences(stored: dict, now: dict, running_keys: Collection[str]) -> Iterator[str]:

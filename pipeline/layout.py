@@ -1,16 +1,77 @@
-"""Names inside an output directory."""
+"""Names inside an output directory.
 
+An output directory may be another's, or hold files of other programs (`._000000.parquet`, `000000 (1).parquet`,
+`notes.txt`). So a name counts only if it is exactly what this program writes: everything else is left out where folders
+are listed, and refused where a file names another (`checked_file`).
+"""
+
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline import storage
+from pipeline.errors import UserError
 
 FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "errors", "listing")
 """All folders of a dataset; manifests first, since they make a shard count."""
+
+_STEM = "([0-9]{6}|[1-9][0-9]{6,8})"
+_TABLE, _RECORD = rf"{_STEM}\.parquet", rf"{_STEM}\.json"
+_NAMES = {
+    **dict.fromkeys(("manifests", "captions", "candidates", "rejects", "listing"), _TABLE),
+    **dict.fromkeys(("statistics", "errors"), _RECORD),
+    "shards": rf"{_STEM}\.tar",
+    "attempts": rf"{_STEM}\.[a-z_]+\.json|pace\.json",
+}
+
+OWN_ATTEMPTS = f"attempts/(?:{_NAMES['attempts']})"
+"""Pattern of the records that workers leave, which nobody needs when the dataset is complete."""
+
+OWN_FILES = (
+    *(f"{folder}/(?:{_NAMES[folder]})" for folder in FOLDERS),
+    r"report/index\.html",
+    r"dataset\.json",
+    r"README\.md",
+    r"vocabulary\.parquet",
+    r"config\.yaml",
+)
+"""Patterns of all files of a dataset, in the order in which they may be deleted: manifests first and `config.yaml`
+last, so that an interrupted deletion never leaves shards that look committed under another configuration."""
+
+KEY = rf"{_STEM}-[0-9]{{5,9}}(-[0-9]{{3,9}})?"
+"""Pattern of the key of a sample; it is part of file names."""
+
+_REFERRED = re.compile(
+    rf"(?:manifests|captions|candidates|rejects|listing)/{_TABLE}|shards/{_STEM}\.tar|vocabulary\.parquet|config\.yaml"
+)
 
 
 def stem(shard: int) -> str:
     """`000123`: the name that all files of a shard share."""
     return f"{shard:06d}"
+
+
+def shard_of(folder: str, name: str) -> int | None:
+    """The number of the shard that a name in a folder of the dataset belongs to; None for anything else."""
+    found = re.fullmatch(_NAMES[folder], name)
+    return int(found[1]) if found and found[1] else None
+
+
+def checked_file(file: object, where: str) -> str:
+    """The path of a file inside a dataset as another file gives it, if it is one that this program writes.
+
+    Args:
+        where: the file that names it.
+
+    Raises:
+        UserError: naming `where` and what was found.
+    """
+    if not isinstance(file, str) or not _REFERRED.fullmatch(file):
+        raise UserError(
+            f"{where} names {str(file)[:200]!r}, which is no file of a dataset such as shards/000123.tar; the dataset "
+            "is damaged or not of this program, so nothing was read or changed"
+        )
+    return file
 
 
 @dataclass(frozen=True)
@@ -52,16 +113,26 @@ class Layout:
         """Why a shard failed: there from then until it is committed."""
         return self.path("errors", f"{stem(shard)}.json")
 
+    def relative(self, uri: str) -> str:
+        """The path inside the directory of a URI that one of the methods above gave."""
+        return uri.removeprefix(self.path("")).lstrip("/")
+
     def failed(self) -> set[int]:
         """Shards that have such a record."""
-        names = storage.list_names(self.path("errors"))
-        return {int(name.removesuffix(".json")) for name in names if name.endswith(".json")}
+        return self.present("errors")
 
     def committed(self) -> set[int]:
         """Shards whose manifest is there: the only ones that are part of the dataset."""
         return self.present("manifests")
 
-    def present(self, kind: str) -> set[int]:
-        """Shards that have a table of this kind."""
-        names = storage.list_names(self.path(kind))
-        return {int(name.removesuffix(".parquet")) for name in names if name.endswith(".parquet")}
+    def present(self, folder: str) -> set[int]:
+        """Shards that have a file in this folder."""
+        return _shards_of(folder, storage.list_names(self.path(folder)))
+
+    def foreign(self, folder: str) -> list[str]:
+        """Names in a folder of the dataset that are not this program's; nothing reads, writes or deletes them."""
+        return [name for name in storage.list_names(self.path(folder)) if not re.fullmatch(_NAMES[folder], name)]
+
+
+def _shards_of(folder: str, names: Iterable[str]) -> set[int]:
+    return {shard for name in names if (shard := shard_of(folder, name)) is not None}

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -73,8 +74,13 @@ class _ReplacingFile(io.RawIOBase):
             self._context.__exit__(*self._error)
 
 
+TEMPORARY = r"\.(.+)\.[0-9a-f]{16}\.tmp"
+"""Pattern of the names of files that are being written; the group is the name that one is to have."""
+
+
 def is_temporary(name: str) -> bool:
-    return name.startswith(".") and name.endswith(".tmp")
+    """Whether a file is one that is being written, or was left so by a process that was killed."""
+    return re.fullmatch(TEMPORARY, name) is not None
 
 
 def check_directory(path: str) -> None:

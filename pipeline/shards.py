@@ -38,6 +38,11 @@ class ShardsConfig:
     """JPEG quality of the stored crops (4:4:4)."""
 
 
+NO_RUNNER_UP = 2.0
+"""A margin in `KEY.json` where there is nothing to compare with, null in the manifest: the most that two cosine
+similarities can differ by. Such a pair passes every limit there, too (`pipeline.matching.passes`)."""
+
+
 class IncompleteShardError(Exception):
     """The images of a shard do not add up: some neither gave pairs nor were rejected."""
 
@@ -77,7 +82,7 @@ def sample_members(sample: Sample, config: ShardsConfig) -> dict:
     jpg, png = io.BytesIO(), io.BytesIO()
     crop.save(jpg, "JPEG", quality=config.jpeg_quality, subsampling=0)
     mask.save(png, "PNG")
-    details = {**row, "crop_x0": x0, "crop_y0": y0, "crop_x1": x1, "crop_y1": y1}
+    details = {**_one_type_each(row), "crop_x0": x0, "crop_y0": y0, "crop_x1": x1, "crop_y1": y1}
     return {
         "__key__": row["key"],
         "jpg": jpg.getvalue(),
@@ -85,6 +90,18 @@ def sample_members(sample: Sample, config: ShardsConfig) -> dict:
         "txt": row["noun"].encode(),
         "json": json.dumps(details, sort_keys=True, ensure_ascii=False).encode(),
     }
+
+
+def _one_type_each(row: dict) -> dict:
+    """A row with the same type in every field as in all other rows: Hugging Face `datasets` takes the types of a tar's
+    fields from its first five samples, and cannot read a tar where null becomes a number or 1 becomes 1.5.
+    """
+    values = dict(row)
+    for field in schemas.MANIFEST:
+        if pa.types.is_floating(field.type) and field.name in values:
+            value = values[field.name]
+            values[field.name] = NO_RUNNER_UP if value is None else float(value)
+    return values
 
 
 def _shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -133,14 +150,14 @@ def commit_shard(
         file.flush()
         _check_accounting(shard, images, rows, rejects)
         storage.upload(file.name, layout.tar(shard))
-        files = {_relative(layout, layout.tar(shard)): _checksum(Path(file.name))}
+        files = {layout.relative(layout.tar(shard)): _checksum(Path(file.name))}
 
     storage.write_table(pa.Table.from_pylist(candidates, schemas.CANDIDATES), layout.table("candidates", shard))
     storage.write_table(pa.Table.from_pylist(rejects, schemas.REJECTS), layout.table("rejects", shard))
     for kind in ("captions", "candidates", "rejects"):
         uri = layout.table(kind, shard)
         digest, size = storage.sha256(uri)
-        files[_relative(layout, uri)] = {"sha256": digest, "bytes": size}
+        files[layout.relative(uri)] = {"sha256": digest, "bytes": size}
 
     counts = {
         "images": images,
@@ -169,10 +186,6 @@ def _check_accounting(shard: int, images: int, rows: list[dict], rejects: list[d
         raise IncompleteShardError(
             f"shard {shard}: {images} images, but {with_pairs} with pairs and {rejected} rejected"
         )
-
-
-def _relative(layout: Layout, uri: str) -> str:
-    return uri.removeprefix(layout.path("")).lstrip("/")
 
 
 def _checksum(path: Path) -> dict:

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 
 
 def _field(
@@ -37,6 +37,8 @@ _IMAGE = [
     _field("image_id", pa.string(), "identifier of the image in its source; unique among the images that give pairs"),
     _field("image_uri", pa.string(), "where the image was read from (fsspec URI); empty if the source names none"),
 ]
+_FILE_BYTES = "size of the image's file as it was read"
+_FILE_SHA256 = "SHA-256 of the image's file as it was read, in hexadecimal"
 _FRAME = [
     _field(
         "image_width",
@@ -113,15 +115,16 @@ CAPTIONS = _schema(
     "captions",
     [
         *LISTING,
+        _field("captions_used", pa.int32(), "so many of the captions, from the first, were looked at for nouns"),
         _field(
             "caption_problems",
             pa.list_(pa.string()),
-            "per caption: why it gave no nouns, empty if it gave some",
+            "per caption that was looked at: why it gave no nouns, empty if it gave some",
         ),
         _field(
             "nouns",
             pa.list_(pa.struct([_NOUN, _SURFACE, *_PLACE])),
-            "union over the captions, each noun once, at its first place",
+            "union over the captions that were looked at, each noun once, at its first place",
         ),
     ],
 )
@@ -150,6 +153,8 @@ MANIFEST = _schema(
         *_FRAME,
         _field("original_width", pa.int32(), "width before images.max_side was applied", unit="px"),
         _field("original_height", pa.int32(), "height before images.max_side was applied", unit="px"),
+        _field("image_bytes", pa.int64(), f"{_FILE_BYTES}; 0 if it was never a file", unit="bytes"),
+        _field("image_sha256", pa.string(), f"{_FILE_SHA256}; empty if it was never a file"),
         _NOUN,
         _SURFACE,
         _field("caption", pa.string(), "the caption that names it"),
@@ -199,6 +204,8 @@ REJECTS = _schema(
             "the caption that gave nothing",
             null="the whole image gave nothing",
         ),
+        _field("image_bytes", pa.int64(), _FILE_BYTES, unit="bytes", null="it was not read"),
+        _field("image_sha256", pa.string(), _FILE_SHA256, null="it was not read"),
         _field("stage", pa.string(), "captions, nouns, vocabulary, images, proposals, matching"),
         _field("reason", pa.string(), "short code of the reason"),
         _field("detail", pa.string(), "what was found, in words; empty where the code says all"),

@@ -12,7 +12,7 @@ def make_sample(mask: np.ndarray, key: str = "000000-00000-000", noun: str = "do
     ys, xs = np.nonzero(mask)
     row = dict.fromkeys(schemas.MANIFEST.names, 0)
     row |= {"key": key, "noun": noun, "image_id": image_id, "image_uri": f"{image_id}.jpg", "image_height": height}
-    row |= {"surface": noun, "caption": f"a {noun}", "mask_rle": "", "image_width": width}
+    row |= {"surface": noun, "caption": f"a {noun}", "mask_rle": "", "image_width": width, "image_sha256": ""}
     row |= {"box_x0": int(xs.min()), "box_y0": int(ys.min())}
     row |= {"box_x1": int(xs.max()) + 1, "box_y1": int(ys.max()) + 1, "mask_area": int(mask.sum())}
     for place in ("tar_offset", "tar_length"):  # known when the sample is in its tar

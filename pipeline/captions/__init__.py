@@ -3,7 +3,7 @@
 from pipeline.captions.coco import CocoCaptions
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.images import read_image
-from pipeline.captions.listing import Listing, measure_listing, read_shard, write_listing
+from pipeline.captions.listing import Listing, measure_listing, read_shard, stored_listing, write_listing
 from pipeline.captions.source import CaptionSource
 from pipeline.captions.table import TableCaptions
 from pipeline.captions.webdataset import WebDatasetCaptions
@@ -17,6 +17,7 @@ __all__ = [
     "open_captions",
     "read_image",
     "read_shard",
+    "stored_listing",
     "write_listing",
 ]
 

@@ -7,6 +7,7 @@ It is written before anything else runs. From then on the content of every shard
 worker needs nothing but the number of the shard.
 """
 
+import errno
 import hashlib
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions.source import CaptionSource
+from pipeline.layout import shard_of
 from schemas import LISTING
 
 SHARDS_PER_FILE = 64
@@ -59,7 +61,7 @@ def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int,
         # A first file always exists: an empty source gives a listing without rows.
         shard = next(shards, None)
         while shard is not None or not written:
-            with pq.ParquetWriter(local, LISTING, compression="zstd") as writer:
+            with pq.ParquetWriter(local, LISTING, compression="zstd", write_page_checksum=True) as writer:
                 for _ in range(SHARDS_PER_FILE):
                     if shard is None:
                         break
@@ -69,7 +71,8 @@ def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int,
             storage.upload(local, storage.join(folder, name))
             written.append(name)
     for name in set(storage.list_names(folder)) - set(written):
-        storage.remove(storage.join(folder, name))
+        if shard_of("listing", name) is not None:
+            storage.remove(storage.join(folder, name))
     return totals.listing(images_per_shard)
 
 
@@ -90,10 +93,41 @@ def read_shard(output_uri: str, shard: int) -> pa.Table:
     """
     file, group = divmod(shard, SHARDS_PER_FILE)
     with storage.open_input(storage.join(output_uri, "listing", _file_name(file))) as stream:
-        parquet = pq.ParquetFile(stream, pre_buffer=True)
+        parquet = pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=True)
         if group >= parquet.num_row_groups:
             raise IndexError(f"the listing of {output_uri} has no shard {shard}")
         return parquet.read_row_group(group, use_threads=False).cast(LISTING)
+
+
+def stored_listing(output_uri: str, images_per_shard: int) -> Listing:
+    """What the files of a listing hold, measured again: equal to what `write_listing` gave, if nothing changed them.
+
+    Raises:
+        FileNotFoundError: there is none.
+        pa.ArrowException, ValueError: a file is damaged.
+        OSError: storage is broken or unreachable.
+    """
+    folder = storage.join(output_uri, "listing")
+    names = [name for name in storage.list_names(folder) if shard_of("listing", name) is not None]
+    if not names:
+        raise FileNotFoundError(errno.ENOENT, "there is no listing", folder)
+    totals = _Totals()
+    for _ in totals.counted(_stored_batches([storage.join(folder, name) for name in names], images_per_shard)):
+        pass
+    return totals.listing(images_per_shard)
+
+
+def _stored_batches(uris: list[str], images_per_shard: int) -> Iterator[pa.RecordBatch]:
+    shorter = False
+    for uri in uris:
+        with storage.open_input(uri) as stream:
+            parquet = pq.ParquetFile(stream, page_checksum_verification=True)
+            for group in range(parquet.num_row_groups):
+                rows = parquet.read_row_group(group, use_threads=False).cast(LISTING)
+                if shorter or len(rows) > images_per_shard:
+                    raise ValueError(f"{uri} is not cut into shards of {images_per_shard} images")
+                shorter = len(rows) < images_per_shard
+                yield from rows.combine_chunks().to_batches()
 
 
 def _file_name(number: int) -> str:

@@ -6,6 +6,7 @@ What it writes: `confusion/`, `regions/`, `label_maps/` and `images/` (one Parqu
 """
 
 import json
+import re
 from dataclasses import asdict
 
 import ray
@@ -18,10 +19,20 @@ from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import Digests, changes, file_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, write_result
 from pipeline.evaluation.stage import EvaluateStage
+from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
 
 _FILES = "files.json"
+# What `--overwrite` deletes: see `pipeline.overwriting`.
+_OWN_FILES = (
+    *(rf"{table}/[0-9]{{6,}}\.parquet" for table in TABLES),
+    r"report/index\.html",
+    re.escape(CLASSES),
+    re.escape(RESULT),
+    re.escape(_FILES),
+    r"config\.yaml",
+)
 
 
 def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
@@ -50,9 +61,12 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     models = check_models(config, dataset.classes)
     digests = file_digests(dataset, image_ids)
     files = summary(digests)
-    description = fingerprint.describe(RUNNING_KEYS, asdict(config), dataset=dataset.identity | files, models=models)
+    description = fingerprint.describe(
+        "evaluate", RUNNING_KEYS, asdict(config), dataset=dataset.identity | files, models=models
+    )
     if overwrite:
-        _clear(config.output)
+        clear(config.output, "evaluate", _OWN_FILES)
+    check_unclaimed(config.output, _OWN_FILES)
     _check_files(config.output, dataset, digests)
     fingerprint.claim(storage.join(config.output, "config.yaml"), RUNNING_KEYS, description)
     if not storage.exists(storage.join(config.output, _FILES)):
@@ -94,11 +108,3 @@ def _check_files(output: str, dataset: SegmentationDataset, digests: Digests) ->
             f"output: {output} holds the evaluation of other files of {dataset.name}: {changed} have changed since. "
             "Use --overwrite to evaluate anew, or another output directory."
         )
-
-
-def _clear(output: str) -> None:
-    """Delete what a job wrote, `config.yaml` last, so that an interrupted deletion leaves nothing without it."""
-    for folder in (*TABLES, "report"):
-        storage.remove_tree(storage.join(output, folder))
-    for name in (CLASSES, RESULT, _FILES, "config.yaml"):
-        storage.remove(storage.join(output, name))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.evaluation import published
@@ -43,7 +44,7 @@ def comparison_table(ours: Mapping[str, Mapping[str, float]]) -> Table:
     for label, miou in ours.items():
         if strange := miou.keys() - COLUMNS.keys():
             raise ValueError(f"no such column: {', '.join(sorted(strange))}")
-        table.add_row(label, "", "", *(_per_cent(miou.get(column)) for column in COLUMNS))
+        table.add_row(escape(label), "", "", *(_per_cent(miou.get(column)) for column in COLUMNS))
     return table
 
 
@@ -54,7 +55,7 @@ def result_tables(result: dict) -> list[Table]:
         result: the content of `result.json`.
     """
     title = f"{result['dataset']['name']}: {result['images']} images"
-    scores = Table("classes from", title=title, caption=_SCORES_FOOTNOTE, caption_justify="left")
+    scores = Table("classes from", title=escape(title), caption=_SCORES_FOOTNOTE, caption_justify="left")
     for column in ("mIoU", "mIoU*", "fwIoU", "mACC", "pACC"):
         scores.add_column(column, justify="right")
     for branch, found in result["scores"].items():

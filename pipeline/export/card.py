@@ -6,7 +6,9 @@ import pyarrow as pa
 import yaml
 
 import schemas
+from pipeline.dataset_files import damaged
 from pipeline.export.pairs import MinedPairs
+from pipeline.markdown import code, escaped
 
 _FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _PICTURES = {
@@ -44,8 +46,10 @@ def dataset_card(pairs: MinedPairs, rows: int) -> str:
             "features": features,
         },
     }
-    configuration, models = pairs.description["configuration"], pairs.description["models"]
-    clip, captions = configuration["clip"], configuration["captions"]
+    try:
+        source, recipe = _source(pairs.description), _recipe(pairs.description)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise damaged(pairs.layout.config, f"{type(error).__name__}: {error}") from error
     state = "" if pairs.complete else f"\nMining was not complete: these are {len(pairs.shards)} shards of it.\n"
     columns = "\n".join(
         f"| `{name}` | {meaning} |"
@@ -66,14 +70,30 @@ al., Open-Vocabulary Semantic Segmentation with Mask-adapted CLIP, arXiv 2210.04
 {columns}
 
 ## Source and licence
-{captions["format"]}: `{captions["path"]}`. Images and captions keep the licences of their source; the crops are copies
+{source}. Images and captions keep the licences of their source; the crops are copies
 of parts of the images.
 
 ## Recipe
-Proposals: {models["proposals"].get("name", configuration["proposals"]["backend"])}. CLIP: {clip["architecture"]},
-{clip["weights"]}, sha256 {models["clip"]["sha256"][:16]}…, templates {clip["templates"]}. Captions per image:
-{configuration["captions_per_image"]}. Fingerprint of all settings: {pairs.description["fingerprint"][:16]}….
+{recipe}
 """
+
+
+def _source(description: dict) -> str:
+    captions = description["configuration"]["captions"]
+    return f"{escaped(captions['format'])}: {code(captions['path'])}"
+
+
+def _recipe(description: dict) -> str:
+    configuration, models = description["configuration"], description["models"]
+    clip, fingerprint = configuration["clip"], description["fingerprint"]
+    digest, templates = models["clip"]["sha256"][:16], clip.get("templates")
+    model = ", ".join(code(part) for part in (clip["architecture"], clip["weights"]) if part)
+    return (
+        f"Proposals: {escaped(models['proposals'].get('name', configuration['proposals']['backend']))}.\n"
+        f"CLIP: {model}, sha256 {escaped(digest)}…, templates {escaped(templates)}.\n"
+        f"Captions per image: {escaped(configuration['captions_per_image'])}.\n"
+        f"Fingerprint of all settings: {escaped(fingerprint[:16])}…."
+    )
 
 
 def _dtype(field: pa.Field) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pipeline import storage
 from pipeline.common_folder import address, relative
+from pipeline.export.image_files import image_file, write_images
 from pipeline.export.outline import IMAGE_COLUMNS, Outline, is_scaled, outline_of
 from pipeline.export.pairs import MinedPairs, open_pairs
 from pipeline.json_lists import write_json_lists
@@ -26,11 +27,13 @@ class CocoExport:
     nouns: int
     scaled: int
     """Images that `images.max_side` scaled down for mining. Their masks and boxes are those of the scaled image."""
+    unnamed: int
+    """Images that `file_name` leads to no file of, since they are in archives; 0 if they were written."""
     complete: bool
     """False while the dataset is still being mined: what is committed was exported."""
 
 
-def export_coco(output: str, to: str) -> CocoExport:
+def export_coco(output: str, to: str, images: str | None = None) -> CocoExport:
     """Write the pairs of a mined dataset as one JSON file of COCO's instances format.
 
     An image has the id that its source gives it, if all of these are numbers, else its place; `source_id` and `uri` say
@@ -41,14 +44,20 @@ def export_coco(output: str, to: str) -> CocoExport:
     Args:
         output: the dataset, any fsspec URI.
         to: the file to write, any fsspec URI.
+        images: a folder to write the images into, any fsspec URI, for sources whose images are no files: upright, of
+            the size that masks refer to, and called `000012-00034.jpg`, which is then their `file_name`.
 
     Raises:
-        UserError: there is no dataset, it is damaged or has no pair, or `to` cannot be written.
+        UserError: there is no dataset, it is damaged or has no pair, or `to` cannot be written; an image that should be
+            written cannot be read.
         OSError: storage cannot be read or written.
     """
     pairs = open_pairs(output)
     storage.check_writable(to.rpartition("/")[0] or ".", "--to")
     outline = outline_of(pairs)
+    if images:
+        storage.check_writable(images, "--images")
+        write_images(pairs, images)
     write_json_lists(
         to,
         {
@@ -56,14 +65,15 @@ def export_coco(output: str, to: str) -> CocoExport:
                 "description": "Region-noun pairs mined from image captions",
                 "dataset": storage.absolute(output),
                 "fingerprint": pairs.description["fingerprint"],
-                "images": address(outline.folder),
+                "images": storage.absolute(images) if images else address(outline.folder),
             },
             "licenses": [],
             "categories": [{"id": number, "name": noun} for noun, number in outline.category.items()],
         },
-        {"images": _images(pairs, outline), "annotations": _annotations(pairs, outline)},
+        {"images": _images(pairs, outline, written=bool(images)), "annotations": _annotations(pairs, outline)},
     )
-    return CocoExport(outline.images, outline.pairs, len(outline.category), outline.scaled, pairs.complete)
+    unnamed = 0 if images else outline.unnamed
+    return CocoExport(outline.images, outline.pairs, len(outline.category), outline.scaled, unnamed, pairs.complete)
 
 
 def _numbered(pairs: MinedPairs, columns: list[str], outline: Outline) -> Iterator[tuple[int, bool, dict]]:
@@ -78,13 +88,14 @@ def _numbered(pairs: MinedPairs, columns: list[str], outline: Outline) -> Iterat
             yield int(image) if outline.own_ids else place, first, row
 
 
-def _images(pairs: MinedPairs, outline: Outline) -> Iterator[dict]:
-    for number, first, row in _numbered(pairs, IMAGE_COLUMNS, outline):
+def _images(pairs: MinedPairs, outline: Outline, written: bool) -> Iterator[dict]:
+    for number, first, row in _numbered(pairs, ["key", *IMAGE_COLUMNS], outline):
         if first:
             uri = row["image_uri"]
+            name = relative(uri, outline.folder) if uri else row["image_id"]
             image = {
                 "id": number,
-                "file_name": relative(uri, outline.folder) if uri else row["image_id"],
+                "file_name": image_file(row["key"]) if written else name,
                 "width": row["image_width"],
                 "height": row["image_height"],
                 "source_id": row["image_id"],

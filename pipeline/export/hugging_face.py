@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.dataset_files import damaged
 from pipeline.errors import UserError
 from pipeline.export.card import dataset_card, datasets_schema
-from pipeline.export.pairs import Manifest, damaged, open_pairs
+from pipeline.export.pairs import Manifest, open_pairs
 from pipeline.in_threads import in_threads
 from pipeline.layout import Layout, stem
 

@@ -21,6 +21,8 @@ class Outline:
     pairs: int
     scaled: int
     """Images that `images.max_side` scaled down for mining."""
+    unnamed: int
+    """Images that are no files with a name of their own, but members of archives and the like."""
     category: dict[str, int]
     """By noun its place among the sorted nouns, from 1."""
     folder: Parts
@@ -36,7 +38,7 @@ def outline_of(pairs: MinedPairs) -> Outline:
         UserError: there is no pair, or a manifest is damaged.
         OSError: storage cannot be read.
     """
-    images = count = scaled = 0
+    images = count = scaled = unnamed = 0
     nouns: set[str] = set()
     folder: Parts | None = None
     own_ids = True
@@ -46,6 +48,7 @@ def outline_of(pairs: MinedPairs) -> Outline:
         found = {row["image_id"]: row for row in manifest.table.select(IMAGE_COLUMNS).to_pylist()}
         images += len(found)
         scaled += sum(is_scaled(row) for row in found.values())
+        unnamed += sum("::" in row["image_uri"] or not row["image_uri"] for row in found.values())
         own_ids = own_ids and all(_NUMBER.fullmatch(image_id) for image_id in found)
         folders = [parts(row["image_uri"])[:-1] for row in found.values() if row["image_uri"]]
         if folders:
@@ -53,7 +56,7 @@ def outline_of(pairs: MinedPairs) -> Outline:
     if not count:
         raise UserError(f"{pairs.layout.uri}: the dataset has no pair, so there is nothing to export")
     category = {noun: number for number, noun in enumerate(sorted(nouns), start=1)}
-    return Outline(images, count, scaled, category, folder or (), own_ids)
+    return Outline(images, count, scaled, unnamed, category, folder or (), own_ids)
 
 
 def is_scaled(row: dict) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from pipeline import storage
+from pipeline.dataset_files import check_rows, damaged, read_description
 from pipeline.errors import UserError
 from pipeline.in_threads import in_threads
 from pipeline.layout import Layout
@@ -58,8 +58,9 @@ class MinedPairs:
                         f"{uri} lacks {', '.join(sorted(missing))}: it was written by an older version of this "
                         "program; mine the dataset again"
                     )
-            except (pa.ArrowInvalid, OSError) as error:  # OSError: of Arrow, about the content
+            except (pa.ArrowException, OSError) as error:  # OSError: of Arrow, about the content
                 raise damaged(uri, error) from error
+            check_rows(table, shard, uri)
             return Manifest(shard, table, hashlib.sha256(data).hexdigest())
 
         return in_threads(read, self.shards)
@@ -75,16 +76,8 @@ def open_pairs(output: str) -> MinedPairs:
     refuse_secrets("output", output)
     storage.check_readable(output, "output")
     layout = Layout(output)
-    try:
-        description = yaml.safe_load(storage.read_bytes(layout.config))
-    except FileNotFoundError:
-        raise UserError(f"{output}: no config.yaml, so no dataset of this program") from None
+    description = read_description(layout)
     shards = sorted(layout.committed())
     if not shards:
         raise UserError(f"{output}: no shard is committed yet, so there is nothing to export; mine it first")
     return MinedPairs(layout, description, shards, storage.exists(layout.dataset))
-
-
-def damaged(uri: str, problem: object) -> UserError:
-    """What to say of a file of the dataset that is not what it was."""
-    return UserError(f"{uri} is damaged: {problem}; see python -m jobs.inspect OUTPUT --verify")

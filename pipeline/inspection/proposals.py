@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import masks
@@ -94,7 +95,7 @@ def measure_proposals(config: MineConfig, annotations: str | None = None) -> Pro
 
 def print_proposals(report: ProposalReport) -> None:
     """Print a report."""
-    table = Table("proposals", report.backend, show_header=True)
+    table = Table("proposals", escape(report.backend), show_header=True)
     counts = np.array(report.counts) if report.counts else np.zeros(1, int)
     lowest, median, highest = np.quantile(counts, (0, 0.5, 1))
     for name, value in (
@@ -105,7 +106,7 @@ def print_proposals(report: ProposalReport) -> None:
         *([("peak memory of the GPU", f"{report.peak_gpu_mb:.0f} MB")] if report.peak_gpu_mb is not None else []),
         *((f"rejected: {reason}", count) for reason, count in report.rejected.most_common()),
     ):
-        table.add_row(name, str(value))
+        table.add_row(escape(name), escape(str(value)))
     Console().print(table)
     if report.recall:
         table = Table("objects", "count", "mean best IoU", "recall at 0.5", "recall at 0.75")

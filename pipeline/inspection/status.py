@@ -1,21 +1,20 @@
 """Status, counts, nouns, scores and reject reasons of an output directory."""
 
-import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.dataset_files import counts_of_shard, read_columns, read_description, read_statistics
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.layout import Layout
+from pipeline.nouns import select_vocabulary
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _STAGES = ("images", "proposals", "matching", "writing")
@@ -51,10 +50,7 @@ def read_status(output: str) -> Status:
         UserError: there is no dataset.
     """
     layout = Layout(output)
-    try:
-        description = yaml.safe_load(storage.read_bytes(layout.config))
-    except FileNotFoundError:
-        raise UserError(f"{output}: no config.yaml, so no dataset of this program") from None
+    description = read_description(layout)
     committed = sorted(layout.committed())
     status = Status(
         output=output,
@@ -69,7 +65,7 @@ def read_status(output: str) -> Status:
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda shard: _read_shard(layout, shard), committed)
         for shard, (manifest, rejects, seconds) in zip(committed, found, strict=True):
-            status.counts.update(json.loads(manifest.schema.metadata[b"counts"]))
+            status.counts.update(counts_of_shard(manifest.schema, layout.table("manifests", shard)))
             status.nouns.update(manifest["noun"].to_pylist())
             status.rejected.update(rejects)
             status.seconds.update(seconds)
@@ -86,15 +82,10 @@ def read_status(output: str) -> Status:
 
 def _read_shard(layout: Layout, shard: int) -> tuple[pa.Table, Counter, dict]:
     columns = ["noun", "clip_score", "noun_margin", "mask_margin"]
-    with storage.open_input(layout.table("manifests", shard)) as file:
-        manifest = pq.ParquetFile(file).read(columns)
-    rejects = storage.read_table(layout.table("rejects", shard)).to_pylist()
+    manifest = read_columns(layout.table("manifests", shard), columns)
+    rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
     reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
-    try:
-        seconds = json.loads(storage.read_bytes(layout.statistics(shard)))["seconds"]
-    except FileNotFoundError:
-        seconds = {}  # the worker died between the manifest and its statistics
-    return manifest, reasons, seconds
+    return manifest, reasons, read_statistics(layout, shard)["seconds"]
 
 
 def print_status(output: str) -> None:
@@ -102,7 +93,7 @@ def print_status(output: str) -> None:
     status, console = read_status(output), Console()
     pairs, images = status.counts["pairs"], status.counts["images"]
     state = "complete" if status.complete else "not complete: run the same mining command to carry on"
-    console.print(f"[bold]{output}[/]  {state}", soft_wrap=True)
+    console.print(f"[bold]{escape(output)}[/]  {state}", soft_wrap=True)
 
     summary = Table("", "", show_header=False)
     summary.add_row("shards committed", f"{status.committed} of {status.shards}")
@@ -126,12 +117,12 @@ def print_status(output: str) -> None:
             quantiles.add_row(column, *(f"{value:.4f}" for value in values))
         console.print(quantiles)
     if status.nouns:
-        top = ", ".join(f"{noun} {count}" for noun, count in status.nouns.most_common(20))
-        console.print(f"top nouns: {top}")
+        top = ", ".join(f"{noun} {status.nouns[noun]}" for noun in select_vocabulary(status.nouns)[:20])
+        console.print(f"top nouns: {escape(top)}")
     if status.rejected:
         reasons = Table("rejected images", "")
         for reason, count in status.rejected.most_common():
-            reasons.add_row(reason, str(count))
+            reasons.add_row(escape(reason), str(count))
         console.print(reasons)
     for table in trouble_tables(status.failed, status.slow):
         console.print(table)

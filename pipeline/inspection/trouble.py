@@ -1,13 +1,13 @@
 """Shards that failed, and shards that took far longer than the others."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
+from rich.markup import escape
 from rich.table import Table
 
-from pipeline import storage
+from pipeline.dataset_files import DamagedFileError, read_json
 from pipeline.layout import Layout, stem
 
 _SLOW = 3.0
@@ -43,10 +43,12 @@ def read_failures(layout: Layout, committed: set[int]) -> list[FailedShard]:
     failed = []
     for shard in sorted(layout.failed() - committed):
         try:
-            record = json.loads(storage.read_bytes(layout.error(shard)))
+            record = read_json(layout.error(shard))
         except FileNotFoundError:
             continue  # committed a moment ago
-        failed.append(FailedShard(shard, record["stage"], record["error"]))
+        except DamagedFileError as error:
+            record = {"stage": "?", "error": str(error)}
+        failed.append(FailedShard(shard, str(record.get("stage")), str(record.get("error"))))
     return failed
 
 
@@ -76,14 +78,15 @@ def trouble_tables(failed: list[FailedShard], slow: list[SlowShard]) -> Iterator
     if failed:
         table = Table("failed shard", "in", "error", title=_title(failed, "failed shards; errors/ has the tracebacks"))
         for found in failed[:_SHOWN]:
-            table.add_row(stem(found.shard), found.stage, found.error.strip().rpartition("\n")[2])
+            last = found.error.strip().rpartition("\n")[2]
+            table.add_row(stem(found.shard), escape(found.stage), escape(last))
         yield table
     if slow:
         table = Table(
             "slow shard", "seconds", "× median", "mostly in", title=_title(slow, "shards took over 3 × the median")
         )
         for found in slow[:_SHOWN]:
-            stage = f"{found.stage} ({found.stage_seconds:.1f} s)"
+            stage = escape(f"{found.stage} ({found.stage_seconds:.1f} s)")
             table.add_row(stem(found.shard), f"{found.seconds:.1f}", f"{found.times_median:.1f}", stage)
         yield table
 

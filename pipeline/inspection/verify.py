@@ -1,19 +1,22 @@
 """Re-reading every checksum of a dataset, and making damaged shards due again."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.captions import stored_listing
+from pipeline.dataset_files import DamagedFileError, check_rows, files_of_shard, listed_files, read_description
 from pipeline.errors import UserError
-from pipeline.layout import Layout
+from pipeline.layout import FOLDERS, Layout, checked_file, shard_of, stem
+from pipeline.mining.originals import find_changed
+from pipeline.overwriting import check_no_links
 
 _WHOLE_DATASET = ("config.yaml", "vocabulary.parquet")
+_OF_A_SHARD = ("manifests", "captions", "candidates", "rejects", "shards")
 
 
 @dataclass(frozen=True)
@@ -27,30 +30,35 @@ class Damage:
     @property
     def shard(self) -> int | None:
         """The shard it belongs to; None for a file of the whole dataset."""
-        stem = PurePosixPath(self.file).stem
-        return int(stem) if stem.isdigit() else None
+        folder, _, name = self.file.partition("/")
+        return shard_of(folder, name) if folder in _OF_A_SHARD else None
 
 
-def verify(output: str) -> list[Damage]:
+def verify(output: str, *, images: bool = False, remark: Callable[[str], None] = lambda _: None) -> list[Damage]:
     """Re-read every file of every committed shard and compare sizes and SHA-256.
 
     The checksums of a shard's files are in its manifest; those of the manifests and of the whole dataset's files
-    are in `dataset.json`, once it is there.
+    are in `dataset.json`, once it is there; that of the listing is in `config.yaml`. A manifest whose images are not
+    any more what its pairs were cut from counts as damaged: see `pipeline.mining.originals` for what is looked at.
+
+    Args:
+        images: read all images again, whatever that takes.
+        remark: called with what is no damage but should be known.
 
     Raises:
-        UserError: there is no dataset.
+        UserError: there is no dataset, or one that names files outside of itself.
         OSError: storage cannot be read, which says nothing about the dataset.
     """
     layout = Layout(output)
-    if not storage.exists(layout.config):
-        raise UserError(f"{output}: no config.yaml, so no dataset of this program")
+    description = read_description(layout)
     try:
-        expected = json.loads(storage.read_bytes(layout.dataset))["files"]
-    except FileNotFoundError:
-        expected = {}
-    except (json.JSONDecodeError, KeyError) as error:
+        expected = listed_files(layout)
+    except DamagedFileError as error:
         return [Damage("dataset.json", f"unreadable: {error}")]
-    known = {int(PurePosixPath(file).stem) for file in expected if file.startswith("manifests/")}
+    for folder in FOLDERS:
+        for name in layout.foreign(folder):
+            remark(f"{folder}/{name}: no file of this dataset; nothing reads or deletes it")
+    known = {shard for file in expected if (shard := Damage(file, "").shard) is not None}
     with ThreadPoolExecutor(8) as pool:
         shards = sorted(layout.committed() | known)
         damages = [
@@ -61,28 +69,59 @@ def verify(output: str) -> list[Damage]:
     for file in _WHOLE_DATASET:
         if file in expected:
             damages.extend(check_file(layout, file, expected[file]))
+    damages.extend(_check_listing(layout, description))
+    whole = sorted(layout.committed() - {damage.shard for damage in damages})
+    damages.extend(_check_images(layout, whole, images, remark))
     return damages
 
 
 def _check_shard(layout: Layout, shard: int, expected: dict) -> Iterator[Damage]:
-    manifest = layout.table("manifests", shard).removeprefix(layout.path("")).lstrip("/")
+    uri = layout.table("manifests", shard)
+    manifest = layout.relative(uri)
     if manifest in expected:
         found = list(check_file(layout, manifest, expected[manifest]))
         if found:
             yield from found
             return
     try:
-        data = pa.BufferReader(storage.read_bytes(layout.path(manifest)))
+        data = storage.read_bytes(uri)
     except FileNotFoundError:
         yield Damage(manifest, "missing")
         return
     try:
-        files = json.loads(pq.read_schema(data).metadata[b"files"])
-    except (pa.ArrowInvalid, KeyError, TypeError, ValueError, OSError) as error:
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        files = files_of_shard(parquet.schema_arrow, uri)
+        check_rows(parquet.read(), shard, uri)
+    except (DamagedFileError, pa.ArrowException, ValueError, OSError) as error:  # of Arrow, about the content
         yield Damage(manifest, f"unreadable: {error}")
         return
     for file, checksum in files.items():
         yield from check_file(layout, file, checksum)
+
+
+def _check_listing(layout: Layout, description: dict) -> Iterator[Damage]:
+    source = description["source"]
+    images_per_shard = description["configuration"].get("shards", {}).get("images_per_shard")
+    if "sha256" not in source or not images_per_shard:
+        return
+    problem = "content differs from its checksum in config.yaml"
+    try:
+        if stored_listing(layout.uri, images_per_shard).sha256 == source["sha256"]:
+            return
+    except FileNotFoundError:
+        problem = "missing"
+    except (pa.ArrowException, ValueError) as error:
+        problem = f"unreadable: {error}"
+    yield Damage("listing", problem)
+
+
+def _check_images(layout: Layout, shards: list[int], every: bool, remark: Callable[[str], None]) -> Iterator[Damage]:
+    found = find_changed(layout, shards, every=every)
+    for shard, changed in sorted(found.changed.items()):
+        names = "; ".join(changed[:3]) + ("; …" if len(changed) > 3 else "")
+        yield Damage(f"manifests/{stem(shard)}.parquet", f"made from {len(changed)} images that changed: {names}")
+    if found.unread:
+        remark(f"{found.unread} images are not there any more, or cannot be read; their pairs are")
 
 
 def check_file(layout: Layout, file: str, expected: dict) -> Iterator[Damage]:
@@ -101,19 +140,26 @@ def check_file(layout: Layout, file: str, expected: dict) -> Iterator[Damage]:
 def repair(output: str, damages: list[Damage]) -> list[int]:
     """Make the damaged shards due again: the next mining run writes them anew. Gives their numbers.
 
+    Nothing but files of this dataset is deleted, and none through a link that leads elsewhere.
+
     Raises:
-        UserError: `config.yaml` is damaged, so that nothing says what the dataset was made with.
+        UserError: `config.yaml` is damaged, so that nothing says what the dataset was made with; or a damage is none of
+            a dataset's files.
     """
     layout = Layout(output)
     if any(damage.file == "config.yaml" for damage in damages):
         raise UserError(f"{layout.config} is damaged and cannot be made again; mine into another directory")
     shards = sorted({damage.shard for damage in damages if damage.shard is not None})
+    # The captions table is input to the shard: a damaged one must not be read again. (A damaged listing is noticed
+    # and written again by the next run.)
+    due = [layout.relative(layout.table("manifests", shard)) for shard in shards]
+    due += [damage.file for damage in damages if damage.file not in ("listing", "dataset.json")]
+    for file in due:
+        checked_file(file, output)
+    check_no_links(output, sorted({file.partition("/")[0] for file in due if "/" in file}))
     if damages:
         # Otherwise the dataset would still call itself complete.
         storage.remove(layout.dataset)
-    for shard in shards:
-        storage.remove(layout.table("manifests", shard))
-    for damage in damages:
-        # The captions table is input to the shard: a damaged one must not be read again.
-        storage.remove(layout.path(damage.file))
+    for file in due:
+        storage.remove(layout.path(file))
     return shards

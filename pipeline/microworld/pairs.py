@@ -59,6 +59,8 @@ def _row(shard: int, number: int, pair: Pair) -> dict:
         "image_height": height,
         "original_width": width,
         "original_height": height,
+        "image_bytes": 0,
+        "image_sha256": "",
         "noun": pair.text,
         "surface": pair.text,
         "caption": pair.text,

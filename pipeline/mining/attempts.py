@@ -13,6 +13,7 @@ having noted an image blames none.
 import json
 
 from pipeline import storage
+from pipeline.dataset_files import DamagedFileError, read_json
 from pipeline.images import ImageProblem
 from pipeline.layout import Layout, stem
 
@@ -29,8 +30,7 @@ class Attempt:
         self._careful = False
 
     def __enter__(self) -> "Attempt":
-        previous = self._read()
-        if previous and previous["run"] == self._run:
+        if (previous := self._read()) is not None:
             self._careful = True
             self._suspects = {int(image): deaths for image, deaths in previous["suspects"].items()}
             for image in previous["images"]:
@@ -58,10 +58,12 @@ class Attempt:
             self._write(*images)
 
     def _read(self) -> dict | None:
+        """The record of an attempt of this run that died. Others' records, and what is none, say nothing."""
         try:
-            return json.loads(storage.read_bytes(self._uri))
-        except FileNotFoundError:
+            record = read_json(self._uri)
+        except (FileNotFoundError, DamagedFileError):
             return None
+        return record if record.get("run") == self._run else None
 
     def _write(self, *images: int) -> None:
         record = {"run": self._run, "images": images, "suspects": self._suspects}

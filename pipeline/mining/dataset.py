@@ -1,16 +1,21 @@
 """What is written when all shards are committed: `dataset.json` and the dataset card."""
 
+import hashlib
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from pipeline import storage
 from pipeline.captions import Listing
+from pipeline.dataset_files import counts_of_shard, damaged, files_of_shard, read_columns, read_description
 from pipeline.layout import Layout
+from pipeline.markdown import code, escaped
+from pipeline.nouns import select_vocabulary
+
+_TOP_NOUNS = 20
 
 
 def summarize(layout: Layout, listing: Listing) -> dict:
@@ -24,9 +29,10 @@ def summarize(layout: Layout, listing: Listing) -> dict:
         raise RuntimeError(f"{len(missing)} shards are not committed, among them {missing[:5]}")
     with ThreadPoolExecutor(16) as pool:
         shards = list(pool.map(lambda shard: _read_shard(layout, shard), range(listing.shards)))
-    totals, rejected, files = Counter(), Counter(), {}
-    for counts, reasons, shard_files in shards:
+    totals, nouns, rejected, files = Counter(), Counter(), Counter(), {}
+    for counts, shard_nouns, reasons, shard_files in shards:
         totals.update(counts)
+        nouns.update(shard_nouns)
         rejected.update(reasons)
         files.update(shard_files)
     if totals["images"] != listing.images or totals["images_with_pairs"] + rejected.total() != listing.images:
@@ -37,15 +43,15 @@ def summarize(layout: Layout, listing: Listing) -> dict:
     for uri in (layout.config, layout.vocabulary):
         digest, size = storage.sha256(uri)
         files[uri.rpartition("/")[2]] = {"sha256": digest, "bytes": size}
-    vocabulary = storage.read_table(layout.vocabulary)
-    description = yaml.safe_load(storage.read_bytes(layout.config))
+    description = read_description(layout)
     return {
         "fingerprint": description["fingerprint"],
         "shards": listing.shards,
         "images": listing.images,
         "images_with_pairs": totals["images_with_pairs"],
         "pairs": totals["pairs"],
-        "nouns": sum(vocabulary["kept"].to_pylist()),
+        "nouns": len(nouns),
+        "top_nouns": {noun: nouns[noun] for noun in select_vocabulary(nouns)[:_TOP_NOUNS]},
         "rejected": dict(sorted(rejected.items())),
         "bytes": sum(file["bytes"] for file in files.values()),
         "files": dict(sorted(files.items())),
@@ -54,32 +60,40 @@ def summarize(layout: Layout, listing: Listing) -> dict:
 
 def write_dataset(layout: Layout, dataset: dict) -> None:
     """Write `README.md` and, last, `dataset.json`, which says that the dataset is complete."""
-    vocabulary = storage.read_table(layout.vocabulary)
-    description = yaml.safe_load(storage.read_bytes(layout.config))
-    storage.write_bytes(layout.card, _card(dataset, description, vocabulary).encode())
+    storage.write_bytes(layout.card, dataset_card(dataset, read_description(layout)).encode())
     storage.write_bytes(layout.dataset, json.dumps(dataset, indent=1, ensure_ascii=False).encode())
 
 
-def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, dict]:
-    """Counts, reasons of rejected images, and checksums of all files of a committed shard."""
+def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, Counter, dict]:
+    """Counts, pairs by noun, reasons of rejected images, and checksums of all files of a committed shard."""
     uri = layout.table("manifests", shard)
     data = storage.read_bytes(uri)
-    metadata = pq.read_schema(pa.BufferReader(data)).metadata
-    files = json.loads(metadata[b"files"])
-    digest, size = storage.sha256(uri)
-    files[f"manifests/{uri.rpartition('/')[2]}"] = {"sha256": digest, "bytes": size}
-    rejects = storage.read_table(layout.table("rejects", shard)).to_pylist()
+    try:
+        parquet = pq.ParquetFile(pa.BufferReader(data))
+        nouns = Counter(parquet.read(["noun"])["noun"].to_pylist())
+    except (pa.ArrowException, KeyError, OSError) as error:  # OSError: of Arrow, about the content
+        raise damaged(uri, error) from error
+    files = files_of_shard(parquet.schema_arrow, uri)
+    files[layout.relative(uri)] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
     reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
-    return json.loads(metadata[b"counts"]), reasons, files
+    return counts_of_shard(parquet.schema_arrow, uri), nouns, reasons, files
 
 
-def _card(dataset: dict, description: dict, vocabulary: pa.Table) -> str:
+def dataset_card(dataset: dict, description: dict) -> str:
+    """The card of a dataset, Markdown.
+
+    Args:
+        dataset: the content of `dataset.json`.
+        description: the content of `config.yaml`.
+    """
     configuration, models = description["configuration"], description["models"]
     clip = configuration["clip"]
-    top = ", ".join(
-        f"{row['noun']} ({row['images']})" for row in vocabulary.slice(0, 20).select(["noun", "images"]).to_pylist()
+    model = ", ".join(code(part, in_table=True) for part in (clip["architecture"], clip["weights"]) if part)
+    top = ", ".join(f"{escaped(noun)} ({count})" for noun, count in dataset["top_nouns"].items()) or "none"
+    rejected = (
+        "\n".join(f"| {escaped(reason)} | {count} |" for reason, count in dataset["rejected"].items()) or "| none | 0 |"
     )
-    rejected = "\n".join(f"| {reason} | {count} |" for reason, count in dataset["rejected"].items()) or "| none | 0 |"
     return f"""---
 tags: [mask-adapted-clip, region-text, webdataset]
 ---
@@ -91,25 +105,25 @@ Every sample is a region of an image and a noun of its caption that CLIP found t
 | | |
 |---|---|
 | pairs | {dataset["pairs"]} |
-| nouns | {dataset["nouns"]} |
+| different nouns | {dataset["nouns"]} |
 | images | {dataset["images"]}, of which {dataset["images_with_pairs"]} gave pairs |
 | shards | {dataset["shards"]} |
 
-Most frequent nouns: {top}
+Nouns with the most pairs: {top}
 
 ## Source and licence
-{configuration["captions"]["format"]}: `{configuration["captions"]["path"]}`. The images and captions keep the
-licences of their source; the crops in the shards are copies of parts of the images. The name of each image is in
+{escaped(configuration["captions"]["format"])}: {code(configuration["captions"]["path"])}. The images and captions keep
+the licences of their source; the crops in the shards are copies of parts of the images. The name of each image is in
 the manifests (`image_uri`).
 
 ## Recipe
 | | |
 |---|---|
-| captions per image | {configuration["captions_per_image"]} |
-| nouns | {models["nouns"]["name"]} {models["nouns"].get("version", "")} |
-| proposals | {models["proposals"].get("name", configuration["proposals"]["backend"])} |
-| CLIP | {clip["architecture"]}, {clip["weights"]}, sha256 {models["clip"]["sha256"][:16]}… |
-| templates | {clip["templates"]} |
+| captions per image | {escaped(configuration["captions_per_image"])} |
+| nouns | {escaped(models["nouns"]["name"])} {escaped(models["nouns"].get("version", ""))} |
+| proposals | {escaped(models["proposals"].get("name", configuration["proposals"]["backend"]))} |
+| CLIP | {model}, sha256 {escaped(models["clip"]["sha256"][:16])}… |
+| templates | {escaped(clip["templates"])} |
 
 All settings, versions and hashes are in `config.yaml`; checksums of all files in `dataset.json`.
 

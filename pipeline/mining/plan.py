@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import ray
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import storage
 from pipeline.captions import CaptionSource, Listing, measure_listing, open_captions
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
-from pipeline.layout import FOLDERS, Layout
+from pipeline.layout import Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
 from pipeline.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
@@ -184,20 +185,6 @@ def check_models(config: MineConfig, proposer: Proposer) -> Models:
     )
 
 
-def clear(layout: Layout) -> None:
-    """Delete a dataset, and nothing else that lies beside it.
-
-    Manifests first and `config.yaml` last, so that an interrupted deletion never leaves shards that look committed
-    under another configuration.
-    """
-    for folder in FOLDERS:
-        for name in storage.list_names(layout.path(folder)):
-            storage.remove(layout.path(folder, name))
-    storage.remove_tree(layout.path("report"))
-    for uri in (layout.dataset, layout.card, layout.vocabulary, layout.config):
-        storage.remove(uri)
-
-
 def print_plan(config: MineConfig) -> None:
     """Say what a run would do and write. Reads the source and finds the nouns of its first shards; writes nothing.
 
@@ -235,5 +222,5 @@ def print_plan(config: MineConfig) -> None:
         ("CLIP", f"{config.clip.architecture}, {config.clip.weights}"),
         ("output", config.output),
     ):
-        table.add_row(name, str(value))
+        table.add_row(name, escape(str(value)))
     Console().print(table)

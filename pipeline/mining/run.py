@@ -1,28 +1,31 @@
 """The mining job from configuration to finished dataset."""
 
 import json
+import logging
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
+import pyarrow as pa
 import ray
 from ray.data import DataContext, Dataset
 
 from pipeline import fingerprint, storage
-from pipeline.captions import Listing, open_captions, write_listing
+from pipeline.captions import CaptionSource, Listing, open_captions, stored_listing, write_listing
+from pipeline.dataset_files import DamagedFileError, read_columns, read_json
 from pipeline.errors import IncompleteError, UserError
-from pipeline.layout import FOLDERS, Layout
+from pipeline.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.failures import Failures
 from pipeline.mining.graph import Pool, Tasks, by, in_portions, mining_graph, shards_dataset
+from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
     check_configuration,
     check_models,
     check_resources,
-    clear,
     measure_source,
     with_absolute_paths,
 )
@@ -41,6 +44,7 @@ from pipeline.mining.stages import (
 )
 from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
+from pipeline.overwriting import check_unclaimed, clear, remove_files
 from pipeline.placement import watch_placement
 from pipeline.progress import Progress
 from pipeline.proposals import load_proposer
@@ -86,23 +90,21 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     del proposer  # the workers have their own
     layout = Layout(config.output)
     if overwrite:
-        clear(layout)
+        clear(layout.uri, "mine", OWN_FILES)
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
-    if not storage.exists(layout.config) and (layout.committed() or layout.present("captions")):
-        raise UserError(
-            f"output: {layout.uri} holds shards but no config.yaml, so nothing says what made them; "
-            "choose another directory"
-        )
-    description = fingerprint.describe(RUNNING_KEYS, asdict(config), source=asdict(listing), models=asdict(models))
+    check_unclaimed(layout.uri, OWN_FILES)
+    description = fingerprint.describe(
+        "mine", RUNNING_KEYS, asdict(config), source=asdict(listing), models=asdict(models)
+    )
     fingerprint.claim(layout.config, RUNNING_KEYS, description)
     if (dataset := _finished(layout, listing)) is not None:
         _check_rejects(dataset["rejected"], listing.images, config, final=True)
         return dataset
     for folder in ("", *FOLDERS):  # half-written files of a run that was killed
         storage.remove_leftovers(layout.path(folder))
-    if not storage.exists(layout.vocabulary):
-        write_listing(source, layout.uri, config.shards.images_per_shard, config.limit)
+    _write_listing(config, layout, source, listing)
+    check_originals(layout)
 
     config = replace(config, resources=resources)
     run = Run(layout, uuid.uuid4().hex, resources.straggler_factor, resources.straggler_seconds)
@@ -112,11 +114,26 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     _find_nouns(config, layout, listing, failures)
     _mine_shards(config, run, listing, failures)
     # The workers' records; also that of a shard whose driver was killed between its commit and its last word.
-    storage.remove_tree(layout.path("attempts"))
+    remove_files(layout.uri, [OWN_ATTEMPTS])
     dataset = summarize(layout, listing)
     _check_rejects(dataset["rejected"], listing.images, config, final=True)
     write_dataset(layout, dataset)
     return dataset
+
+
+def _write_listing(config: MineConfig, layout: Layout, source: CaptionSource, listing: Listing) -> None:
+    """Have the listing in the output directory that workers read, and no other."""
+    try:
+        if stored_listing(layout.uri, config.shards.images_per_shard) == listing:
+            return
+        problem = "differs from the source"
+    except FileNotFoundError:
+        problem = ""  # the first run
+    except (pa.ArrowException, ValueError) as error:
+        problem = f"is damaged: {error}"
+    if problem:
+        logging.getLogger(__name__).warning("%s %s; it is written again", layout.path("listing"), problem)
+    write_listing(source, layout.uri, config.shards.images_per_shard, config.limit)
 
 
 def _finished(layout: Layout, listing: Listing) -> dict | None:
@@ -124,9 +141,13 @@ def _finished(layout: Layout, listing: Listing) -> dict | None:
     if len(layout.committed()) < listing.shards:
         return None
     try:
-        return json.loads(storage.read_bytes(layout.dataset))
-    except (FileNotFoundError, json.JSONDecodeError):
+        dataset = read_json(layout.dataset)
+    except (FileNotFoundError, DamagedFileError):
         return None
+    counts = [dataset.get(name) for name in ("images", "images_with_pairs", "pairs")]
+    rejected = dataset.get("rejected")
+    counts += rejected.values() if isinstance(rejected, dict) else [None]
+    return dataset if all(type(count) is int for count in counts) else None
 
 
 def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: Failures) -> None:
@@ -185,7 +206,7 @@ def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
 
 
 def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failures) -> None:
-    vocabulary = [ray.put(Vocabulary(storage.read_table(run.layout.vocabulary)))]
+    vocabulary = [ray.put(Vocabulary(read_columns(run.layout.vocabulary, ["noun", "kept", "embedding"])))]
     rejected: Counter = Counter()
     finished: deque[dict] = deque(maxlen=_SHARDS_PER_PACE)
     for _ in range(_PASSES):

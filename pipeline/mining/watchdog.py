@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from pipeline import storage
+from pipeline.dataset_files import DamagedFileError, read_json
 from pipeline.layout import Layout
 
 _LOOK_SECONDS = 15.0
@@ -87,9 +88,10 @@ class Pace:
         if time.monotonic() - self._read_at >= self._look_seconds:
             self._read_at = time.monotonic()
             try:
-                self._seconds = json.loads(storage.read_bytes(self._uri))
-            except FileNotFoundError:
-                self._seconds = {}
+                found = read_json(self._uri)
+            except (FileNotFoundError, DamagedFileError):
+                found = {}
+            self._seconds = {stage: seconds for stage, seconds in found.items() if type(seconds) in (int, float)}
         if stage not in self._seconds:
             return self._factor * self._least
         return max(self._least, self._factor * self._seconds[stage])

@@ -25,6 +25,9 @@ class Image:
     """Where it is read from, if that is not what tables show: an address with a signature."""
     nouns: list[dict] = field(default_factory=list)
     """Its nouns that the vocabulary keeps."""
+    file_bytes: int | None = None
+    """Size of its file; None until it is read."""
+    file_sha256: str | None = None
     jpeg: UprightJpeg | None = None
     proposals: Proposals | None = None
     valid: np.ndarray | None = None
@@ -64,6 +67,8 @@ class Shard:
                 "image_id": image.row["image_id"],
                 "image_uri": redacted(image.row["image_uri"]),
                 "caption_index": caption_index,
+                "image_bytes": image.file_bytes,
+                "image_sha256": image.file_sha256,
                 "stage": stage,
                 "reason": reason,
                 "detail": redacted(detail),

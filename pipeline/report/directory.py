@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import yaml
-
 from pipeline import storage
+from pipeline.dataset_files import read_yaml
 from pipeline.errors import UserError
+from pipeline.fingerprint import kind_of as kind_of_job
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import default_labels, write_evaluation_report
 from pipeline.report.training import write_training_report
 
 Kind = Literal["dataset", "training", "evaluation"]
 
-_KNOWN_BY: dict[Kind, str] = {"dataset": "captions", "training": "mode", "evaluation": "dataset.kind"}
-"""A key that only the configuration of this kind of job has."""
+_KINDS: dict[str | None, Kind] = {"mine": "dataset", "train": "training", "evaluate": "evaluation"}
 
 
 def kind_of(uri: str) -> Kind:
@@ -25,18 +24,16 @@ def kind_of(uri: str) -> Kind:
     """
     config = storage.join(uri, "config.yaml")
     try:
-        configuration = yaml.safe_load(storage.read_bytes(config))["configuration"]
+        description = read_yaml(config)
     except FileNotFoundError:
         raise UserError(f"{uri}: no config.yaml, so nothing that this program has made") from None
-    except (yaml.YAMLError, KeyError, TypeError):
-        raise UserError(f"{config} is not a configuration of this program") from None
-    for kind, key in _KNOWN_BY.items():
-        value = configuration
-        for name in key.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        if value is not None:
-            return kind
-    raise UserError(f"{uri}: there are reports of mined datasets, training runs and evaluations; this is none of them")
+    if not isinstance(description, dict) or not isinstance(description.get("configuration"), dict):
+        raise UserError(f"{config} is not a configuration of this program")
+    if (job := kind_of_job(description)) not in _KINDS:
+        raise UserError(
+            f"{uri}: there are reports of mined datasets, training runs and evaluations; this is none of them"
+        )
+    return _KINDS[job]
 
 
 def write_report(

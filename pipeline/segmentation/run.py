@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pipeline import fingerprint, storage
 from pipeline.common_folder import address
 from pipeline.errors import UserError
+from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.drawing import classes_json
 from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.job import SegmentConfig
@@ -26,6 +27,15 @@ from pipeline.segmentation.stage import SegmentStage
 
 _IMAGES_PER_ROW = 8
 _FOLDERS = ("labels", "overlays", "panoptic", "segments")
+# What `--overwrite` deletes: see `pipeline.overwriting`.
+_OWN_FILES = (
+    r"labels/.+\.png",
+    r"overlays/.+\.jpg",
+    r"panoptic/.+\.png",
+    r"segments/.+\.json",
+    r"(?:classes|panoptic|rejects)\.json",
+    r"config\.yaml",
+)
 # Images may come and go; what their names are relative to may not.
 _RUNNING_KEYS = (*RUNNING_KEYS, "images")
 
@@ -61,15 +71,11 @@ def segment(config: SegmentConfig, *, overwrite: bool = False) -> SegmentResult:
     worker_resources(config)
     models = check_models(config, classes)
     settings = storage.join(config.output, "config.yaml")
-    if not storage.exists(settings) and storage.list_names(storage.join(config.output, "labels")):
-        raise UserError(
-            f"output: {config.output} holds labels/ but no config.yaml, so nothing says what made them; "
-            "choose another directory"
-        )
     if overwrite:
-        _clear(config.output)
+        clear(config.output, "segment", _OWN_FILES)
+    check_unclaimed(config.output, _OWN_FILES)
     source = {"folder": address(sources.folder)}
-    described = fingerprint.describe(_RUNNING_KEYS, asdict(config), models=models, source=source)
+    described = fingerprint.describe("segment", _RUNNING_KEYS, asdict(config), models=models, source=source)
     fingerprint.claim(settings, _RUNNING_KEYS, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 
@@ -120,11 +126,3 @@ def _check_any(sources: Sources, rejects: list[dict]) -> None:
             f"images: none of the {len(sources.images)} images could be used: {reasons}; the first: "
             f"{rejects[0]['image']}: {rejects[0]['detail']}"
         )
-
-
-def _clear(output: str) -> None:
-    """Delete what a job wrote, `config.yaml` last, so that an interrupted deletion leaves no labels without it."""
-    for folder in _FOLDERS:
-        storage.remove_tree(storage.join(output, folder))
-    for name in ("classes.json", "panoptic.json", "rejects.json", "config.yaml"):
-        storage.remove(storage.join(output, name))

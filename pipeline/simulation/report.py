@@ -1,6 +1,7 @@
 """A simulation as tables: what was assumed, what was played, what was seen, and what the whole job comes to."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.mining.config import MineConfig
@@ -21,7 +22,7 @@ def print_simulation(config: MineConfig, simulation: SimulationConfig, done: Sim
     ):
         table = Table(title, "", show_header=True)
         for name, value in rows:
-            table.add_row(name, value)
+            table.add_row(name, escape(value))
         Console().print(table)
 
 

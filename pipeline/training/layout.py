@@ -4,6 +4,20 @@ from dataclasses import dataclass
 
 from pipeline import storage
 
+OWN_FILES = (
+    r"result\.json",
+    r"checkpoints/(?:checkpoint_manager_snapshot\.json|\.validate_storage_marker|checkpoint_[^/]+/.+)",
+    r"model/(?:README\.md|open_clip_config\.json|open_clip_model\.safetensors|mask_prompts\.safetensors)",
+    # Of Hugging Face's tokenizers.
+    r"model/(?:tokenizer|special_tokens_map|added_tokens|vocab|merges|spiece|sentencepiece|chat_template)[a-z_]*\.[a-z.]+",
+    r"tensorboard/events\.out\.tfevents\.[^/]+",
+    r"nearest/[a-z_]+-[0-9]+\.parquet",
+    r"report/index\.html",
+    r"(?:metrics|samples|validation)\.parquet",
+    r"config\.yaml",
+)
+"""Patterns of all files of a run, in the order in which `--overwrite` deletes them: see `pipeline.overwriting`."""
+
 
 @dataclass(frozen=True)
 class RunLayout:
@@ -51,10 +65,3 @@ class RunLayout:
     def result(self) -> str:
         """Its presence says that the run is complete."""
         return self.path("result.json")
-
-    def clear(self) -> None:
-        """Delete the run and nothing else that lies beside it; `config.yaml` last."""
-        for folder in (self.checkpoints, self.model, *map(self.path, ("tensorboard", "nearest", "report"))):
-            storage.remove_tree(folder)
-        for uri in (self.result, self.metrics, self.samples, self.validation, self.config):
-            storage.remove(uri)

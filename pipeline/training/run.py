@@ -20,10 +20,11 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from pipeline import fingerprint, storage
 from pipeline.errors import IncompleteError, UserError
+from pipeline.overwriting import check_unclaimed, clear
 from pipeline.training.checkpoints import load_checkpoint, load_tuned
 from pipeline.training.config import RUNNING_KEYS, TrainConfig
 from pipeline.training.controller import StopAtUserErrors, train_worker
-from pipeline.training.layout import RunLayout
+from pipeline.training.layout import OWN_FILES, RunLayout
 from pipeline.training.loop import WorkerTask
 from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
 from pipeline.training.progress import shown_progress
@@ -68,8 +69,10 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         validation = select_samples(config.validation.dataset, whole)
     clip = load_model(config)
     if overwrite:  # only now: a mistake in the configuration must not cost the run that is there
-        layout.clear()
+        clear(layout.uri, "train", OWN_FILES)
+    check_unclaimed(layout.uri, OWN_FILES)
     description = fingerprint.describe(
+        "train",
         RUNNING_KEYS,
         asdict(config),
         dataset={

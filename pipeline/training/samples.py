@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
+from pipeline.dataset_files import DamagedFileError, check_rows, files_of_shard, listed_files
 from pipeline.errors import UserError
 from pipeline.inspection.verify import Damage, check_file
 from pipeline.layout import Layout
@@ -184,10 +185,7 @@ def _read_manifests(layout: Layout, columns: list[str]) -> tuple[list[_Manifest]
             f"dataset: {layout.uri} has no manifests: it is not the output of python -m jobs.mine, or nothing of it is "
             "committed yet"
         )
-    try:
-        checksums = json.loads(storage.read_bytes(layout.dataset))["files"]
-    except FileNotFoundError:  # mining is not complete: what is committed can be trained on
-        checksums = {}
+    checksums = listed_files(layout)  # none while mining is not complete: what is committed can be trained on
     listed = [Damage(file, "missing") for file in checksums if file.startswith("manifests/")]
     manifests, damages = [], [damage for damage in listed if damage.shard not in committed]
     with ThreadPoolExecutor(_READERS) as pool:
@@ -198,7 +196,7 @@ def _read_manifests(layout: Layout, columns: list[str]) -> tuple[list[_Manifest]
 
 def _read_manifest(layout: Layout, shard: int, columns: list[str], checksums: dict) -> _Manifest | Damage:
     uri = layout.table("manifests", shard)
-    file = uri.removeprefix(layout.path("")).lstrip("/")
+    file = layout.relative(uri)
     try:
         data = storage.read_bytes(uri)
     except FileNotFoundError:
@@ -211,8 +209,10 @@ def _read_manifest(layout: Layout, shard: int, columns: list[str], checksums: di
         found = parquet.schema_arrow
         if set(_COLUMNS) <= set(found.names):
             table = parquet.read(columns)
-            return _Manifest(shard, table, digest, json.loads(found.metadata[b"files"]))
-    except (pa.ArrowInvalid, KeyError, TypeError, ValueError, OSError) as error:  # OSError: of Arrow, about the content
+            check_rows(table, shard, uri)
+            return _Manifest(shard, table, digest, files_of_shard(found, uri))
+    # ValueError, OSError: of Arrow, about the content
+    except (DamagedFileError, pa.ArrowException, KeyError, ValueError, OSError) as error:
         return Damage(file, f"unreadable: {error}")
     absent = ", ".join(sorted(set(_COLUMNS) - set(found.names)))
     raise UserError(

@@ -55,7 +55,7 @@ def test_the_same_again_redoes_what_is_absent_or_out_of_date(mined, tmp_path):
     (data / "000000.parquet").unlink()
     (data / "000001.parquet").write_bytes(b"PAR1 and not the end of it")
     shutil.copy(data / "000003.parquet", data / "000002.parquet")
-    (data / ".000000.parquet.0123.tmp").write_bytes(b"of a run that was killed")
+    (data / ".000000.parquet.0123456789abcdef.tmp").write_bytes(b"of a run that was killed")
     assert export_datasets(str(mined), str(folder)).shards_before == 1
     assert {file.name: file.read_bytes() for file in data.iterdir()} == whole
 

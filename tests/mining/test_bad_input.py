@@ -47,7 +47,7 @@ class BadWorld:
             self._scene(world, image)
         # One caption an image was mined; here all that is given is used.
         for row in pq.read_table(mined / "captions").to_pylist():
-            [caption] = row["captions"]
+            caption = row["captions"][0]
             self.caption(10 * int(row["image_id"]), caption)
 
     def _scene(self, world: Path, image: dict) -> None:

@@ -94,8 +94,9 @@ def test_samples_are_the_manifests_rows_and_cut_the_image(mined, world):
         jsonschema.validate(details, schemas.sample_schema())
         in_tar = {"tar_offset", "tar_length"}
         assert {name: details[name] for name in row if name not in in_tar} == pytest.approx(
-            {name: value for name, value in row.items() if name not in in_tar}
+            {name: 2.0 if value is None else value for name, value in row.items() if name not in in_tar}
         )
+        assert row["image_bytes"] == (world / "images" / f"{int(row['image_id']):012d}.jpg").stat().st_size
         assert sample["txt"].decode() == row["noun"]
         x0, y0, x1, y1 = (details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
         [mask] = rle.decode([row["mask_rle"].encode()], row["image_height"], row["image_width"])
@@ -120,7 +121,21 @@ def test_tables_have_their_schemas_and_nothing_disappears(mined):
     assert dataset["images"] == 24 == dataset["images_with_pairs"] + sum(dataset["rejected"].values())
     assert dataset["images_with_pairs"] == len(images)
     assert dataset["pairs"] == len(manifest(mined))
+    nouns = Counter(row["noun"] for row in manifest(mined))
+    assert dataset["nouns"] == len(nouns)
+    assert dataset["top_nouns"] == {noun: nouns[noun] for noun in dataset["top_nouns"]}
+    assert sorted(dataset["top_nouns"].values()) == sorted(count for _, count in nouns.most_common(20))
     assert not (mined / "attempts").exists() or not list((mined / "attempts").iterdir())
+
+
+def test_all_captions_are_kept_and_the_first_was_used(mined, world):
+    listed = json.loads((world / "captions.json").read_text())["annotations"]
+    rows = pq.read_table(mined / "captions").to_pylist()
+    for row in rows:
+        captions = [each["caption"] for each in listed if str(each["image_id"]) == row["image_id"]]
+        assert row["captions"] == captions
+        assert row["captions_used"] == len(row["caption_problems"]) == 1 < len(captions)
+        assert {noun["caption_index"] for noun in row["nouns"]} <= {0}
 
 
 def test_vocabulary_counts_images(mined, world):
@@ -241,7 +256,7 @@ def test_another_configuration_is_refused_with_the_differences(mined, world, sma
 def test_shards_without_a_configuration_are_not_adopted(world, small_clip, tmp_path):
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "000000.parquet").write_bytes(b"somebody's")
-    with pytest.raises(UserError, match=r"holds shards but no config\.yaml"):
+    with pytest.raises(UserError, match=r"holds manifests/000000\.parquet but no config\.yaml"):
         mine(mine_config(world, small_clip, tmp_path))
 
 

@@ -50,7 +50,8 @@ def web():
 def captions_row(uri: str) -> dict:
     noun = {"noun": "dog", "surface": "dog", "caption_index": 0, "char_start": 2, "char_end": 5}
     return dict.fromkeys(schemas.CAPTIONS.names) | {
-        "image_id": uri, "image_uri": uri, "captions": ["a dog"], "caption_problems": [""], "nouns": [noun],
+        "image_id": uri, "image_uri": uri, "captions": ["a dog"], "captions_used": 1,
+        "caption_problems": [""], "nouns": [noun],
     }  # fmt: skip
 
 

@@ -98,6 +98,7 @@ def _image(
         row = {key: value for key, value in rows[0].items() if key != "rank"}
         row |= {"key": f"{image_key(shard, image)}-{pair:03d}", "surface": noun, "caption": caption}
         row |= {"caption_index": 0, "char_start": start, "char_end": start + len(noun)}
+        row |= {"image_bytes": 0, "image_sha256": ""}
         row |= {"original_width": WIDTH, "original_height": HEIGHT, "mask_margin": found[0].mask_margin}
         samples.append(Sample(row, pixels, inside[found[0].region]))
     return samples

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from jobs import inspect as inspect_job
+from pipeline import layout as dataset_layout
 from pipeline import storage
 from pipeline.inspection import verify
-from pipeline.layout import Layout
-from pipeline.mining.plan import clear
+from pipeline.overwriting import clear
 from pipeline.report.directory import kind_of
 from pipeline.report.overview import Work, write_overview
-from pipeline.training.layout import RunLayout
+from pipeline.training import layout as training_layout
 from tests.report.made import made_evaluation, made_run
 
 
@@ -38,8 +38,8 @@ def test_the_command_writes_a_page_into_the_directory(outputs, tmp_path, capsys)
         assert capsys.readouterr().out.strip() == f"{output}/report/index.html"
         assert "<!doctype html>" in (output / "report" / "index.html").read_text()
     assert verify(str(tmp_path / "dataset")) == []
-    clear(Layout(str(tmp_path / "dataset")))
-    RunLayout(str(tmp_path / "training")).clear()
+    clear(str(tmp_path / "dataset"), "mine", dataset_layout.OWN_FILES)
+    clear(str(tmp_path / "training"), "train", training_layout.OWN_FILES)
     for kind in ("dataset", "training"):
         assert not (tmp_path / kind / "report").exists()
 

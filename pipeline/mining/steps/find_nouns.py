@@ -24,7 +24,7 @@ class FindNouns:
         self._extractor = NounExtractor.from_config(config)
 
     def __call__(self, shard: int) -> Counter:
-        """Write the shard's captions table if it is not there yet. Gives the images per noun."""
+        """Write the shard's captions table, with all captions, if it is not there yet. Gives the images per noun."""
         uri = self._layout.table("captions", shard)
         try:
             table = storage.read_table(uri)
@@ -35,16 +35,16 @@ class FindNouns:
 
     def _find(self, listing: pa.Table) -> pa.Table:
         rows = listing.to_pylist()
-        for row in rows:
+        used = [row["captions"][: self._captions] for row in rows]
+        found = iter(self._extractor.extract([caption for captions in used for caption in captions]))
+        for row, captions in zip(rows, used, strict=True):
             # Only the listing keeps an address with its signature, from where `ReadImages` takes it.
             row["image_uri"] = redacted(row["image_uri"])
-            row["captions"] = row["captions"][: self._captions]
-        found = iter(self._extractor.extract([caption for row in rows for caption in row["captions"]]))
-        for row in rows:
-            per_caption = [next(found) for _ in row["captions"]]
+            per_caption = [next(found) for _ in captions]
+            row["captions_used"] = len(captions)
             row["caption_problems"] = [
                 caption_problem(caption, self._max_length) or ("" if nouns else "no_nouns")
-                for caption, nouns in zip(row["captions"], per_caption, strict=True)
+                for caption, nouns in zip(captions, per_caption, strict=True)
             ]
             row["nouns"] = [
                 {

@@ -1,5 +1,6 @@
 """Captions table → images."""
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,9 @@ class ReadImages:
         for image, file in read_ahead(shard.remaining(), self._config.max_bytes):
             with costing_only(shard, image, "images"):
                 touch(image.index)
-                image.jpeg = read_upright(file.result(), self._config)
+                data = file.result()
+                image.file_bytes, image.file_sha256 = len(data), hashlib.sha256(data).hexdigest()
+                image.jpeg = read_upright(data, self._config)
             image.address = None
         return shard
 

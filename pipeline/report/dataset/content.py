@@ -74,7 +74,7 @@ def describe(
         "best_masks": int(curves[0].pairs[0]) if curves else len(pairs),
         "rejected": totals.rejected.total(),
         "slow": slow_shards(totals.seconds)[:_SLOW],
-        "recipe": _recipe(description),
+        "recipe": recipe(description),
         "versions": sorted(description["versions"].items()),
     }
 
@@ -145,7 +145,8 @@ def _precision(precision: Precision) -> dict:
     }
 
 
-def _recipe(description: dict) -> list[tuple[str, str]]:
+def recipe(description: dict) -> list[tuple[str, str]]:
+    """What the dataset was made with, in a few lines."""
     configuration, models = description["configuration"], description["models"]
     clip, matching = configuration["clip"], configuration["matching"]
     model = ", ".join(filter(None, (clip["architecture"], clip["weights"])))

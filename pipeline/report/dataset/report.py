@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from pipeline import storage
+from pipeline.dataset_files import damaged, read_description
 from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
 from pipeline.layout import Layout
@@ -55,10 +54,13 @@ def write_dataset_report(
     if options.samples < 1:
         raise UserError(f"samples is {options.samples}; it must be at least 1")
     layout = Layout(output)
-    try:
-        description = yaml.safe_load(storage.read_bytes(layout.config))
-    except FileNotFoundError:
-        raise UserError(f"{output}: no config.yaml, so no dataset of this program") from None
+    description = read_description(layout)
+    try:  # before the work: all that the page says of it
+        content.recipe(description)
+        sorted(description["versions"].items())
+        Thumbnails(layout, None, **description["configuration"]["regions"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise damaged(layout.config, f"{type(error).__name__}: {error}") from error
     truth = all_annotated(options.annotations) if options.annotations else None
     shards = sorted(layout.committed())
     if not shards:

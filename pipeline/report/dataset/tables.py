@@ -1,6 +1,5 @@
 """The tables of a mined dataset as arrays, read shard by shard."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline import storage
-from pipeline.errors import UserError
+from pipeline.dataset_files import check_rows, counts_of_shard, read_columns, read_statistics
 from pipeline.layout import Layout
 
 Read = TypeVar("Read")
@@ -105,8 +102,8 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
     for number, shard in zip(shards, read_each(shards, lambda number: _read_shard(layout, number)), strict=True):
         totals.images += shard.counts["images"]
         totals.images_with_pairs += shard.counts["images_with_pairs"]
-        totals.proposals += shard.statistics.get("regions", 0)
-        totals.seconds[number] = shard.statistics.get("seconds", {})
+        totals.proposals += shard.statistics["regions"]
+        totals.seconds[number] = shard.statistics["seconds"]
         for row in shard.rejects.select(["caption_index", "stage", "reason"]).to_pylist():
             counter = totals.rejected if row["caption_index"] is None else totals.skipped
             counter[f"{row['stage']}: {row['reason']}"] += 1
@@ -135,21 +132,6 @@ def read_each(shards: Sequence[int], read: Callable[[int], Read]) -> Iterator[Re
             yield from pool.map(read, shards[start : start + _AT_ONCE])
 
 
-def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a Parquet table of a shard.
-
-    Raises:
-        UserError: it has not got them.
-        OSError: storage cannot be read.
-    """
-    with storage.open_input(uri) as file:
-        parquet = pq.ParquetFile(file, pre_buffer=True)
-        missing = [name for name in columns if name not in parquet.schema_arrow.names]
-        if missing:
-            raise UserError(f"{uri} has no column {missing[0]}: an older version of this program mined it; mine again")
-        return parquet.read(list(columns))
-
-
 class NounCodes:
     """Numbers for nouns, in the order in which they come."""
 
@@ -171,13 +153,11 @@ class NounCodes:
 
 
 def _read_shard(layout: Layout, shard: int) -> _Shard:
-    manifest = read_columns(layout.table("manifests", shard), _COLUMNS)
-    try:
-        statistics = json.loads(storage.read_bytes(layout.statistics(shard)))
-    except FileNotFoundError:
-        statistics = {}
-    rejects = storage.read_table(layout.table("rejects", shard))
-    return _Shard(manifest, json.loads(manifest.schema.metadata[b"counts"]), rejects, statistics)
+    uri = layout.table("manifests", shard)
+    manifest = read_columns(uri, _COLUMNS)
+    check_rows(manifest, shard, uri)
+    rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"])
+    return _Shard(manifest, counts_of_shard(manifest.schema, uri), rejects, read_statistics(layout, shard))
 
 
 def _together(name: str, parts: list[np.ndarray]) -> np.ndarray:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataset_files import read_columns
 from pipeline.layout import Layout
-from pipeline.report.dataset.tables import NounCodes, read_columns, read_each
+from pipeline.report.dataset.tables import NounCodes, read_each
 
 QUANTITIES = ("clip_score", "noun_margin", "mask_margin", "mask_area")
 _COLUMNS = ["image_id", "noun", "rank", "clip_score", "noun_margin", "mask_area"]

@@ -7,11 +7,11 @@ from itertools import groupby
 
 import numpy as np
 
+from pipeline.dataset_files import read_columns
 from pipeline.evaluation import Judgement, judge_pairs
 from pipeline.images import ImageProblem
 from pipeline.layout import Layout
 from pipeline.proposals.ground_truth import GroundTruth
-from pipeline.report.dataset.tables import read_columns
 
 _COLUMNS = ["image_id", "image_width", "image_height", "noun", "mask_rle", "clip_score"]
 _MOST = 10_000

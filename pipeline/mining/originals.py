@@ -1,0 +1,178 @@
+"""Whether images are still the files that committed shards were made from.
+
+A manifest keeps the size and the SHA-256 of every image as it was read. What a quick look compares:
+
+- files on this machine: the size of each; and the content of those that were changed after the dataset was begun;
+- files on other storage, and members of archives: the content of a hundred of them, spread over the shards;
+- https: nothing. Thousands of hosts would be asked, and some of them always give another file.
+
+Images that are not there any more are no mix of old and new, and are counted apart.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from pipeline import storage
+from pipeline.dataset_files import check_rows, read_table
+from pipeline.errors import UserError
+from pipeline.images import ImageProblem
+from pipeline.layout import Layout
+from pipeline.mining.steps.read_images import read_ahead
+from pipeline.mining.work import Image
+
+_SAMPLED = 100
+_READERS = 8
+_COLUMNS = ["key", "image_uri", "image_bytes", "image_sha256"]
+
+
+@dataclass
+class Changes:
+    """What became of the images of committed shards."""
+
+    changed: dict[int, list[str]] = field(default_factory=dict)
+    """By shard, its images that are other files now, each with what is known of it."""
+    unread: int = 0
+    """Images that are gone or cannot be read."""
+
+
+@dataclass(frozen=True)
+class _Original:
+    """An image that gave pairs, as its manifest describes it."""
+
+    shard: int
+    place: int
+    """In the shard."""
+    uri: str
+    bytes: int
+    sha256: str
+
+
+def check_originals(layout: Layout) -> None:
+    """A quick look at the images of all committed shards.
+
+    Raises:
+        UserError: some have changed, so that a dataset that is carried on would be made of old and new ones.
+        OSError: storage cannot be read.
+    """
+    shards = sorted(layout.committed())
+    found = find_changed(layout, shards)
+    if not found.changed:
+        return
+    images = [f"{image} (shard {shard})" for shard, names in sorted(found.changed.items()) for image in names]
+    raise UserError(
+        f"captions.images: {len(images)} images of {len(found.changed)} of the {len(shards)} committed shards are not "
+        "the files any more that the shards were made from:\n"
+        + "\n".join(f"  {image}" for image in images[:10])
+        + ("\n  …" if len(images) > 10 else "")
+        + f"\nTo mine their shards again: python -m jobs.inspect {layout.uri} --repair --images (which reads every "
+        "image), then the same command. Or mine into another directory, or with --overwrite"
+    )
+
+
+def find_changed(layout: Layout, shards: Sequence[int], *, every: bool = False) -> Changes:
+    """Compare images with what the manifests of these shards say of them.
+
+    Args:
+        every: read all images; otherwise a quick look (see above).
+
+    Raises:
+        UserError: a manifest is damaged.
+        OSError: storage cannot be read.
+    """
+    begun = None if every else _modified(layout.config)
+    per_shard = -(-_SAMPLED // max(len(shards), 1))
+    sampled = set(shards[:: max(1, len(shards) // _SAMPLED)])
+
+    def look(shard: int) -> tuple[dict[int, str], int]:
+        originals = _originals(layout, shard)
+        if every:
+            return _read(layout, originals)
+        quick = [original for original in originals if _is_file(original.uri)]
+        others = [o for o in originals if not _is_file(o.uri) and not o.uri.startswith(("http://", "https://"))]
+        changed, suspects, unread = _stat(quick, begun)
+        if begun is None:  # nothing says what changed since
+            others += [original for original in quick if original.place not in changed]
+        if shard in sampled:
+            suspects += others[:: max(1, len(others) // per_shard)][:per_shard]
+        read, missing = _read(layout, suspects)
+        return changed | read, unread + missing
+
+    found = Changes()
+    with ThreadPoolExecutor(_READERS) as pool:
+        for shard, (changed, unread) in zip(shards, pool.map(look, shards), strict=True):
+            found.unread += unread
+            if changed:
+                found.changed[shard] = [what for _, what in sorted(changed.items())]
+    return found
+
+
+def _originals(layout: Layout, shard: int) -> list[_Original]:
+    """The images of a shard that have pairs, but for such as were never files, and those of older versions."""
+    uri = layout.table("manifests", shard)
+    table = read_table(uri)
+    if not set(_COLUMNS) <= set(table.column_names):
+        return []
+    check_rows(table, shard, uri)
+    images = {int(row["key"].split("-")[1]): row for row in table.select(_COLUMNS).to_pylist()}
+    return [
+        _Original(shard, place, row["image_uri"], row["image_bytes"], row["image_sha256"])
+        for place, row in sorted(images.items())
+        if row["image_sha256"]
+    ]
+
+
+def _stat(originals: list[_Original], begun: float | None) -> tuple[dict[int, str], list[_Original], int]:
+    """By place those whose size changed; those that have to be read; how many are gone."""
+    changed, suspects, unread = {}, [], 0
+    for original in originals:
+        try:
+            found = os.stat(storage.filesystem(original.uri)[1])
+        except (OSError, ValueError):
+            unread += 1
+            continue
+        if found.st_size != original.bytes:
+            changed[original.place] = _described(original, f"{found.st_size} bytes instead of {original.bytes}")
+        elif begun is not None and found.st_mtime >= begun:
+            suspects.append(original)
+    return changed, suspects, unread
+
+
+def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], int]:
+    """By place those whose content changed, and how many cannot be read."""
+    changed, unread = {}, 0
+    if not originals:
+        return changed, unread
+    rows = read_table(layout.table("captions", originals[0].shard)).to_pylist()
+    by_place = {original.place: original for original in originals if original.place < len(rows)}
+    images = [Image(place, rows[place]) for place in by_place]
+    for image, file in read_ahead(images):
+        original = by_place[image.index]
+        try:
+            data = file.result()
+        except (ImageProblem, FileNotFoundError):
+            unread += 1
+            continue
+        if hashlib.sha256(data).hexdigest() != original.sha256:
+            size = f"{len(data)} bytes instead of {original.bytes}"
+            changed[image.index] = _described(original, size if len(data) != original.bytes else "other content")
+    return changed, unread + len(originals) - len(by_place)
+
+
+def _described(original: _Original, what: str) -> str:
+    return f"{original.uri}: {what}"
+
+
+def _is_file(uri: str) -> bool:
+    """Whether an image is a file of its own on this machine."""
+    try:
+        return "::" not in uri and storage.is_local(uri)
+    except (ValueError, ImportError):
+        return False
+
+
+def _modified(uri: str) -> float | None:
+    """When a file was last written, in seconds since 1970; None if it is not on this machine."""
+    return os.stat(storage.filesystem(uri)[1]).st_mtime if storage.is_local(uri) else None
