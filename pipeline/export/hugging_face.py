@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import schemas
 from pipeline import storage
 from pipeline.dataset_files import damaged
 from pipeline.errors import UserError
@@ -76,7 +77,7 @@ def export_datasets(output: str, to: str) -> DatasetsExport:
         return len(manifest.table), was_there
 
     rows = before = 0
-    for count, was_there in in_threads(export, pairs.manifests(), _SHARDS_AT_ONCE):
+    for count, was_there in in_threads(export, pairs.manifests(schemas.MANIFEST.names), _SHARDS_AT_ONCE):
         rows += count
         before += was_there
     if not rows:

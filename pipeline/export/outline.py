@@ -42,7 +42,7 @@ def outline_of(pairs: MinedPairs) -> Outline:
     nouns: set[str] = set()
     folder: Parts | None = None
     own_ids = True
-    for manifest in pairs.manifests([*IMAGE_COLUMNS, "noun"]):
+    for manifest in pairs.manifests(["key", *IMAGE_COLUMNS, "noun"]):  # keys: to have them checked
         count += len(manifest.table)
         nouns.update(manifest.table["noun"].unique().to_pylist())
         found = {row["image_id"]: row for row in manifest.table.select(IMAGE_COLUMNS).to_pylist()}
