@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import metrics
 from tests.conftest import REPOSITORY
+from tests.ray_metrics import figure, wait_for_figures
 
 WITH_GPUS = """
 import logging, ray
@@ -28,6 +29,26 @@ figures = wait_for_figures("/out", expected)
 assert figures | expected == figures, figures
 assert figure("gpu_busy_seconds_total", stage="writing") not in figures
 """
+
+
+@pytest.mark.parametrize("output", ["/データ/bücher", "/a/ünï cödé", "/odd\udcff", "/\n\t", "x" * 300, "[/]", ""])
+def test_no_directory_ends_a_job(ray_cluster, output):
+    metrics.shard_committed(output, 3, 4, 5, {"images: größe": 1, "": 2})
+    metrics.stage_done(output, "matching", 0.5)
+    metrics.steps_done(output, "full", 1, 2, float("nan"))
+    metrics.failed(output, "ß")
+    [count] = [value for name, value in metrics._tags(output=output).items() if name == "output"]
+    assert count.isascii()
+
+
+def test_figures_of_a_directory_with_other_letters_are_told(ray_cluster):
+    metrics.images_done("/data/bücher 1%", 7)
+    assert wait_for_figures("/data/b%C3%BCcher 1%", {figure("images_total"): 7.0}) == {figure("images_total"): 7.0}
+
+
+def test_nothing_that_goes_wrong_ends_a_job():
+    metrics.gpu_busy("/out", "matching", 1.0)  # Ray does not run here, or not in a worker
+    metrics.steps_done("/out", None, "many", 1, "low")
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,3 +111,24 @@ def test_a_shard_is_committed_by_its_manifest_alone(tmp_path):
     for name, checksum in files.items():
         assert (checksum["sha256"], checksum["bytes"]) == storage.sha256(layout.path(name))
     assert json.loads(manifest.schema.metadata[b"counts"]) == {"images": 2, "images_with_pairs": 1, "pairs": 1}
+
+
+@pytest.mark.parametrize("alone", [range(7), range(7, 9), [0], [8], range(9), []])
+def test_hugging_face_datasets_read_tars_whose_images_have_one_mask_or_one_noun(alone, tmp_path, monkeypatch):
+    """It takes the types from the first five samples, so null must not stand where others have numbers."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    samples = [make_sample(rectangle(20, 20, 1, 1, 9, 9), f"000000-{number:05d}-000") for number in range(9)]
+    for number, sample in enumerate(samples):
+        margin = None if number in alone else number / 8
+        sample.row.update(noun_margin=margin, mask_margin=margin, clip_score=int(number % 2), proposal_score=1)
+    with (tmp_path / "000000.tar").open("wb") as file:
+        write_tar(samples, ShardsConfig(), file)
+    files = {"train": [str(tmp_path / "000000.tar")]}
+    dataset = load_dataset("webdataset", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    expected = [2.0 if number in alone else number / 8 for number in range(9)]
+    assert [sample["json"]["noun_margin"] for sample in dataset] == expected
+    assert [sample["json"]["mask_margin"] for sample in dataset] == expected
+    for sample in dataset:
+        jsonschema.validate(sample["json"], schemas.sample_schema())

@@ -11,6 +11,7 @@ Images that are not there any more are no mix of old and new, and are counted ap
 
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -88,16 +89,18 @@ def find_changed(layout: Layout, shards: Sequence[int], *, every: bool = False) 
 
     def look(shard: int) -> tuple[dict[int, str], int]:
         originals = _originals(layout, shard)
+        others = [original for original in originals if not _is_file(original.uri)]
+        changed, same_size, unread = _stat([original for original in originals if _is_file(original.uri)])
         if every:
-            return _read(layout, originals)
-        quick = [original for original in originals if _is_file(original.uri)]
-        others = [o for o in originals if not _is_file(o.uri) and not o.uri.startswith(("http://", "https://"))]
-        changed, suspects, unread = _stat(quick, begun)
-        if begun is None:  # nothing says what changed since
-            others += [original for original in quick if original.place not in changed]
-        if shard in sampled:
-            suspects += others[:: max(1, len(others) // per_shard)][:per_shard]
-        read, missing = _read(layout, suspects)
+            due = others + [original for original, _ in same_size]
+        else:
+            others = [original for original in others if not original.uri.startswith(("http://", "https://"))]
+            due = [original for original, changed_at in same_size if begun is not None and changed_at >= begun]
+            if begun is None:  # nothing says what changed since
+                others += [original for original, _ in same_size]
+            if shard in sampled:
+                due += others[:: max(1, len(others) // per_shard)][:per_shard]
+        read, missing = _read(layout, due)
         return changed | read, unread + missing
 
     found = Changes()
@@ -124,20 +127,24 @@ def _originals(layout: Layout, shard: int) -> list[_Original]:
     ]
 
 
-def _stat(originals: list[_Original], begun: float | None) -> tuple[dict[int, str], list[_Original], int]:
-    """By place those whose size changed; those that have to be read; how many are gone."""
-    changed, suspects, unread = {}, [], 0
+def _stat(originals: list[_Original]) -> tuple[dict[int, str], list[tuple[_Original, float]], int]:
+    """Of files on this machine, by place those whose size changed; those of the same size, with the time of their last
+    change; how many are gone.
+    """
+    changed, same_size, unread = {}, [], 0
     for original in originals:
         try:
-            found = os.stat(storage.filesystem(original.uri)[1])
+            found = os.stat(original.uri.removeprefix("file://"))
         except (OSError, ValueError):
             unread += 1
             continue
-        if found.st_size != original.bytes:
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait for ever
+            unread += 1
+        elif found.st_size != original.bytes:
             changed[original.place] = _described(original, f"{found.st_size} bytes instead of {original.bytes}")
-        elif begun is not None and found.st_mtime >= begun:
-            suspects.append(original)
-    return changed, suspects, unread
+        else:
+            same_size.append((original, found.st_mtime))
+    return changed, same_size, unread
 
 
 def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], int]:
@@ -167,10 +174,7 @@ def _described(original: _Original, what: str) -> str:
 
 def _is_file(uri: str) -> bool:
     """Whether an image is a file of its own on this machine."""
-    try:
-        return "::" not in uri and storage.is_local(uri)
-    except (ValueError, ImportError):
-        return False
+    return "::" not in uri and ("://" not in uri or uri.startswith("file://"))
 
 
 def _modified(uri: str) -> float | None:

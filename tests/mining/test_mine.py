@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -217,11 +218,36 @@ def test_running_again_touches_nothing_and_lost_shards_come_back(copy, world, sm
     (copy / "manifests" / "000001.parquet").unlink()
     (copy / "shards" / "000001.tar").write_bytes(b"half a shard")
     (copy / "shards" / "000002.tar").write_bytes(b"kept: its manifest is there")
+    # The listing is what workers read: one flipped bit in it, and it is written again before they do.
+    listing = copy / "listing" / "000000.parquet"
+    listed = listing.read_bytes()
+    listing.write_bytes(listed[:1000] + bytes([listed[1000] ^ 1]) + listed[1001:])
+    (copy / "listing" / "notes.txt").write_text("somebody's")
+    assert [damage.file for damage in verify(str(copy)) if damage.file == "listing"] == ["listing"]
     mine(config)
+    assert listing.read_bytes() == listed
+    assert (copy / "listing" / "notes.txt").exists()
     after = dataset_bytes(copy)
     assert after.pop("shards/000002.tar") == b"kept: its manifest is there"
     before.pop("shards/000002.tar")
     assert after == before
+
+
+def test_a_resumed_job_refuses_images_that_changed(copy, world, small_clip):
+    """As if one image of a committed shard had been another file then."""
+    (copy / "manifests" / "000001.parquet").unlink()
+    table = pq.read_table(copy / "manifests" / "000002.parquet")
+    first = table["image_id"][0].as_py()
+    sizes = [row["image_bytes"] + (row["image_id"] == first) for row in table.to_pylist()]
+    column = table.schema.get_field_index("image_bytes")
+    table = table.set_column(column, table.schema.field("image_bytes"), pa.array(sizes, pa.int64()))
+    pq.write_table(table, copy / "manifests" / "000002.parquet")
+    before = dataset_bytes(copy)
+    image = f"{int(first):012d}.jpg"
+    said = rf"captions\.images: 1 images of 1 .* 3 committed.*\n.*{image}: \d+ bytes instead"
+    with pytest.raises(UserError, match=said):
+        mine(mine_config(world, small_clip, copy))
+    assert dataset_bytes(copy) == before
 
 
 def test_verify_finds_damage_and_repair_makes_it_due(copy, world, small_clip):
