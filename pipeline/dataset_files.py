@@ -181,6 +181,12 @@ def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:
                 return parquet.read(list(columns))
         except pa.ArrowException as error:
             raise damaged(uri, error) from error
+        except OSError as error:
+            if (
+                type(error) is OSError and error.errno is None and error.__cause__ is None
+            ):  # of Arrow, about the content
+                raise damaged(uri, error) from error
+            raise
     raise UserError(f"{uri} has no column {missing[0]}: an older version of this program mined it; mine again")
 
 

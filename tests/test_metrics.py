@@ -41,6 +41,7 @@ def test_no_directory_ends_a_job(ray_cluster, output):
     assert count.isascii()
 
 
+@pytest.mark.slow  # Ray tells them every ten seconds
 def test_figures_of_a_directory_with_other_letters_are_told(ray_cluster):
     metrics.images_done("/data/bücher 1%", 7)
     assert wait_for_figures("/data/b%C3%BCcher 1%", {figure("images_total"): 7.0}) == {figure("images_total"): 7.0}

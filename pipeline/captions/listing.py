@@ -120,14 +120,17 @@ def stored_listing(output_uri: str, images_per_shard: int) -> Listing:
 def _stored_batches(uris: list[str], images_per_shard: int) -> Iterator[pa.RecordBatch]:
     shorter = False
     for uri in uris:
-        with storage.open_input(uri) as stream:
-            parquet = pq.ParquetFile(stream, page_checksum_verification=True)
+        data = pa.BufferReader(storage.read_bytes(uri))
+        try:
+            parquet = pq.ParquetFile(data, page_checksum_verification=True)
             for group in range(parquet.num_row_groups):
                 rows = parquet.read_row_group(group, use_threads=False).cast(LISTING)
                 if shorter or len(rows) > images_per_shard:
                     raise ValueError(f"{uri} is not cut into shards of {images_per_shard} images")
                 shorter = len(rows) < images_per_shard
                 yield from rows.combine_chunks().to_batches()
+        except OSError as error:  # of Arrow, about the content: storage has answered
+            raise pa.ArrowInvalid(f"{uri}: {error}") from error
 
 
 def _file_name(number: int) -> str:

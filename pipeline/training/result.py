@@ -13,6 +13,7 @@ import schemas
 from pipeline import storage
 from pipeline.clip import Clip
 from pipeline.clip.saving import save_clip
+from pipeline.markdown import code
 from pipeline.training.layout import RunLayout
 from pipeline.training.samples import Samples
 from pipeline.training.stages import Stage
@@ -68,7 +69,8 @@ def _sha256(path: Path) -> str:
 def _card(result: dict, description: dict, clip: Clip) -> str:
     configuration = description["configuration"]
     model, loss = configuration["model"], configuration["loss"]
-    source = model["architecture"] or model["weights"]
+    source = code(model["architecture"] or model["weights"])
+    original = ", ".join(code(part, in_table=True) for part in (model["architecture"], model["weights"]) if part)
     stages = "\n".join(
         f"| {name} | {configuration[name]['epochs']} | {steps} | {configuration[name]['learning_rate']:g} | "
         f"{configuration[name]['weight_decay']:g} |"
@@ -119,14 +121,14 @@ tags: [{tag}]
 {shown}
 
 ## Data
-`{result["dataset"]}`: {result["training_samples"]} samples with {result["nouns"]} texts, {result["held_out_samples"]}
-samples held out. Condition: `{configuration["data"]["where"]}`.
+{code(result["dataset"])}: {result["training_samples"]} samples with {result["nouns"]} texts,
+{result["held_out_samples"]} samples held out. Condition: {code(configuration["data"]["where"])}.
 SHA-256 of the manifests: `{result["manifest_sha256"]}`.
 
 ## Recipe
 | | |
 |---|---|
-| original | {model["architecture"]}, {model["weights"]}, sha256 {description["original"]["sha256"]} |
+| original | {original}, sha256 {description["original"]["sha256"]} |
 | mode | {configuration["mode"]} |
 | loss | {loss["kind"]}, distillation {loss["distillation"]:g} |
 | batch size | {configuration["batch_size"]} |

@@ -46,7 +46,7 @@ def picture(number: int) -> bytes:
 
 
 def make(folder: Path, uris: list[str]) -> Layout:
-    """A dataset in `folder/mined` of these images with a pair each, read by the step that mining reads with, and committed as mining does."""
+    """A dataset in `folder/mined` of these images, a pair each, read by mining's own step and committed as it does."""
     layout, source = Layout(str(folder / "mined")), Source(uris)
     listing = write_listing(source, layout.uri, IMAGES)
     vocabulary = Vocabulary(vocabulary_table(["dog"], [len(uris)], np.ones((1, 2), np.float32)))
