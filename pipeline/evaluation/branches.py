@@ -53,7 +53,7 @@ def true_masks(labels: np.ndarray) -> tuple[list[int], Proposals]:
 
 
 def true_regions(present: list[int], prediction: Prediction) -> list[TrueRegion]:
-    """How CLIP ranks the true class of each masked region (the paper's cheap proxy; every mask has a pixel).
+    """How CLIP ranks the true class of each masked region (the cheap proxy of OVSeg's code; every mask has a pixel).
 
     Args:
         present: classes of the prediction's masks.

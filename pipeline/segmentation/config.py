@@ -23,7 +23,7 @@ class SegmentationConfig:
     """Factor on cosine similarities before the softmax. Empty: the CLIP's own, 100 for OpenAI's."""
     weight: float = 0.7
     """λ of the fusion: 1 takes CLIP's classification alone, 0 that of the proposals alone. OVSeg uses 0.7 for ADE20K
-    and 0.6 for Pascal (App. A.2). Backends whose proposals have no classes are classified by CLIP alone."""
+    and 0.6 for Pascal (App. A.3). Backends whose proposals have no classes are classified by CLIP alone."""
     mask_threshold: float = 0.5
     """Probability above which a pixel of a soft mask belongs to the region that CLIP sees. Binary proposals do not
     need it."""

@@ -35,7 +35,7 @@ class ModelConfig:
 
 @dataclass
 class StageConfig:
-    """One pass of optimisation over the dataset: AdamW, linear warm-up, cosine to 0 (paper Sec. 4.1)."""
+    """One pass of optimisation over the dataset: AdamW, linear warm-up (as in OVSeg's code), cosine to 0 (Sec. 4.1)."""
 
     epochs: int
     """Passes over the training samples."""

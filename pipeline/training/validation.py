@@ -1,4 +1,4 @@
-"""Zero-shot accuracy on masked regions: is a region nearest to its own noun? (the paper's cheap proxy)"""
+"""Zero-shot accuracy on masked regions: is a region nearest to its own noun? (the cheap proxy of the paper's code)"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

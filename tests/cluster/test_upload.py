@@ -19,7 +19,7 @@ def uploaded(tmp_path_factory) -> zipfile.ZipFile:
 def test_the_code_and_nothing_else(uploaded):
     names = uploaded.namelist()
     tops = {name.partition("/")[0] for name in names}
-    assert tops <= {"pipeline", "jobs", "schemas", "cluster", "pyproject.toml", "README.md", "LICENSE"}
+    assert tops <= {"pipeline", "jobs", "schemas", "cluster", "pyproject.toml", "README.md", "LICENSE", "NOTICE"}
     assert {"jobs/run.py", "jobs/mine.yaml", "pipeline/nouns/english/tok2vec/model", "schemas/__init__.py"} <= set(
         names
     )
