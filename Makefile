@@ -15,7 +15,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What takes minutes each: whole chains and demos, faults of every kind, clusters on one machine and in namespaces.
-# `FAULTS=50 SEED=7` for more random faults at one job.
+# `FAULTS=50 SEED=7` for more random faults at one job, and a hundred odd files of each kind for each of them.
 soak: $(VENV)/installed
 	$(BIN)/python -m pytest -m soak --faults $(or $(FAULTS),8) --seed $(or $(SEED),1)
 

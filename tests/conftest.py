@@ -24,8 +24,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--faults", type=int, default=8, help="how often tests/faults/test_soak.py disturbs a job")
-    parser.addoption("--seed", type=int, default=1, help="which faults these are, and when")
+    faults = "how often tests/faults/test_soak.py disturbs a job; tests/hostile tries a hundred files for each"
+    parser.addoption("--faults", type=int, default=8, help=faults)
+    parser.addoption("--seed", type=int, default=1, help="which faults and files these are, and when")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
