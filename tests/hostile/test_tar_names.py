@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.captions import CaptionsConfig, open_captions, read_image
+from pipeline.errors import UserError
 
 FEW, PER_FAULT = 120, 100
 # What WebDataset has always taken for pictures, and img2dataset writes.
@@ -111,8 +112,17 @@ def check(rng: random.Random, folder: Path, log: list[str]) -> None:
     made = draw(rng, log)
     tar = folder / "00000.tar"
     tar.write_bytes(made.data.getvalue())
-    batches = open_captions(CaptionsConfig("webdataset", str(tar))).batches()
-    rows = [row for batch in batches for row in batch.to_pylist()]
+    # A name that is there once is good, whatever it looks like.
+    names = Counter(made.keys)
+    pictures = zip(made.keys, made.pictures.values(), strict=True)
+    alone = sum(caption is not None and names[key] == 1 for key, caption in pictures)
+    try:
+        batches = open_captions(CaptionsConfig("webdataset", str(tar))).batches()
+        rows = [row for batch in batches for row in batch.to_pylist()]
+    except UserError as error:
+        if alone or "captions." not in str(error):
+            raise
+        return
     places = Counter((row["byte_offset"], row["byte_length"]) for row in rows if row["byte_offset"] is not None)
     assert set(places.values()) <= {1}, "a picture is listed twice"
     assert len(rows) >= len(made.pictures), f"{len(rows)} rows for {len(made.pictures)} pictures"
@@ -121,11 +131,6 @@ def check(rng: random.Random, folder: Path, log: list[str]) -> None:
         picture = read_image(row["image_uri"], row["byte_offset"], row["byte_length"])
         assert picture in made.pictures, "what is listed is no picture"
         assert row["captions"] == [made.pictures[picture]], f"the caption of another picture: {row['captions']}"
-    # A name that is there once is good, whatever it looks like.
-    names = Counter(made.keys)
-    alone = sum(
-        caption is not None and names[key] == 1 for key, caption in zip(made.keys, made.pictures.values(), strict=True)
-    )
     assert len(usable) >= alone, f"{len(usable)} usable of {alone}: {rows}"
 
 
