@@ -4,6 +4,7 @@ from pipeline.captions.coco import CocoCaptions
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.images import read_image
 from pipeline.captions.listing import Listing, measure_listing, read_shard, stored_listing, write_listing
+from pipeline.captions.presence import ImagesLookedFor
 from pipeline.captions.source import CaptionSource
 from pipeline.captions.table import TableCaptions
 from pipeline.captions.webdataset import WebDatasetCaptions
@@ -12,6 +13,7 @@ from pipeline.errors import UserError
 __all__ = [
     "CaptionSource",
     "CaptionsConfig",
+    "ImagesLookedFor",
     "Listing",
     "measure_listing",
     "open_captions",

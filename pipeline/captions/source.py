@@ -40,8 +40,7 @@ def image_root(images: str | None) -> str | None:
     """
     if images is None:
         return None
-    if images.lower().endswith(".zip") and "::" not in images:
-        images = f"zip://::{images}"
+    images = root_uri(images)
     folder, chained, archive = images.partition("::")
     if address_refusal(archive if chained and folder.startswith("zip://") else images):
         raise UserError(
@@ -55,6 +54,11 @@ def image_root(images: str | None) -> str | None:
         tar = " (with captions.format webdataset, captions.path takes tars)" if ".tar" in images else ""
         raise UserError(f"captions.images: {images} is a file, neither a folder nor a zip archive; unpack it{tar}")
     return images
+
+
+def root_uri(images: str) -> str:
+    """`captions.images` as a URI to join names to; nothing is asked of storage."""
+    return f"zip://::{images}" if images.lower().endswith(".zip") and "::" not in images else images
 
 
 def image_address(images: str | None, name: str) -> str:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import storage
-from pipeline.captions import CaptionSource, Listing, measure_listing, open_captions
+from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, measure_listing, open_captions
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.layout import Layout
@@ -154,16 +154,16 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
         proposer: None if it need not be looked at.
 
     Raises:
-        UserError: no annotation can be used, or the annotations know no image of the source.
+        UserError: the source lists no images; no annotation can be used, or the annotations know no image of the source.
     """
-    size = config.shards.images_per_shard
-    if not isinstance(proposer, GroundTruth):
-        return measure_listing(source, size, config.limit)
-    if warning := proposer.check():
+    annotated = isinstance(proposer, GroundTruth)
+    if annotated and (warning := proposer.check()):
         print(f"warning: {warning}", file=sys.stderr)
-    met = _Met(source, proposer)
-    listing = measure_listing(met, size, config.limit)
-    if met.first is not None and not met.any:
+    met = _Met(source, proposer) if annotated else None
+    listing = measure_listing(met or source, config.shards.images_per_shard, config.limit)
+    if not listing.images:
+        raise UserError(f"captions.path: {config.captions.path} lists no images")
+    if met and not met.any:
         remedy = "are they annotations of these images?"
         if config.captions.format == "table":
             remedy = "set captions.id_column to the column with the ids or file names that the annotations have"
@@ -195,7 +195,7 @@ def print_plan(config: MineConfig) -> None:
     check_configuration(config)
     storage.check_writable(config.output, "output")
     check_resources(config, ray.cluster_resources())
-    source = open_captions(config.captions)
+    source = ImagesLookedFor(open_captions(config.captions), config.captions)
     annotated = config.proposals.backend == "ground_truth"
     listing = measure_source(config, source, load_proposer(config.proposals) if annotated else None)
     batch = next(source.batches()).slice(0, min(config.limit or _SAMPLED_IMAGES, _SAMPLED_IMAGES))

@@ -13,7 +13,7 @@ import ray
 from ray.data import DataContext, Dataset
 
 from pipeline import fingerprint, storage
-from pipeline.captions import CaptionSource, Listing, open_captions, stored_listing, write_listing
+from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
 from pipeline.dataset_files import DamagedFileError, read_columns, read_json
 from pipeline.errors import IncompleteError, UserError
 from pipeline.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
@@ -82,8 +82,9 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     config = with_absolute_paths(config)
     check_configuration(config)
     storage.check_writable(config.output, "output")
-    source = open_captions(config.captions)
+    source = ImagesLookedFor(open_captions(config.captions), config.captions)
     resources = check_resources(config, ray.cluster_resources())
+    # Before the models, which take their time: it finds out whether images and annotations belong together.
     proposer = load_proposer(config.proposals)
     listing = measure_source(config, source, proposer)
     models = check_models(config, proposer)
@@ -91,8 +92,6 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     layout = Layout(config.output)
     if overwrite:
         clear(layout.uri, "mine", OWN_FILES)
-    if not listing.images:
-        raise UserError(f"captions.path: {config.captions.path} lists no images")
     check_unclaimed(layout.uri, OWN_FILES)
     description = fingerprint.describe(
         "mine", RUNNING_KEYS, asdict(config), source=asdict(listing), models=asdict(models)
