@@ -154,7 +154,8 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
         proposer: None if it need not be looked at.
 
     Raises:
-        UserError: the source lists no images; no annotation can be used, or the annotations know no image of the source.
+        UserError: the source lists no images, no annotation can be used, or the annotations know no image of the
+            source.
     """
     annotated = isinstance(proposer, GroundTruth)
     if annotated and (warning := proposer.check()):

@@ -57,12 +57,14 @@ class SegmentStage:
 
         def read() -> Iterator[tuple[np.ndarray, str, str]]:
             with ThreadPoolExecutor(len(images)) as pool:
-                files = [pool.submit(storage.read_bytes, uri) for uri in images]
+                files = [pool.submit(storage.read_at_most, uri, _ANY_SIZE.max_bytes) for uri in images]
                 for uri, file in zip(images, files, strict=True):
                     try:
                         image = decode_jpeg(read_upright(file.result(), _ANY_SIZE).data)
                     except FileNotFoundError:
                         reject(uri, ImageProblem("missing_file", uri))
+                    except storage.TooManyBytes as problem:
+                        reject(uri, ImageProblem("too_many_bytes", str(problem)))
                     except ImageProblem as problem:
                         reject(uri, problem)
                     else:

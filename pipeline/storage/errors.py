@@ -29,6 +29,15 @@ def error_code(error: BaseException | None) -> str | None:
     return cause.response["Error"].get("Code") if cause is not None else None
 
 
+def is_denied(error: OSError) -> bool:
+    """Whether an object store works and will not give this one object, or has no such bucket.
+
+    What is wrong with the credentials as a whole, such as that they expired, has other codes on S3.
+    """
+    code = error_code(error)
+    return code in ("AccessDenied", "403", "NoSuchBucket") or (code is None and isinstance(error, PermissionError))
+
+
 def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
     """The exception of a kind that an exception was made from, or itself."""
     while error is not None and not isinstance(error, kind):

@@ -203,6 +203,7 @@ def test_a_backslash_is_a_slash_where_the_name_as_it_is_does_not_exist(tmp_path)
 
 def mined_rows(tmp_path: Path, names: list[str], **options: object) -> tuple[list[dict], list[dict], dict]:
     """Rows of the captions table, rejects, and widths of images read by id, of one shard of a table of names."""
+    tmp_path.mkdir(exist_ok=True)
     ids = [str(number) for number in range(len(names))]
     pq.write_table(pa.table({"id": ids, "image": names, "caption": ["a dog"] * len(names)}), tmp_path / "t.parquet")
     layout = Layout(str(tmp_path / "out"))
@@ -235,12 +236,30 @@ def test_an_error_of_a_web_server_does_not_tell_the_signature(tmp_path):
     assert "sesame" not in str(reject)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_a_bucket_that_is_not_ours_costs_its_images(s3, s3_uri, tmp_path):
+    storage.write_bytes(f"{s3_uri}/good.jpg", jpeg())
+    storage.write_bytes(f"{s3_uri}/large.jpg", bytes(LIMIT + 1))
+    names = [f"{s3_uri}/{name}.jpg" for name in ("good", "large", "gone")]
+    _, rejects, read = mined_rows(tmp_path, [*names, "s3://no-such-bucket/a.jpg", "s3://?/a.jpg"])
+    assert read == {"0": 40}
+    assert {reject["image_id"]: reject["reason"] for reject in rejects} == {
+        "1": "too_many_bytes", "2": "missing_file", "3": "unreachable", "4": "missing_file",
+    }  # fmt: skip
+    # Where nothing else can be read, it is the storage that is wrong.
+    with pytest.raises(OSError, match="bucket does not exist"):
+        mined_rows(tmp_path / "alone", ["s3://no-such-bucket/a.jpg"])
+
+
 def test_a_forbidden_file_costs_itself(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
     for name in ("good.jpg", "forbidden.jpg"):
-        (tmp_path / name).write_bytes(jpeg())
-    (tmp_path / "forbidden.jpg").chmod(0)
-    _, [reject], read = mined_rows(tmp_path, [str(tmp_path / "good.jpg"), str(tmp_path / "forbidden.jpg")])
+        (folder / name).write_bytes(jpeg())
+    (folder / "forbidden.jpg").chmod(0)
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    _, [reject], read = mined_rows(tmp_path, [str(folder / "good.jpg"), str(folder / "forbidden.jpg")])
     assert read == {"0": 40}
     assert (reject["image_id"], reject["reason"]) == ("1", "unreachable")
 

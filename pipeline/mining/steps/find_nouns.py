@@ -39,7 +39,7 @@ class FindNouns:
         found = iter(self._extractor.extract([caption for captions in used for caption in captions]))
         for row, captions in zip(rows, used, strict=True):
             # Only the listing keeps an address with its signature, from where `ReadImages` takes it.
-            row["image_uri"] = redacted(row["image_uri"])
+            row["image_id"], row["image_uri"] = redacted(row["image_id"]), redacted(row["image_uri"])
             per_caption = [next(found) for _ in captions]
             row["captions_used"] = len(captions)
             row["caption_problems"] = [

@@ -1,7 +1,7 @@
 """Captions table → images."""
 
 import hashlib
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -11,6 +11,7 @@ from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.layout import Layout
 from pipeline.mining.work import Image, Shard, costing_only
 from pipeline.secrets import MARK
+from pipeline.storage.errors import is_denied
 from pipeline.vocabulary import Vocabulary
 
 _CONCURRENT_READS = 16
@@ -31,13 +32,31 @@ class ReadImages:
         for image in shard.images:
             self._take_nouns(shard, image)
         self._take_addresses(shard)
+        denied: dict[str, list[tuple[Image, OSError]]] = defaultdict(list)
+        answering = set()
         for image, file in read_ahead(shard.remaining(), self._config.max_bytes):
+            place = _place(image)
             with costing_only(shard, image, "images"):
                 touch(image.index)
-                data = file.result()
+                try:
+                    data = file.result()
+                except OSError as error:
+                    if not is_denied(error):
+                        raise
+                    denied[place].append((image, error))
+                    continue
+                answering.add(place)
                 image.file_bytes, image.file_sha256 = len(data), hashlib.sha256(data).hexdigest()
                 image.jpeg = read_upright(data, self._config)
+        for image in shard.images:
             image.address = None
+        for place, images in denied.items():
+            # A dataset may name what only others may read. Where some of a bucket can be read, or nothing else can,
+            # it is our own storage that has become forbidden.
+            if place in answering or not answering:
+                raise images[0][1]
+            for image, error in images:
+                shard.reject(image, "images", "unreachable", str(error))
         return shard
 
     def _take_addresses(self, shard: Shard) -> None:
@@ -84,6 +103,13 @@ def read_ahead(images: list[Image], max_bytes: int) -> Iterator[tuple[Image, Fut
                 ahead.append(pool.submit(_read_file, images[place], max_bytes))
 
 
+def _place(image: Image) -> str:
+    """What is forbidden as a whole: the bucket of an image, its archive, or a file of this machine by itself."""
+    address = (image.address or image.row["image_uri"]).rpartition("::")[2]
+    protocol, remote, path = address.partition("://")
+    return f"{protocol}://{path.partition('/')[0]}" if remote and protocol != "file" else address
+
+
 def _read_file(image: Image, max_bytes: int) -> bytes:
     row = image.row
     address = image.address or row["image_uri"]
@@ -92,9 +118,8 @@ def _read_file(image: Image, max_bytes: int) -> bytes:
     except FileNotFoundError:
         raise ImageProblem("missing_file") from None
     except OSError as error:
-        # One host of many that refuses or does not answer says something about this image, and so does one file of
-        # this machine that is forbidden. Storage that fails does not, and ends the shard.
-        forbidden = isinstance(error, PermissionError) and "::" not in address and storage.is_local(address)
-        if forbidden or address.startswith(("http://", "https://")):
+        # One host of many that refuses or does not answer says something about this image. Storage that fails does
+        # not, and ends the shard.
+        if address.startswith(("http://", "https://")):
             raise ImageProblem("unreachable", str(error)) from None
         raise
