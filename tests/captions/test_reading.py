@@ -257,7 +257,7 @@ def test_a_forbidden_file_costs_itself(tmp_path):
     for name in ("good.jpg", "forbidden.jpg"):
         (folder / name).write_bytes(jpeg())
     (folder / "forbidden.jpg").chmod(0)
-    if os.geteuid() == 0:
+    if os.access(folder / "forbidden.jpg", os.R_OK):
         pytest.skip("root may read everything")
     _, [reject], read = mined_rows(tmp_path, [str(folder / "good.jpg"), str(folder / "forbidden.jpg")])
     assert read == {"0": 40}
