@@ -35,7 +35,12 @@ def _schema(table: str, fields: list[pa.Field]) -> pa.Schema:
 
 _IMAGE = [
     _field("image_id", pa.string(), "identifier of the image in its source; unique among the images that give pairs"),
-    _field("image_uri", pa.string(), "where the image was read from (fsspec URI); empty if the source names none"),
+    _field(
+        "image_uri",
+        pa.string(),
+        "where the image was read from (fsspec URI; passwords, and except in listing/ signatures, as …); empty if the "
+        "source names none",
+    ),
 ]
 _FILE_BYTES = "size of the image's file as it was read"
 _FILE_SHA256 = "SHA-256 of the image's file as it was read, in hexadecimal"
