@@ -10,7 +10,8 @@ from urllib.parse import unquote
 MARK = "…"
 """What stands in the place of a secret."""
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
+# From where a run of such characters begins, so that a long one is looked at once and not from each of them.
+_SCHEME = re.compile(r"(?<![A-Za-z0-9+.\-])[A-Za-z0-9+.\-]+://")
 _PORT = re.compile(r"\d{0,5}")
 # What follows these names a member or a file, not a host.
 _WITHOUT_HOST = ("zip", "tar", "file", "local", "memory", "simplecache", "filecache", "blockcache", "cached")
@@ -31,7 +32,7 @@ _TOKEN = re.compile(
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w\-]{16,}"
     r"|AIza[\w\-]{30,}"  # Google
     r"|xox[abeoprs]-[\w\-]{10,}"
-    r"|eyJ[\w\-]{8,}\.eyJ[\w\-]{8,}\.[\w\-]*"  # JSON web tokens
+    r"|eyJ[\w\-]{8,2000}\.eyJ[\w\-]{8,2000}\.[\w\-]*"  # JSON web tokens
     r")"
 )
 

@@ -72,6 +72,7 @@ def check_configuration(config: MineConfig) -> None:
         ("shards.images_per_shard", config.shards.images_per_shard),
         ("clip.batch_size", config.clip.batch_size),
         ("clip.threads", config.clip.threads),
+        ("images.max_bytes", config.images.max_bytes),
         ("matching.candidates", config.matching.candidates),
         ("limit", config.limit),
         ("resources.clip_workers", config.resources.clip_workers),
