@@ -240,11 +240,15 @@ def test_an_error_of_a_web_server_does_not_tell_the_signature(tmp_path):
 def test_a_bucket_that_is_not_ours_costs_its_images(s3, s3_uri, tmp_path):
     storage.write_bytes(f"{s3_uri}/good.jpg", jpeg())
     storage.write_bytes(f"{s3_uri}/large.jpg", bytes(LIMIT + 1))
+    storage.write_bytes(f"{s3_uri}/empty.jpg", b"")
     names = [f"{s3_uri}/{name}.jpg" for name in ("good", "large", "gone")]
-    _, rejects, read = mined_rows(tmp_path, [*names, "s3://no-such-bucket/a.jpg", "s3://?/a.jpg"])
+    _, rejects, read = mined_rows(
+        tmp_path, [*names, "s3://no-such-bucket/a.jpg", "s3://?/a.jpg", f"{s3_uri}/empty.jpg"]
+    )
     assert read == {"0": 40}
     assert {reject["image_id"]: reject["reason"] for reject in rejects} == {
         "1": "too_many_bytes", "2": "missing_file", "3": "unreachable", "4": "missing_file",
+        "5": "empty_file",
     }  # fmt: skip
     # Where nothing else can be read, it is the storage that is wrong.
     with pytest.raises(OSError, match="bucket does not exist"):
