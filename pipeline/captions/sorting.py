@@ -6,7 +6,9 @@ captions of a kilobyte, whatever the room on disk.
 
 import bisect
 import errno
+import itertools
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,35 +16,49 @@ import pyarrow as pa
 
 from pipeline.errors import UserError
 
-# Sorting a run takes about three times its size. Merging holds a block of every run: 32 MB for
-# each gigabyte of rows.
+# Sorting a run takes about three times its size.
 _RUN_BYTES = 2**24
 _BLOCK_BYTES = 2**19
+# Merging holds a block of every run, and its file open: systems allow 256 (macOS) or 1024 files. With more runs than
+# these (4 GB of rows) some are merged into larger ones first.
+_RUNS_AT_ONCE = 200
 
 _Key = tuple[str | int, ...]
 
 
-def sort_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, order_by: list[str]) -> Iterator[pa.RecordBatch]:
+def sort_batches(
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    order_by: list[str],
+    run_bytes: int = _RUN_BYTES,
+    runs_at_once: int = _RUNS_AT_ONCE,
+) -> Iterator[pa.RecordBatch]:
     """The rows of all batches in ascending order (text by UTF-8 bytes), through a temporary folder.
 
     The columns `order_by` hold no nulls, and no two rows are equal in all of them.
+
+    Args:
+        run_bytes: how many rows are sorted in memory.
+        runs_at_once: how many files of sorted rows are open at the same time, at least 2.
 
     Raises:
         UserError: the temporary folder has no room.
         Exception: whatever `batches` raises.
     """
     with tempfile.TemporaryDirectory(prefix="ovseg-sort-") as folder:
-        runs = []
-        for rows in _in_runs(batches, schema):
-            path = Path(folder) / str(len(runs))
-            try:
-                _write(_sorted(rows, order_by), path)
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-                raise UserError(f"no room to sort the captions in {folder}; set TMPDIR to a larger disk") from error
-            runs.append(path)
-        yield from _merge([_Run(path, order_by) for path in runs], order_by)
+        paths = (Path(folder) / str(number) for number in itertools.count())
+        runs: deque[Path] = deque()
+        for rows in _in_runs(batches, schema, run_bytes):
+            runs.append(next(paths))
+            _write([_sorted(rows, order_by)], schema, runs[-1])
+        # In passes, the shortest runs first.
+        while len(runs) > runs_at_once:
+            taken = [runs.popleft() for _ in range(min(runs_at_once, len(runs) - runs_at_once + 1))]
+            runs.append(next(paths))
+            _write(_tables(_merge(taken, order_by), schema), schema, runs[-1])
+            for path in taken:
+                path.unlink()
+        yield from _merge(runs, order_by)
 
 
 class _Run:
@@ -74,7 +90,8 @@ class _Run:
         return tuple(self._block[name][row].as_py() for name in self._order_by)
 
 
-def _merge(runs: list[_Run], order_by: list[str]) -> Iterator[pa.RecordBatch]:
+def _merge(paths: Iterable[Path], order_by: list[str]) -> Iterator[pa.RecordBatch]:
+    runs = [_Run(path, order_by) for path in paths]
     while runs:
         # Every row up to here is in memory: what a run still has on disk is above its own block.
         last = min(run.last for run in runs)
@@ -83,13 +100,13 @@ def _merge(runs: list[_Run], order_by: list[str]) -> Iterator[pa.RecordBatch]:
         runs = [run for run in runs if not run.finished]
 
 
-def _in_runs(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+def _in_runs(batches: Iterable[pa.RecordBatch], schema: pa.Schema, run_bytes: int) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
         waiting.append(batch)
         size += batch.nbytes
-        if size >= _RUN_BYTES:
+        if size >= run_bytes:
             yield pa.Table.from_batches(waiting, schema)
             waiting, size = [], 0
     if any(len(batch) for batch in waiting):
@@ -101,10 +118,22 @@ def _sorted(rows: pa.Table, order_by: list[str]) -> pa.Table:
     return ordered.combine_chunks()
 
 
-def _write(rows: pa.Table, path: Path) -> None:
+def _tables(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Merged rows in portions of a few blocks: written one by one, the small batches of a merge would stay small."""
+    return _in_runs(batches, schema, 8 * _BLOCK_BYTES)
+
+
+def _write(tables: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with (
-        pa.OSFile(str(path), "wb") as file,
-        pa.ipc.new_stream(file, rows.schema, options=options) as writer,
-    ):
-        writer.write_table(rows, max_chunksize=max(1, len(rows) * _BLOCK_BYTES // rows.nbytes))
+    try:
+        with (
+            pa.OSFile(str(path), "wb") as file,
+            pa.ipc.new_stream(file, schema, options=options) as writer,
+        ):
+            for rows in tables:
+                blocks = rows.combine_chunks()
+                writer.write_table(blocks, max_chunksize=max(1, len(rows) * _BLOCK_BYTES // max(1, rows.nbytes)))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise UserError(f"no room to sort the captions in {path.parent}; set TMPDIR to a larger disk") from error

@@ -87,7 +87,8 @@ def address(name: str, tar: str) -> str:
 def _is_foreign(name: str) -> bool:
     *folders, base = name.removeprefix("./").split("/")
     return (
-        is_hidden(base)
+        not base
+        or is_hidden(base)
         or (base.startswith("__") and base.endswith("__"))
         or any(folder == "__MACOSX" or folder.lstrip("@").startswith("PaxHeader") for folder in folders)
     )
