@@ -65,7 +65,7 @@ def _expand(pattern: str, suffixes: Sequence[str], key: str) -> list[str]:
     if _GLOB.search(pattern) and not pattern.startswith(("http://", "https://")) and not is_there(pattern):
         return _glob(pattern, key)
     storage.check_readable(pattern, key)
-    is_named = pattern.lower().endswith(tuple(suffixes))
+    is_named = pattern.partition("::")[0].lower().endswith(tuple(suffixes))
     if is_named and not _is_local_directory(pattern):
         return [pattern]
     names = storage.list_names(pattern)

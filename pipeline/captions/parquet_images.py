@@ -17,6 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.captions.addresses import address_refusal
+from pipeline.images import ImageProblem
+from pipeline.secrets import redacted
 from pipeline.storage.errors import plain_errors
 
 _PREFIX = "parquet://"
@@ -70,16 +73,21 @@ def addresses(parquet: pq.ParquetFile, file: str, column: str, others: list[str]
             first += count
 
 
-def read_parquet_image(image_uri: str) -> bytes:
+def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
     """The encoded picture at an address that `addresses` gave.
 
+    The address is judged again: the listing may be another's, or edited.
+
     Raises:
+        ImageProblem: `refused_address`, `secret_in_address`; `too_many_bytes` (more than `max_bytes`).
         FileNotFoundError: the file, the row or its bytes are not there any more.
         pa.ArrowInvalid: the table is damaged.
         OSError: storage is broken, unreachable or forbidden.
     """
     place, _, file = image_uri.removeprefix(_PREFIX).partition("::")
     column, group, row = place.rsplit("/", 2)
+    if problem := address_refusal(file):
+        raise ImageProblem(problem, redacted(image_uri))
     with plain_errors(file):
         try:
             data = _reader.read(file, unquote(column), int(group), int(row))
@@ -89,6 +97,8 @@ def read_parquet_image(image_uri: str) -> bytes:
             raise
     if data is None:
         raise FileNotFoundError(errno.ENOENT, "the table holds no such picture any more", image_uri)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise ImageProblem("too_many_bytes", f"{len(data)} bytes, images.max_bytes is {max_bytes}")
     return data
 
 

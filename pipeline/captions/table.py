@@ -174,7 +174,8 @@ class TableCaptions:
         folder = common_folder(parts(file)[:-1] for file in self._files)
         for file in self._files:
             name = relative(file, folder)
-            name = name[: len(name) - len(suffix_of(file))] if name.lower().endswith(suffix_of(file)) else name
+            if name.lower().endswith(suffix_of(file)):
+                name = name[: -len(suffix_of(file))]
             first = 0
             with open_table(file, self._columns, self._names) as batches:
                 for batch in batches:

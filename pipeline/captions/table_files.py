@@ -37,7 +37,7 @@ def suffix_of(file: str) -> str:
     Raises:
         UserError: the kind of the file is not known.
     """
-    name = file.lower()
+    name = file.partition("::")[0].lower()
     suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
     if suffix is None:
         if storage.read_bytes(file, 0, 4) != b"PAR1":

@@ -11,6 +11,8 @@ from pipeline.captions.caption_lists import captions_in
 from pipeline.captions.files import IMAGE_EXTENSIONS
 from pipeline.captions.tar_members import LONGEST_TEXT, Member, address, shown, whole_members
 
+# Images, too, that are rejected with the name of their kind when they are read.
+_IMAGES = (*IMAGE_EXTENSIONS, "heic", "heif", "jxl", "jp2")
 # KEY.image.jpg is the picture, KEY.seg.png is not.
 _PICTURE_NAMES = ("image", "img", "rgb", "photo", "picture")
 _TEXTS_OF_A_SAMPLE = 16 * LONGEST_TEXT
@@ -140,12 +142,12 @@ def _divided(run: Sample | None) -> Iterator[Sample]:
 
 
 def _is_image(extension: str) -> bool:
-    return extension.rpartition(".")[2] in IMAGE_EXTENSIONS
+    return extension.rpartition(".")[2] in _IMAGES
 
 
 def _picture(sample: Sample) -> Member | None:
     """KEY.jpg, the first if there are more; or else KEY.image.jpg."""
-    for names in (IMAGE_EXTENSIONS, [f"{name}.{kind}" for name in _PICTURE_NAMES for kind in IMAGE_EXTENSIONS]):
+    for names in (_IMAGES, [f"{name}.{kind}" for name in _PICTURE_NAMES for kind in _IMAGES]):
         found = next((member for extension, member in sample.parts if extension in names), None)
         if found is not None:
             return found

@@ -118,17 +118,16 @@ class TextTable:
         yield number, fields if len(fields) == width else None
 
     def _rows_of_their_own(self, lines: list[tuple[int, _Line]], image: str, image_at: int) -> int:
-        """How many of these lines could be rows: as many fields as the header, or in CSV, where captions have commas,
-        something like the name of this image in its place.
+        """How many of these lines could be rows: with something like the name of this image in its place, or, where
+        captions have no delimiters in them, with as many fields as the header.
         """
         width = len(self.names)
         literal = [self._literal(line or "") for _, line in lines]
-        if self.delimiter == "\t":
-            return sum(len(fields) == width for fields in literal)
         # Counted from both ends: commas that should be in quotes move what follows them.
         from_end = image_at - width
         return sum(
-            any(_are_alike(name, image) for name in (*fields[image_at : image_at + 1], *fields[from_end:][:1]))
+            (self.delimiter == "\t" and len(fields) == width)
+            or any(_are_alike(name, image) for name in (*fields[image_at : image_at + 1], *fields[from_end:][:1]))
             for fields in literal
         )
 

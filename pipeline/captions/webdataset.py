@@ -51,6 +51,10 @@ class WebDatasetCaptions:
                 f"captions.path: {compressed[0]} is compressed, and its images cannot be read "
                 "one by one; unpack it to a plain .tar"
             )
+        if inside := [tar for tar in self._tars if "::" in tar]:
+            raise UserError(
+                f"captions.path: {inside[0]} is inside an archive, where no part of it can be read; unpack it"
+            )
         if unprintable := [tar for tar in self._tars if shown(tar) != tar]:
             raise UserError(f"captions.path: the name of {shown(unprintable[0])} is not UTF-8; rename the file")
         self._caption = config.caption_column

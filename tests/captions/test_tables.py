@@ -8,6 +8,7 @@ import io
 import json
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.captions import CaptionsConfig, open_captions, read_image, text_table
+from pipeline.captions.parquet_images import read_parquet_image
 from pipeline.errors import UserError
+from pipeline.images import ImageProblem
 from schemas import LISTING
 
 
@@ -406,6 +409,29 @@ def test_a_table_that_changed_costs_its_pictures(tmp_path: Path) -> None:
         read_image(uri, None, None)
 
 
+def test_the_address_of_a_picture_in_a_table_is_judged_and_its_size_limited(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(picture_table([{"bytes": bytes(1000), "path": None}], caption=["a"]), path)
+    uri = listed(path, images=None)[0]["image_uri"]
+    assert read_parquet_image(uri, 1000) == bytes(1000)
+    with pytest.raises(ImageProblem, match="too_many_bytes"):
+        read_parquet_image(uri, 999)
+    for file in ("reference://a::http://127.0.0.1:9/ref.json", "ftp://127.0.0.1:9/a", "s3://key:secret@bucket/a"):
+        with pytest.raises(ImageProblem, match=r"refused_address|secret_in_address"):
+            read_parquet_image(f"parquet://image/0/0::{file}")
+
+
+def test_pictures_that_are_the_same_or_huge_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """A picture that is repeated takes its room only once in the file: 3,000 times half a megabyte."""
+    path = tmp_path / "t.parquet"
+    picture = {"bytes": bytes(2**19), "path": None}
+    pq.write_table(picture_table([picture] * 3000, caption=["a"] * 3000), path, compression="zstd")
+    assert path.stat().st_size < 2**20
+    before = pa.total_allocated_bytes()
+    assert read_image(f"parquet://image/0/2999::{path}", None, None) == picture["bytes"]
+    assert pa.total_allocated_bytes() - before < 300 * 2**20
+
+
 # Folders
 
 
@@ -443,3 +469,9 @@ def test_names_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     text = message(tmp_path)
     assert text.encode()
     assert "is not UTF-8; rename the file" in text
+
+
+def test_a_table_in_an_archive(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("text/captions.csv", "image,caption\n1.jpg,a\n")
+    assert captions(f"zip://text/captions.csv::{tmp_path}/a.zip", images=str(tmp_path)) == {"1.jpg": ["a"]}

@@ -5,6 +5,7 @@ import json
 import os
 import tarfile
 import tempfile
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def test_names_in_two_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "extension", ["jpg", "JPEG", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff"]
+    "extension", ["jpg", "JPEG", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff", "heic"]
 )
 def test_images_of_all_kinds_are_found(tmp_path: Path, extension: str) -> None:
     tar = write_tar(tmp_path / "a.tar", [(f"1.{extension}", b"1"), ("1.txt", b"a ball")])
@@ -147,8 +148,8 @@ def test_tars_of_another_form_are_explained(tmp_path: Path) -> None:
     text = message(write_tar(tmp_path / "a.tar", dots))
     assert "22.0.jpg, 22.0.txt, 22.1.jpg" in text
     assert "cut at its first dot" in text
-    text = message(write_tar(tmp_path / "a.tar", [("a.heic", b"x"), ("a.txt", b"x")]))
-    assert "a.heic, a.txt" in text
+    text = message(write_tar(tmp_path / "a.tar", [("a.pdf", b"x"), ("a.txt", b"x")]))
+    assert "a.pdf, a.txt" in text
 
 
 def test_images_whose_names_have_dots_are_all_counted(tmp_path: Path) -> None:
@@ -189,6 +190,14 @@ def test_a_name_is_a_label_and_is_never_opened(tmp_path: Path, name: str) -> Non
     (row,) = listed(tar)
     assert row["image_uri"].partition("::")[2] == str(tar)
     assert pictures([row]) == {b"picture": ["a ball"]}
+
+
+def test_tars_inside_an_archive_are_refused(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", [("1.jpg", b"x"), ("1.txt", b"a ball")])
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(tmp_path / "a.tar", "a.tar")
+    with pytest.raises(UserError, match=r"^captions\.path: .* is inside an archive"):
+        open_captions(CaptionsConfig("webdataset", f"zip://a.tar::{tmp_path}/b.zip"))
 
 
 # Content
