@@ -1,5 +1,6 @@
 """CLIP: loading, mask prompts, text embeddings, encoding of masked regions, saving."""
 
+from pipeline.clip.embedding_cache import EmbeddingCache
 from pipeline.clip.layouts import export_clip
 from pipeline.clip.loading import ClipConfig, load_clip
 from pipeline.clip.mask_prompts import MaskPromptedVision
@@ -11,6 +12,7 @@ from pipeline.clip.text import TextEmbedder
 __all__ = [
     "Clip",
     "ClipConfig",
+    "EmbeddingCache",
     "MaskPromptedVision",
     "RegionEncoder",
     "TextEmbedder",

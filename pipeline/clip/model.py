@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,17 @@ class Clip:
         tensors = sorted(self.model.state_dict().items())
         if self.vision.depth:
             tensors.append(("mask_prompts", self.vision.prompts))
-        digest = hashlib.sha256()
-        for name, tensor in tensors:
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return _sha256(tensors)
+
+    def text_weights_sha256(self) -> str:
+        """The same over all weights but those of the vision tower and the scale and bias of the logits."""
+        weights = self.model.state_dict().items()
+        return _sha256(sorted(item for item in weights if not item[0].startswith(("visual.", "logit_"))))
+
+
+def _sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors:
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -50,7 +51,9 @@ from pipeline.progress import Progress
 from pipeline.proposals import load_proposer
 from pipeline.vocabulary import Vocabulary, vocabulary_table
 
-_NOUNS_PER_CHUNK = 256
+# Of the vocabulary, that a worker embeds and then reports. A GPU takes a second for as many; a core, a second for four.
+_NOUNS_PER_CHUNK_ON_GPU, _NOUNS_PER_CHUNK = 256, 8
+_CHUNKS_AT_MOST = 4_000
 # A shard that failed is tried once more when all others are done; then the job ends with an error.
 _PASSES = 2
 # More failures than this, and more failures than successes: the cause is not a single shard.
@@ -189,9 +192,11 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures
 
 def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     """Embeddings float32 [N,D] of the kept nouns, computed once, in chunks of fixed composition."""
-    chunks = [nouns[start : start + _NOUNS_PER_CHUNK] for start in range(0, len(nouns), _NOUNS_PER_CHUNK)]
-    items = [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)]
     resources = config.resources
+    per_chunk = _NOUNS_PER_CHUNK_ON_GPU if resources.clip_gpus else _NOUNS_PER_CHUNK
+    per_chunk = max(per_chunk, math.ceil(len(nouns) / _CHUNKS_AT_MOST))
+    chunks = [nouns[start : start + per_chunk] for start in range(0, len(nouns), per_chunk)]
+    items = [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)]
     embedders = Pool(
         EmbedTextStage, (config.clip, resources.clip_gpus), CLIP_CPUS, resources.clip_gpus, resources.clip_workers
     )

@@ -114,9 +114,10 @@ class EmbedTextStage:
     """Row {chunk, nouns} → {chunk, embeddings}: a part of the vocabulary."""
 
     def __init__(self, config: "ClipConfig", gpus: float):
-        from pipeline.clip import TextEmbedder
+        from pipeline.clip import EmbeddingCache, TextEmbedder
 
-        self._embed = TextEmbedder(_load_clip(config, gpus), config.templates)
+        clip = _load_clip(config, gpus)
+        self._embed = TextEmbedder(clip, config.templates, EmbeddingCache.of(clip))
 
     def __call__(self, row: dict) -> dict:
         return {"chunk": row["chunk"], "embeddings": self._embed(list(row["nouns"])).numpy().ravel()}
