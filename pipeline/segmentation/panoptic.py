@@ -1,15 +1,15 @@
 """Label maps as COCO panoptic segmentations.
 
-A segment is a class: all pixels of an image that show it, connected or not, as COCO has it for stuff. Which of any
-names are things that can be counted nobody has said, and the masks of several proposals melt into one label map. So
-every category has `isthing` 0. Category ids, and with them segment ids, are the index in `classes.json` plus one; 0 is
-unlabelled.
+A segment is a class: all pixels of an image that show it, connected or not, as COCO has it for stuff, since the masks
+of several proposals melt into one label map. Which names are those of countable things, only the user can say; see
+`categories` for where nobody does. Category ids, and with them segment ids, are the index in `classes.json` plus one; 0
+is unlabelled.
 
 The format: https://cocodataset.org/#format-data
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from PIL import Image
@@ -58,11 +58,26 @@ def segments_info(labels: np.ndarray, prediction: Prediction, weight: float) -> 
     ]
 
 
-def categories(classes: Sequence[tuple[str, ...]]) -> list[dict]:
-    """COCO's `categories` for the classes, with the colours of label maps and overlays."""
+def categories(
+    classes: Sequence[tuple[str, ...]], things: Collection[str] | None, occurring: Collection[int]
+) -> list[dict]:
+    """COCO's `categories` for the classes, with the colours of label maps and overlays.
+
+    Args:
+        things: first names of the classes that are countable things. None: nobody has said. Then the first class that
+            occurs is marked as one, and no other: panopticapi divides by the numbers of things and of stuff that it
+            finds, so with none of either it fails.
+        occurring: ids of the categories of all segments.
+    """
+    first = min(occurring, default=None)
     return [
-        {"id": place + 1, "name": names[0], "isthing": 0, "color": colour}
-        for place, (names, colour) in enumerate(zip(classes, class_colours(len(classes)).tolist(), strict=True))
+        {
+            "id": place,
+            "name": names[0],
+            "isthing": int(place == first if things is None else names[0] in things),
+            "color": colour,
+        }
+        for place, (names, colour) in enumerate(zip(classes, class_colours(len(classes)).tolist(), strict=True), 1)
     ]
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pipeline import fingerprint, storage
 from pipeline.common_folder import address
 from pipeline.errors import UserError
+from pipeline.images import ImageProblem
 from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.drawing import classes_json
 from pipeline.segmentation.groups import run_groups, worker_resources
@@ -22,7 +23,7 @@ from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.loading import RUNNING_KEYS, check_models
 from pipeline.segmentation.panoptic_file import write_panoptic
 from pipeline.segmentation.plan import resolve
-from pipeline.segmentation.sources import Sources, find_images
+from pipeline.segmentation.sources import Sources, find_images, name_problem
 from pipeline.segmentation.stage import SegmentStage
 
 _IMAGES_PER_ROW = 8
@@ -36,8 +37,9 @@ _OWN_FILES = (
     r"(?:classes|panoptic|rejects)\.json",
     r"config\.yaml",
 )
-# Images may come and go; what their names are relative to may not.
-_RUNNING_KEYS = (*RUNNING_KEYS, "images")
+# Images may come and go; what their names are relative to may not. Things are only written into `panoptic.json`, which
+# every run writes.
+_RUNNING_KEYS = (*RUNNING_KEYS, "images", "things")
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,20 @@ def segment(config: SegmentConfig, *, overwrite: bool = False) -> SegmentResult:
     fingerprint.claim(settings, _RUNNING_KEYS, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 
-    present = _present(config.output, sources.images)
-    due = {name: uri for name, uri in sources.images.items() if name not in present}
-    rejects = _run(config, due, len(sources.images))
+    unwritable = {name: problem for name in sources.images if (problem := name_problem(config.output, name))}
+    present = _present(config.output, sources.images.keys() - unwritable.keys())
+    skipped = present | unwritable.keys()
+    due = {name: uri for name, uri in sources.images.items() if name not in skipped}
+    rejects = [_reject(sources.images[name], problem) for name, problem in unwritable.items()]
+    rejects += _run(config, due, len(sources.images))
+    rejects.sort(key=lambda reject: reject["image"])
     storage.write_bytes(
         storage.join(config.output, "rejects.json"), json.dumps(rejects, indent=1, ensure_ascii=False).encode()
     )
     _check_any(sources, rejects)
     rejected = {reject["image"] for reject in rejects}
-    done = {name: uri for name, uri in sources.images.items() if uri not in rejected}
-    write_panoptic(config.output, classes, done)
+    done = {name: uri for name, uri in sources.images.items() if uri not in rejected and name not in unwritable}
+    write_panoptic(config.output, classes, config.things, done)
     return SegmentResult(len(sources.images), len(present), rejects)
 
 
@@ -115,7 +121,13 @@ def _run(config: SegmentConfig, due: dict[str, str], total: int) -> list[dict]:
     rejects = []
     for row in run_groups("segmentation", SegmentStage, [config], groups, config, total):
         rejects += json.loads(row["rejects"])
-    return sorted(rejects, key=lambda reject: reject["image"])
+    return rejects
+
+
+def _reject(uri: str, problem: ImageProblem) -> dict:
+    # Bytes of a name that are not UTF-8 become question marks.
+    image = uri.encode(errors="replace").decode()
+    return {"image": image, "reason": problem.reason, "detail": problem.detail}
 
 
 def _check_any(sources: Sources, rejects: list[dict]) -> None:

@@ -13,8 +13,14 @@ from pipeline import storage
 from pipeline.captions.files import matching_files
 from pipeline.common_folder import Parts, common_folder, parts, relative
 from pipeline.errors import UserError
+from pipeline.images import ImageProblem
+from pipeline.storage.uris import protocol
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+# In bytes. Local files have at most 255, of which 22 are for what a name is while it is written; keys on S3 have 1024.
+_LONGEST_NAME, _LONGEST_KEY = 255 - 22, 1024
+_LONGEST_OUTPUT = ("segments", ".json")
 
 _PATTERN = re.compile(r"[*?\[{]")
 
@@ -57,13 +63,15 @@ def _expand(item: str) -> tuple[Parts, list[str]]:
     """A folder, and the images in or below it that `item` means."""
     if _is_pattern(item):
         folder = item[: item.rfind("/", 0, _PATTERN.search(item).start()) + 1]
-        uris = [uri for uri in matching_files(item, SUFFIXES, "images") if _is_image(uri)]
+        uris = [uri for uri in matching_files(item, SUFFIXES, "images") if _is_image(uri) and not _is_hidden(uri)]
     else:
         storage.check_readable(item, "images")
         if _is_image(item):
             return parts(item)[:-1], [item]
         folder = item
-        uris = [storage.join(item, name) for name in storage.list_names(item) if _is_image(name)]
+        uris = [
+            storage.join(item, name) for name in storage.list_names(item) if _is_image(name) and not _is_hidden(name)
+        ]
     if not uris:
         raise UserError(
             f"images: {item} holds no images (looked for {', '.join(SUFFIXES)}); those in the folders below it are "
@@ -74,6 +82,29 @@ def _expand(item: str) -> tuple[Parts, list[str]]:
 
 def _is_image(uri: str) -> bool:
     return uri.partition("::")[0].lower().endswith(SUFFIXES)
+
+
+def _is_hidden(uri: str) -> bool:
+    """Whether a file is not for people, such as the `._NAME` that a Mac lays beside every file."""
+    return posixpath.basename(uri.partition("::")[0]).startswith(".")
+
+
+def name_problem(output: str, name: str) -> ImageProblem | None:
+    """Why nothing can be written for an image of this name, if so: `name_not_utf8`, `name_too_long`."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return ImageProblem("name_not_utf8", "the name of the file or of its folder is not UTF-8; rename it")
+    folder, suffix = _LONGEST_OUTPUT
+    written = storage.join(output, folder, name + suffix)
+    if protocol(output) == "file":
+        longest = max(len(part.encode()) for part in name.split("/")) + len(suffix)
+        limit = _LONGEST_NAME
+    else:
+        longest, limit = len(written.partition("://")[2].partition("/")[2].encode()), _LONGEST_KEY
+    if longest <= limit:
+        return None
+    return ImageProblem("name_too_long", f"the output would have a name of {longest} bytes, more than {limit}")
 
 
 def _is_pattern(item: str) -> bool:

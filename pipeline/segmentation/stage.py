@@ -1,5 +1,6 @@
 """The worker of a segmentation job: image files in, label maps, overlays and panoptic segmentations out."""
 
+import errno
 import json
 import posixpath
 import traceback
@@ -80,7 +81,12 @@ class SegmentStage:
 
         for prediction in self._segmenter.classify(proposed()):
             uri, image = waiting.popleft()
-            self._write(names[uri], image, prediction)
+            try:
+                self._write(names[uri], image, prediction)
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                reject(uri, ImageProblem("name_too_long", f"{error.strerror}: {error.filename}"))
 
     def _write(self, name: str, image: np.ndarray, prediction: Prediction) -> None:
         # Of proposals without classes nothing is fused.

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -164,12 +165,17 @@ def test_files_folders_and_patterns_with_classes_as_text(photos, tiny_folder, tm
     output, more = tmp_path / "out", tmp_path / "more" / "deep"
     more.mkdir(parents=True)
     (photos / "broken.jpg").unlink()
+    for name in (f"{'f' * 240}.jpg", os.fsdecode(b"f\xe9.jpg")):  # which nothing can be called that is written
+        Image.fromarray(fields()).save(tmp_path / "more" / "unwritable.png")
+        (tmp_path / "more" / "unwritable.png").rename(tmp_path / "more" / name)
     for name in ("fields.jpg", "new [1].jpg"):  # of one name with another, and with the characters of patterns
         Image.fromarray(fields(20, 30)).save(more / name, quality=100, subsampling=0)
     changes = arguments(photos, output, tiny_folder, images=None, classes="red thing/fire, grass, sea")
     given = [str(photos), f"{tmp_path}/more/**/f*.jpg"]
     assert segment_job.main([*given, *changes]) == 0
-    assert "5 of 5 images segmented" in capsys.readouterr().out
+    assert "5 of 7 images segmented" in capsys.readouterr().out
+    reasons = [reject["reason"] for reject in json.loads((output / "rejects.json").read_text())]
+    assert sorted(reasons) == ["name_not_utf8", "name_too_long"]
     assert json.loads((output / "classes.json").read_text())[0]["names"] == ["red thing", "fire"]
     assert check_panoptic(output) == [
         "more/deep/fields.jpg", "photos/black.webp", "photos/fields.jpg", "photos/thin.png", "photos/turned.jpg",
@@ -181,7 +187,7 @@ def test_files_folders_and_patterns_with_classes_as_text(photos, tiny_folder, tm
     before = {path: path.stat().st_mtime_ns for path in (output / "labels").rglob("*.png")}
     again = arguments(photos, output, tiny_folder, images=None)
     assert segment_job.main([*given, str(more / "new [1].jpg"), *again]) == 0
-    assert "6 of 6 images segmented, 5 of them before" in capsys.readouterr().out
+    assert "6 of 8 images segmented, 5 of them before" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert check_panoptic(output)[1] == "more/deep/new [1].jpg"
     assert (output / "overlays" / "more" / "deep" / "new [1].jpg").exists()
@@ -227,6 +233,38 @@ def test_a_class_file_that_is_not_utf_8(tmp_path):
     file.write_bytes("Tür".encode("latin-1"))
     with pytest.raises(UserError, match=r"classes_file: .*classes\.txt is not text in UTF-8"):
         resolve(SegmentConfig(images="photos", output="out", classes_file=str(file)))
+
+
+@pytest.mark.parametrize("given", ["classes.txt", " lists/classes.TXT", "@classes.txt", ["classes.json"], "my.classes"])
+def test_the_name_of_a_file_is_no_class(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my.classes").write_text("dog")
+    with pytest.raises(UserError, match=r"classes: .* is the name of a file.* use --classes_file .*[cC]lasses"):
+        resolve(SegmentConfig(images="photos", output="out", classes=given))
+
+
+@pytest.mark.parametrize("given", ["dog", "st. bernard", "dog, classes.txt", ["st. bernard", "a.txt"]])
+def test_classes_that_are_none_of_a_file(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dog").mkdir()
+    assert resolve(SegmentConfig(images="photos", output="out", classes=given))[1]
+
+
+def test_a_class_file_may_be_a_json_list(tmp_path):
+    file = tmp_path / "classes.json"
+    for content, classes in (('["dog", "door, double door"]', [("dog",), ("door", "double door")]), ("a\nb", None)):
+        file.write_text(content)
+        found = resolve(SegmentConfig(images="photos", output="out", classes_file=str(file)))[1]
+        assert found == (classes or [("a",), ("b",)])
+    for content in ('{"0": "dog"}', "[1, 2]", '["dog"', "[dog]"):
+        file.write_text(content)
+        with pytest.raises(UserError, match=r"classes_file: .*JSON"):
+            resolve(SegmentConfig(images="photos", output="out", classes_file=str(file)))
+
+
+def test_things_are_classes():
+    with pytest.raises(UserError, match=r"things: 'cat' are no first names of the classes"):
+        resolve(SegmentConfig(images="photos", output="out", classes="dog, sky", things=["dog", "cat"]))
 
 
 def test_the_example_configuration_is_complete_and_known():

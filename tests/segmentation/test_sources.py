@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.segmentation.sources import find_images
+from pipeline.segmentation.sources import find_images, name_problem
 
 FILES = ("a/1.jpg", "a/2.PNG", "a/notes.txt", "b/1.jpg", "b/deep/1.webp", "c [1]/x{1}.jpg", "d/1.jpg", "d/1.png")
 
@@ -81,6 +81,35 @@ def test_on_s3(s3, s3_uri, photos):
     assert sorted(both.images) == sorted([f"s3/{bucket}/photos/a/1", f"file{photos}/a/1"])
     with pytest.raises(UserError, match="images: cannot use s3://no-such-bucket-here/x: the bucket does not"):
         find_images(["s3://no-such-bucket-here/x"], "/out")
+
+
+def test_hidden_files_are_no_images_unless_they_are_named(photos):
+    """A Mac lays `._NAME` beside every file."""
+    for file in ("a/._1.jpg", "b/._1.jpg", "b/deep/._1.webp", "b/.hidden.png"):
+        open(f"{photos}/{file}", "w").close()
+    assert sorted(find_images([f"{photos}/a"], "/out").images) == ["1", "2"]
+    assert sorted(find_images([f"{photos}/b/**/*"], "/out").images) == ["1", "deep/1"]
+    assert sorted(find_images([f"{photos}/b/.hidden.png"], "/out").images) == [".hidden"]
+
+
+@pytest.mark.parametrize(
+    ("output", "name", "reason"),
+    [
+        ("/out", "a/1", None),
+        ("/out", "x" * 228, None),
+        ("/out", "x" * 300, "name_too_long"),
+        ("/out", "ü" * 120, "name_too_long"),  # two bytes each
+        ("/out", f"a/{'x' * 300}/1", "name_too_long"),
+        ("/out", "/".join(["x" * 200] * 6), None),
+        ("s3://bucket/out", "x" * 300, None),
+        ("s3://bucket/out", "/".join(["x" * 200] * 6), "name_too_long"),
+        ("/out", os.fsdecode(b"caf\xe9"), "name_not_utf8"),
+        ("s3://bucket/out", os.fsdecode(b"\xff/1"), "name_not_utf8"),
+    ],
+)
+def test_names_under_which_nothing_can_be_written(output, name, reason):
+    problem = name_problem(output, name)
+    assert (problem and problem.reason) == reason
 
 
 @pytest.mark.parametrize(
