@@ -208,6 +208,29 @@ def test_the_command_shows_a_finished_evaluation_and_refuses_another(evaluated, 
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 
 
+def test_corrected_labels_and_images_are_refused_by_name(evaluated, micro, small_clip, ray_cluster, tmp_path):
+    output = tmp_path / "out"
+    shutil.copytree(evaluated, output)
+    shutil.copytree(micro, tmp_path / "micro")
+    again = replace(config(micro, small_clip, output), dataset=DatasetConfig("micro_world", str(tmp_path / "micro")))
+    assert evaluate(again) == json.loads((evaluated / "result.json").read_text())  # copied, with other times
+    path = tmp_path / "micro/panoptic/000000000003.png"
+    ids = np.array(Image.open(path))
+    ids[:5, :5] = 0
+    Image.fromarray(ids).save(path)
+    for damage in (lambda: None, lambda: (output / "files.json").unlink()):
+        damage()
+        with pytest.raises(UserError, match=r"the label files of 3 have changed|dataset\.label_files_sha256: '"):
+            evaluate(again)
+    evaluate(again, overwrite=True)
+    assert labelled_pixels(tmp_path / "micro", {"3"}) < labelled_pixels(micro, {"3"})
+    everywhere = labelled_pixels(tmp_path / "micro", {str(image) for image in range(1, IMAGES + 1)})
+    assert sum(counts(output)["clip"].values()) == everywhere
+    shutil.copy(tmp_path / "micro/images/000000000001.jpg", tmp_path / "micro/images/000000000002.jpg")
+    with pytest.raises(UserError, match="the image files of 2 have changed"):
+        evaluate(again)
+
+
 def missing_segments(folder: Path) -> None:
     (folder / "panoptic" / "000000000003.png").unlink()
 
