@@ -138,7 +138,7 @@ def _overlaps(image: Image, truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]
     found = image.proposals
     # The backend asks for the pixels' size alone.
     frame = np.broadcast_to(np.uint8(0), (found.height, found.width, 3))
-    [objects] = truth.propose([frame], [image.row["image_id"]])
+    [objects] = truth.propose([frame], [image.row["image_id"]], [image.jpeg])
     size = (found.height, found.width)
     return best_overlaps(objects.masks, found.masks, *size), masks.areas(objects.masks, *size)
 

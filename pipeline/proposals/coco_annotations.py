@@ -54,6 +54,8 @@ class CocoFile:
         """Names by category id."""
         self.instances: dict[str, list[bytes]] = {}
         """By image id: per object the JSON list [category id, crowd, segmentation as `read_segmentation` gives it]."""
+        self.unsized: dict[str, list[bytes]] = {}
+        """By id of an image whose size the file does not know: per object the JSON list [record, place in the file]."""
         self.panoptic: dict[str, bytes] = {}
         """By image id: the JSON list [PNG name, [[segment id, category id, crowd], …]]."""
         self.objects = self.crowds = 0
@@ -69,6 +71,7 @@ class CocoFile:
         self.sha256 = hashlib.sha256(data).hexdigest()
         self._names: dict[str, str] = {}
         self._used: set[str] = set()
+        self._complete = False  # all categories are known
         self._late: list[bytes] = []
         text = self._text(data)
         del data
@@ -76,6 +79,13 @@ class CocoFile:
         if self.instances and self.panoptic:
             raise self.malformed("a mixture of instance and panoptic annotations")
         self._leave_out_unnamed()
+        self._complete = True
+
+    def adopt_size(self, image: str, height: int, width: int) -> None:
+        """Read the objects of an image whose size the file does not know, now that its picture has told it."""
+        self.sizes[image] = height, width
+        for item in self.unsized.pop(image, ()):
+            self._add_annotation(*json.loads(item), last=True)
 
     def malformed(self, what: str) -> UserError:
         return UserError(f"{_KEY}: {self.uri} is {what}")
@@ -102,7 +112,7 @@ class CocoFile:
         if not self.sizes:
             raise self.malformed(f"listing no image that has an id: {self._examples()}")
         for item in self._late:
-            self._adopt_size(json.loads(item)[0])
+            self._adopt_frame(json.loads(item)[0])
         for item in self._late:
             self._add_annotation(*json.loads(item), last=True)
         self._late.clear()
@@ -165,9 +175,9 @@ class CocoFile:
         elif "caption" in record and "category_id" not in record:
             raise self.malformed(f"malformed: {where} has no 'category_id': these are captions, not instances")
         else:
-            self._add_instance(image, record, what)
+            self._add_instance(image, record, where, what)
 
-    def _add_instance(self, image: str, record: dict, what: str) -> None:
+    def _add_instance(self, image: str, record: dict, where: str, what: str) -> None:
         category, crowd = identifier(record.get("category_id")), flag(record.get("iscrowd"))
         try:
             if not record.get("segmentation"):
@@ -175,11 +185,14 @@ class CocoFile:
                 return
             if category is None:
                 raise ValueError("have no category")
+            if self._complete and category not in self.categories:
+                raise ValueError("have a category that the file does not name")
             if crowd is None:
                 raise ValueError("have an iscrowd that is neither 0 nor 1")
             size = self.sizes[image]
             if size is None:
-                raise ValueError("are of an image whose size the file does not know")
+                self.unsized.setdefault(image, []).append(json.dumps([record, where], separators=(",", ":")).encode())
+                return
             segmentation = read_segmentation(record["segmentation"], *size)
         except ValueError as error:
             self._leave_out(f"of annotations {error}", what)
@@ -248,7 +261,7 @@ class CocoFile:
         self.damaged.setdefault(image, why)
         return False
 
-    def _adopt_size(self, record: dict) -> None:
+    def _adopt_frame(self, record: dict) -> None:
         """Take the size of an image that the file does not know from a run-length code."""
         image = identifier(record.get("image_id"))
         if image in self.sizes and self.sizes[image] is None:
@@ -270,11 +283,17 @@ class CocoFile:
             UserError: no image of the file has a mask that can be used.
         """
         left_out = self._examples()
-        if self.objects and self.objects == self.crowds and not crowd:
+        unsized = sum(map(len, self.unsized.values()))
+        if unsized:
+            left_out += "; " * bool(left_out)
+            left_out += (
+                f"the size of {len(self.unsized)} images, such as {min(self.unsized)}, which their pictures tell"
+            )
+        if self.objects and not unsized and self.objects == self.crowds and not crowd:
             raise UserError(
                 f"{_KEY}: all {self.objects} annotations with a mask in {self.uri} are marked iscrowd, and crowds are "
                 "left out; set proposals.ground_truth.crowd to true to use them"
             )
-        if not self.objects:
+        if not self.objects and not unsized:
             raise UserError(f"{_KEY}: {self.uri} has no mask that can be used: {left_out or 'no objects'}")
         return f"{_KEY}: of {self.uri} is left out: {left_out}" if left_out else None

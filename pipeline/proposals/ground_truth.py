@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline import masks
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem
+from pipeline.images import ImageProblem, UprightJpeg, turned
 from pipeline.masks import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
@@ -51,19 +51,27 @@ class GroundTruth:
         """Ids of the images that the annotation file lists."""
         return list(self._file.sizes)
 
-    def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
+    def propose(
+        self, images: Sequence[np.ndarray], image_ids: Sequence[str], files: Sequence[UprightJpeg] | None = None
+    ) -> list[Proposals]:
         """The annotated objects of each image, at the size of the image given.
+
+        Annotations are those of the upright picture. Where their size fits only the picture as it is stored, they are
+        turned with it.
 
         Args:
             images: uint8 [H, W, 3] RGB; of the size annotated, or scaled with its aspect kept.
             image_ids: COCO's image ids as strings: "257".
+            files: what the images were read from, if known: the size before scaling and the EXIF orientation.
 
         Raises:
-            ImageProblem: `annotation_size`, the image has another aspect than the annotation says;
+            ImageProblem: `annotation_size`, the image has another aspect than the annotation says, or nothing tells
+                the size at which it was annotated;
                 `damaged_annotation`, none of its annotated objects can be used; `missing_annotation`, its panoptic
                 PNG is not there; `listed_twice`, the file says two different things of this image.
         """
-        return [self._propose(image, image_id) for image, image_id in zip(images, image_ids, strict=True)]
+        known_files = files or [None] * len(images)
+        return [self._propose(*given) for given in zip(images, image_ids, known_files, strict=True)]
 
     def categories(self, image_id: str) -> list[str]:
         """Category name of each proposal that `propose` gives for this image, in its order.
@@ -104,6 +112,8 @@ class GroundTruth:
         """
         if image in self._file.contradictory:
             raise ImageProblem("listed_twice", self._file.contradictory[image])
+        if image in self._file.unsized:
+            raise ImageProblem("annotation_size", f"{self._file.uri} does not know the size of image {image}")
         objects = list(self._masks(image))
         if not objects:
             if image in self._file.damaged and not self._file.instances.get(image):
@@ -114,24 +124,29 @@ class GroundTruth:
         kept = keep(rles, np.ones(len(rles)), height, width, self._config)
         return [objects[place] for place in kept]
 
-    def _propose(self, image: np.ndarray, image_id: str) -> Proposals:
+    def _propose(self, image: np.ndarray, image_id: str, file: UprightJpeg | None) -> Proposals:
         check_image(image)
         height, width = image.shape[:2]
         known = self._known(image_id)
+        if file and known in self._file.unsized:
+            self._file.adopt_size(known, file.original_height, file.original_width)
         rles = [rle for _, rle in self._objects(known)]
         annotated = self._file.sizes.get(known) or (height, width)
         if not _is_scaled(annotated, (height, width)):
-            raise ImageProblem("annotation_size", self._size_difference(known, height, width))
+            if not (file and file.orientation >= 5 and _is_scaled(annotated[::-1], (height, width))):
+                raise ImageProblem("annotation_size", self._size_difference(known, height, width))
+            rles = [_turn(rle, annotated, file.orientation) for rle in rles]
+            annotated = annotated[::-1]
         if annotated != (height, width):
             rles = [_resize(rle, annotated, (height, width)) for rle in rles]
         return Proposals(rles, height, width, np.ones(len(rles), np.float32))
 
     def _size_difference(self, image_id: str, height: int, width: int) -> str:
         annotated_height, annotated_width = self._file.sizes[image_id]
-        turned = _is_scaled((annotated_width, annotated_height), (height, width))
+        swapped = _is_scaled((annotated_width, annotated_height), (height, width))
         return (
             f"image {image_id} is {width}×{height}, {self._file.uri} annotates it at "
-            f"{annotated_width}×{annotated_height}" + (": turned by its EXIF orientation?" if turned else "")
+            f"{annotated_width}×{annotated_height}" + (": turned by its EXIF orientation?" if swapped else "")
         )
 
 
@@ -152,6 +167,11 @@ def all_annotated(annotations: str) -> GroundTruth:
 def _is_scaled(size: tuple[int, int], scaled: tuple[int, int]) -> bool:
     """Whether `scaled` is `size` (height, width) scaled, give or take a pixel of rounding."""
     return abs(size[0] * scaled[1] - size[1] * scaled[0]) <= max(size)
+
+
+def _turn(rle: Rle, size: tuple[int, int], orientation: int) -> Rle:
+    """A mask of a stored picture of this size, for the picture that is turned upright."""
+    return masks.encode(turned(masks.decode([rle], *size)[0], orientation)[None])[0]
 
 
 def _resize(rle: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:

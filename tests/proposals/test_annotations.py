@@ -1,5 +1,6 @@
 """Annotations as people's programs write them: what is odd costs itself, and what can be read is read."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image as Picture
 from pipeline import masks
 from pipeline.captions import CaptionsConfig, open_captions
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem, UprightJpeg
+from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, read_upright
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import measure_source
 from pipeline.mining.steps.propose_masks import ProposeMasks
@@ -67,8 +68,6 @@ def mined(annotations: str, *image_ids: str, **options: Any) -> Shard:
 
 
 def _jpeg() -> bytes:
-    import io
-
     buffer = io.BytesIO()
     Picture.new("RGB", (WIDTH, HEIGHT)).save(buffer, "JPEG")
     return buffer.getvalue()
@@ -209,7 +208,8 @@ def test_no_annotation_vanishes_and_none_costs_another(tmp_path_factory, images,
     file = CocoFile(str(path))
     indexed = sum(map(len, file.instances.values()))
     about = (found.count for why, found in file.left_out.items() if why.startswith("of annotations"))
-    assert indexed + sum(about) == len(annotations) + 1
+    waiting = sum(map(len, file.unsized.values()))
+    assert indexed + waiting + sum(about) == len(annotations) + 1
     assert file.objects == indexed
     if "good" not in file.contradictory:
         assert INSIDE.tolist() in pixels("good", str(path))
@@ -275,15 +275,49 @@ def test_sizes_as_text_and_floats(write, height, width):
 @pytest.mark.parametrize(
     "size", [-1, 0, None, "?", 6.5, float("nan"), 2**40, True, "9" * 5000], ids=lambda v: str(v)[:9]
 )
-def test_an_unknown_size_costs_its_image_unless_a_run_length_code_tells_it(write, size):
+def test_an_unknown_size_is_that_of_the_picture_or_of_a_run_length_code(write, size):
     images = [IMAGE | {"height": size, "width": size}, OTHER]
-    shard = mined(write({"segmentation": [BOX]}, images=images), "1", "2")
-    [reject] = shard.rejects
-    assert (reject["image_id"], reject["reason"]) == ("1", "damaged_annotation")
-    assert "whose size the file does not know" in reject["detail"]
+    annotations = write({"segmentation": [BOX]}, {"segmentation": [[1, 2]]}, images=images)
+    shard = mined(annotations, "1", "2")
+    assert not shard.rejects
+    found = shard.images[0].proposals
+    assert masks.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
+    assert "the size of 1 images, such as 1, which their pictures tell" in GroundTruth(config(annotations)).check()
+    with pytest.raises(ImageProblem, match="does not know the size of image 1"):
+        pixels("1", annotations)  # where nothing is known of the picture
     code = {"size": [HEIGHT, WIDTH], "counts": masks.encode(INSIDE[None])[0].decode()}
     annotations = write({"segmentation": ELSEWHERE}, {"segmentation": code}, images=images)
     assert len(pixels("1", annotations)) == 2
+
+
+def test_an_unknown_size_is_that_of_the_picture_before_it_is_scaled(write):
+    annotations = write({"segmentation": [[2 * value for value in BOX]]}, images=[{"id": 1}, OTHER])
+    file = UprightJpeg(b"", WIDTH, HEIGHT, 2 * WIDTH, 2 * HEIGHT)
+    [found] = GroundTruth(config(annotations)).propose([np.zeros((HEIGHT, WIDTH, 3), np.uint8)], ["1"], [file])
+    assert masks.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [(5, INSIDE.T), (6, np.rot90(INSIDE)), (7, np.rot90(INSIDE, 2).T), (8, np.rot90(INSIDE, -1))],
+)
+def test_annotations_are_of_the_upright_picture_unless_only_the_stored_one_fits(write, orientation, stored):
+    data = io.BytesIO()
+    exif = Picture.Exif()
+    exif[0x0112] = orientation
+    Picture.new("RGB", (HEIGHT, WIDTH)).save(data, "JPEG", exif=exif)
+    file = read_upright(data.getvalue(), ImagesConfig(min_side=1))
+    assert (file.height, file.width) == (HEIGHT, WIDTH)
+    upright = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    code = {"size": [WIDTH, HEIGHT], "counts": masks.encode(stored[None])[0].decode()}
+    for annotations in (
+        write({"segmentation": [BOX]}),
+        write({"segmentation": code}, images=[IMAGE | {"height": WIDTH, "width": HEIGHT}, OTHER]),
+    ):
+        [found] = GroundTruth(config(annotations)).propose([upright], ["1"], [file])
+        assert masks.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
+    with pytest.raises(ImageProblem, match="turned by its EXIF orientation"):
+        GroundTruth(config(annotations)).propose([upright], ["1"])
 
 
 def test_what_is_missing_or_too_much(write):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pipeline.images import ImageProblem, costs_one_image, decode_jpeg
 from pipeline.mining.work import Image, Shard, costing_only
 from pipeline.proposals import Proposer
+from pipeline.proposals.ground_truth import GroundTruth
 
 
 class ProposeMasks:
@@ -43,7 +44,11 @@ class ProposeMasks:
     def _propose(self, batch: list[Image], touch: Callable[..., None]) -> None:
         touch(*(image.index for image in batch))
         pixels = [decode_jpeg(image.jpeg.data) for image in batch]
-        found = self._proposer.propose(pixels, [image.row["image_id"] for image in batch])
+        ids = [image.row["image_id"] for image in batch]
+        if isinstance(self._proposer, GroundTruth):
+            found = self._proposer.propose(pixels, ids, [image.jpeg for image in batch])
+        else:
+            found = self._proposer.propose(pixels, ids)
         for image, proposals in zip(batch, found, strict=True):
             image.proposals = proposals
 
