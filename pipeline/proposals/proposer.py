@@ -24,7 +24,11 @@ class Proposals:
 
 
 class Proposer(Protocol):
-    """A backend. Loaded once per worker and used for many images."""
+    """A backend. Loaded once per worker and used for many images.
+
+    It may have a method `absence(image_id) -> ImageProblem` that says why an image has no proposals; else the reason
+    is `no_proposals`.
+    """
 
     identity: dict[str, str]
     """Name, version and the SHA-256 of whatever file shapes the proposals: weights, annotations.

@@ -24,12 +24,12 @@ class DatasetConfig:
     images: str = "images"
     """`folder`: directory of the images, below `root` or an address of its own."""
     labels: str = "labels"
-    """`folder`: directory of the label images (PNG or TIFF, one channel of 8 or 16 bits), named like the images.
+    """`folder`: directory of the label images (PNG or TIFF, one channel of 1 to 16 bits), named like the images.
     Images without one are left out."""
     classes: str = "classes.txt"
     """`folder`: text file with one class a line, in the order of their label values; synonyms are separated by
     commas."""
     ignore: int | None = None
-    """`folder`: label value of pixels that do not count. Empty: 255 in 8-bit and 65535 in 16-bit label images."""
+    """`folder`: label value of pixels that do not count. Empty: 255 in label images of at most 8 bits, 65535 in others."""
     first_label: int = 0
     """`folder`: label value of the first class."""
