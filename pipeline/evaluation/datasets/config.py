@@ -30,6 +30,7 @@ class DatasetConfig:
     """`folder`: text file with one class a line, in the order of their label values; synonyms are separated by
     commas."""
     ignore: int | None = None
-    """`folder`: label value of pixels that do not count. Empty: 255 in label images of at most 8 bits, 65535 in others."""
+    """`folder`: label value of pixels that do not count. Empty: 255 in label images of at most 8 bits, else
+    65535."""
     first_label: int = 0
     """`folder`: label value of the first class."""
