@@ -191,7 +191,7 @@ def test_whatever_is_wrong_with_an_image_costs_that_image(mined, world, small_cl
         47: ("captions", "no_captions"),
         48: ("captions", "null_caption"),
         55: ("captions", "listed_twice"),
-        56: ("proposals", "no_proposals"),
+        56: ("proposals", "no_objects"),
         57: ("proposals", "annotation_size"),
         999: ("captions", "unknown_image"),
     }
