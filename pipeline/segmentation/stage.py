@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem, ImagesConfig, decode_jpeg, read_upright
+from pipeline.images import ImageProblem, ImagesConfig, costs_one_image, decode_jpeg, read_upright
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation.classes import parse_classes
@@ -66,8 +66,12 @@ class SegmentStage:
                         reject(uri, ImageProblem("missing_file", uri))
                     except storage.TooManyBytes as problem:
                         reject(uri, ImageProblem("too_many_bytes", str(problem)))
-                    except ImageProblem as problem:
-                        reject(uri, problem)
+                    except Exception as error:
+                        # Of many hosts one may refuse; storage that fails says nothing about the image.
+                        refused = isinstance(error, OSError) and uri.startswith(("http://", "https://"))
+                        if not refused and not costs_one_image(error):
+                            raise
+                        reject(uri, ImageProblem("unreachable", str(error)) if refused else error)
                     else:
                         yield image, posixpath.basename(names[uri]), uri
 
