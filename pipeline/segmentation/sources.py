@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.storage.uris import protocol
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
 # In bytes. Local files have at most 255, of which 22 are for what a name is while it is written; keys on S3 have 1024.
 _LONGEST_NAME, _LONGEST_KEY = 255 - 22, 1024
