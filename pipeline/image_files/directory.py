@@ -11,6 +11,7 @@ from dataclasses import dataclass
 ORIENTATION = 0x0112
 UPRIGHT = 1
 _TURNS = range(1, 9)
+_MOST = 65535  # fields, as many as a directory of 16 bits can have
 # Whole numbers by TIFF's number of their type: BYTE, SHORT, LONG, and those with a sign.
 _WHOLE = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l"}
 
@@ -49,7 +50,7 @@ def entries(data: bytes) -> Iterator[Entry]:
         (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + number, data, at)
         at += struct.calcsize(order + number)
-        for _ in range(count):
+        for _ in range(min(count, _MOST)):
             tag, kind, values = head.unpack_from(data, at)
             if at + length > len(data):
                 return

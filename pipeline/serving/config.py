@@ -19,7 +19,7 @@ class ServeConfig:
     hosts: list[str] = field(default_factory=list)
     """Further names under which it is asked, as browsers see them: those of a proxy in front of it, or in the local
     network. Requests under other names than these, localhost and `host` are refused, since any page could have had them
-    sent; where `host` is 0.0.0.0, all IP addresses and this machine's own name are known, too."""
+    sent. Where others can reach the server, this machine's own name is known, too, and with 0.0.0.0 any IP address."""
     port: int = 8000
     """Port to listen at."""
     classes: str = "person, animal, vehicle, building, plant/tree, sky, road/ground, furniture"
