@@ -183,6 +183,7 @@ MANIFEST = _schema(
             "length of the sample in the shard's tar: all its members with their headers and padding",
             unit="bytes",
         ),
+        _field("crc32", pa.uint32(), "CRC-32 of the sample's .jpg, .mask.png and .txt, one after the other"),
     ],
 )
 

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zlib
 
 import jsonschema
 import numpy as np
@@ -85,8 +86,12 @@ def test_the_rows_say_where_a_sample_lies_in_the_tar(sides):
     end = 0
     with tarfile.open(fileobj=io.BytesIO(file.getvalue())) as tar:
         for row, sample in zip(rows, samples, strict=True):
-            assert row == {**sample.row, "tar_offset": end, "tar_length": row["tar_length"]}
+            assert row == {
+                **sample.row, "tar_offset": end, "tar_length": row["tar_length"], "crc32": row["crc32"],
+            }  # fmt: skip
             members = [tar.next() for _ in range(4)]
+            read = {member.name.partition(".")[2]: tar.extractfile(member).read() for member in members}
+            assert row["crc32"] == zlib.crc32(read["jpg"] + read["mask.png"] + read["txt"])
             assert {member.name.partition(".")[0] for member in members} == {row["key"]}
             assert members[0].offset == row["tar_offset"]
             end = row["tar_offset"] + row["tar_length"]

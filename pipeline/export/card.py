@@ -15,7 +15,7 @@ _PICTURES = {
     "image": "the region's box, scaled by `shards.context`, cut out of the image with its background",
     "mask": "the region in `image`, of the same size",
 }
-_COLUMNS = [field for field in schemas.MANIFEST if field.name not in ("tar_offset", "tar_length")]
+_COLUMNS = [field for field in schemas.MANIFEST if field.name not in ("tar_offset", "tar_length", "crc32")]
 
 
 def datasets_schema() -> pa.Schema:

@@ -1,22 +1,38 @@
 """The state of a run between two steps: all that is needed to go on as if nothing had happened.
 
-A checkpoint is a folder: `weights.safetensors` (what differs from the original CLIP), `optimizer.pt` and
-`state.json`. Everything random is a function of the seed and the position, so no generator is stored.
+A checkpoint is a folder: `weights.safetensors` (what differs from the original CLIP), `optimizer.pt`, `state.json`, and
+`checksums.json` with the size and CRC-32 of each of them. Everything random is a function of the seed and the position,
+so no generator is stored.
 """
 
 import json
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from ray.train import Checkpoint
 from safetensors.torch import load_file, save_file
 
 from pipeline.clip import Clip
+from pipeline.errors import UserError
 from pipeline.training.config import StageName
 from pipeline.training.stages import with_prompts
 
 WEIGHTS = "weights.safetensors"
-_OPTIMIZER, _STATE = "optimizer.pt", "state.json"
+_OPTIMIZER, _STATE, _CHECKSUMS = "optimizer.pt", "state.json", "checksums.json"
+_BLOCK_BYTES = 8 * 2**20
+
+
+class DamagedCheckpointError(UserError):
+    """A checkpoint is not what was written."""
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"checkpoint {name} is damaged: {reason}")
+        self.name, self.reason = name, reason
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.name, self.reason)
 
 
 @dataclass
@@ -69,12 +85,54 @@ def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], optimizer: d
     save_file(weights, folder / WEIGHTS)
     torch.save(optimizer, folder / _OPTIMIZER)
     (folder / _STATE).write_text(json.dumps(asdict(state)))
+    sums = {name: _checksum(folder / name) for name in (WEIGHTS, _OPTIMIZER, _STATE)}
+    (folder / _CHECKSUMS).write_text(json.dumps(sums))
 
 
-def load_checkpoint(folder: Path) -> tuple[dict[str, torch.Tensor], dict, RunState]:
-    """Weights, optimiser state and place of a checkpoint."""
+def read_checkpoint(checkpoint: Checkpoint) -> tuple[dict[str, torch.Tensor], dict, RunState]:
+    """Weights, optimiser state and place of a checkpoint that Ray Train keeps.
+
+    Raises:
+        DamagedCheckpointError: it is not whole.
+        OSError: storage failed.
+    """
+    name = checkpoint.path.rstrip("/").rpartition("/")[2]
+    try:
+        with checkpoint.as_directory() as folder:
+            return load_checkpoint(Path(folder), name)
+    except FileNotFoundError as error:
+        raise DamagedCheckpointError(name, "it is gone") from error
+
+
+def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict, RunState]:
+    """Weights, optimiser state and place of a checkpoint in a local folder.
+
+    Args:
+        name: of the checkpoint, for messages.
+
+    Raises:
+        DamagedCheckpointError: a file is not there, or not what was written.
+    """
+    try:
+        sums = json.loads((folder / _CHECKSUMS).read_text())
+        for file in (WEIGHTS, _OPTIMIZER, _STATE):
+            if _checksum(folder / file) != sums[file]:
+                raise DamagedCheckpointError(name, f"{file} differs from its checksum")
+    except FileNotFoundError as error:
+        raise DamagedCheckpointError(name, f"{Path(error.filename).name} is not there") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedCheckpointError(name, f"{_CHECKSUMS} cannot be read") from error
     return (
         load_file(folder / WEIGHTS),
         torch.load(folder / _OPTIMIZER, map_location="cpu", weights_only=True),
         RunState(**json.loads((folder / _STATE).read_text())),
     )
+
+
+def _checksum(path: Path) -> list[int]:
+    """Size and CRC-32 of a file."""
+    crc = size = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            crc, size = zlib.crc32(block, crc), size + len(block)
+    return [size, crc]

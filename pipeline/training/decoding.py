@@ -8,17 +8,19 @@ import torch
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from pipeline.images import ImageProblem, open_image, size_of
+from pipeline.shards import checksum
 
 
 class DamagedSampleError(Exception):
     """The bytes are not those of the sample."""
 
 
-def decode_sample(data: bytes, key: str) -> tuple[torch.Tensor, torch.Tensor]:
+def decode_sample(data: bytes, key: str, crc32: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Decode the stored crop of a sample and its mask.
 
     Args:
         data: the sample's members in the tar, `tar_length` bytes from `tar_offset`.
+        crc32: as the manifest states it; None: one of a version that did not.
 
     Returns:
         image uint8 [3,h,w] RGB; mask bool [h,w], with at least one pixel.
@@ -30,6 +32,8 @@ def decode_sample(data: bytes, key: str) -> tuple[torch.Tensor, torch.Tensor]:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
             members = {member.name: tar.extractfile(member).read() for member in tar}
         jpeg, png = members[f"{key}.jpg"], members[f"{key}.mask.png"]
+        if crc32 is not None and checksum(jpeg, png, members[f"{key}.txt"]) != crc32:
+            raise DamagedSampleError("its content differs from its checksum")
         mask = np.array(open_image(png, ("PNG",)), dtype=bool)
         width, height = size_of(jpeg, ("JPEG",))
         # Before the picture takes the memory that its header asks for.

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pipeline.errors import UserError
@@ -106,6 +107,7 @@ class _Regions(Dataset):
         table = samples.table
         self._keys = table["key"].combine_chunks()
         self._places = [table[name].to_numpy() for name in ("shard", "tar_offset", "tar_length")]
+        self._checksums = table["crc32"].combine_chunks()
         self._files = ShardFiles(
             samples.dataset, samples.manifest_sha256, config.cache, cache_bytes=int(config.cache_gb * 1e9)
         )
@@ -124,7 +126,7 @@ class _Regions(Dataset):
         key = self._keys[row].as_py()
         shard, offset, length = (int(column[row]) for column in self._places)
         try:
-            image, mask = decode_sample(self._files.read(shard, offset, length), key)
+            image, mask = self._decode(shard, offset, length, key, self._checksums[row].as_py())
         except DamagedSampleError as error:
             raise UserError(
                 f"dataset: sample {key} of shard {shard} of {self._dataset} is damaged ({error}). See python -m "
@@ -155,6 +157,16 @@ class _Regions(Dataset):
         return {
             "pixels": pixels, "masks": mask, "nouns": int(self._nouns[row]), "unmasked": unmasked, "rows": row,
         }  # fmt: skip
+
+    def _decode(
+        self, shard: int, offset: int, length: int, key: str, crc32: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        try:
+            return decode_sample(self._files.read(shard, offset, length), key, crc32)
+        except DamagedSampleError:
+            if not self._files.forget(shard):
+                raise
+        return decode_sample(self._files.read(shard, offset, length), key, crc32)  # the cache was damaged, or not
 
 
 class _RaisingLoader(DataLoader):

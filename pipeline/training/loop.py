@@ -17,7 +17,7 @@ from pipeline import metrics, storage
 from pipeline.clip import Clip, load_clip
 from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
-from pipeline.training.checkpoints import RunState, load_checkpoint, load_tuned, save_checkpoint, tuned_weights
+from pipeline.training.checkpoints import RunState, load_tuned, read_checkpoint, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
 from pipeline.training.layout import RunLayout
 from pipeline.training.loader import training_loader, validation_loader
@@ -66,8 +66,7 @@ class Worker:
         self._validated_bank_ND = self._embed(self._validated) if task.validation else self._bank_ND
         self._state, self._optimizer_state = RunState(), {}
         if checkpoint := ray.train.get_checkpoint():
-            with checkpoint.as_directory() as folder:
-                weights, self._optimizer_state, self._state = load_checkpoint(Path(folder))
+            weights, self._optimizer_state, self._state = read_checkpoint(checkpoint)
             self._clip = load_tuned(self._clip, weights)
         self._loggers: list[Logger] = []
         if self._rank == 0:

@@ -1,9 +1,10 @@
 """A training run from configuration to result directory."""
 
 import json
+import sys
 from dataclasses import asdict, replace
-from pathlib import Path
 
+import torch
 from ray import cloudpickle
 from ray.train import (
     Checkpoint,
@@ -21,7 +22,8 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from pipeline import fingerprint, storage
 from pipeline.errors import IncompleteError, UserError
 from pipeline.overwriting import check_unclaimed, clear
-from pipeline.training.checkpoints import load_checkpoint, load_tuned
+from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
+from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_tuned, read_checkpoint
 from pipeline.training.config import RUNNING_KEYS, TrainConfig
 from pipeline.training.controller import StopAtUserErrors, train_worker
 from pipeline.training.layout import OWN_FILES, RunLayout
@@ -30,7 +32,9 @@ from pipeline.training.plan import check_configuration, check_resources, check_s
 from pipeline.training.progress import shown_progress
 from pipeline.training.result import write_result
 from pipeline.training.samples import select_samples
-from pipeline.training.stages import plan_stages
+from pipeline.training.stages import Stage, plan_stages
+
+_SAMPLES = "samples_sha256"
 
 
 class TrainingError(IncompleteError):
@@ -77,12 +81,14 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         asdict(config),
         dataset={
             "manifest_sha256": samples.manifest_sha256,
+            _SAMPLES: samples.sha256,
             "skipped_shards": samples.skipped_shards,
             "validation_manifest_sha256": validation and validation.manifest_sha256,
+            f"validation_{_SAMPLES}": validation and validation.sha256,
         },
         original={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
     )
-    fingerprint.claim(layout.config, RUNNING_KEYS, description)
+    _claim(layout, description)
     if storage.exists(layout.result):
         return json.loads(storage.read_bytes(layout.result))
     samples.write(layout.samples)
@@ -96,10 +102,43 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         task = WorkerTask(
             config, layout.samples, layout.validation if validation else None, description["fingerprint"], rows
         )
-        checkpoint = _fit(config, layout, task, gpu, has_accuracy=validated is not None and len(validated.held_out) > 0)
-    with checkpoint.as_directory() as folder:
-        weights, _, state = load_checkpoint(Path(folder))
+        has_accuracy = validated is not None and len(validated.held_out) > 0
+        weights, state = _fit_from_whole_checkpoints(config, layout, task, stages, gpu, has_accuracy)
     return write_result(layout, load_tuned(clip, weights), samples, stages, state.history)
+
+
+def _claim(layout: RunLayout, description: dict) -> None:
+    try:
+        fingerprint.claim(layout.config, RUNNING_KEYS, description)
+    except UserError as error:
+        if f".{_SAMPLES}: " not in str(error) or ".manifest_sha256: " in str(error):
+            raise
+        raise UserError(
+            f"{error}\nThe manifests are the same, but other samples came out of them (dataset.{_SAMPLES}): data.where "
+            "gives others every time, or data.where, data.held_out_share or the version of DuckDB has changed"
+        ) from None
+
+
+def _fit_from_whole_checkpoints(
+    config: TrainConfig, layout: RunLayout, task: WorkerTask, stages: list[Stage], gpu: bool, has_accuracy: bool
+) -> tuple[dict[str, torch.Tensor], RunState]:
+    """Train to the end from the newest checkpoint that is whole; gives the weights and the place at the end.
+
+    Raises:
+        DamagedCheckpointError: what is written comes back as something else again and again.
+    """
+    dropped: set[str] = set()
+    mend_list(layout, stages)
+    while True:
+        try:
+            weights, _, state = read_checkpoint(_fit(config, layout, task, gpu, has_accuracy))
+            return weights, state
+        except DamagedCheckpointError as error:
+            if error.name in dropped:
+                raise
+            print(f"warning: {error}; going on from the one before", file=sys.stderr)
+            dropped.add(error.name)
+            drop_checkpoint(layout, error.name, stages)
 
 
 def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,9 +20,12 @@ from pipeline.errors import UserError
 from pipeline.inspection.verify import Damage, check_file
 from pipeline.layout import Layout
 from pipeline.regions import Fill
+from pipeline.training.condition import filter_pairs
 
 _READERS = 16
 _COLUMNS = ["key", "shard", "image_id", "noun", "tar_offset", "tar_length"]
+_CHECKSUM = "crc32"
+"""Datasets of an older version have none; they are trained on all the same."""
 
 
 @dataclass
@@ -67,7 +69,17 @@ class Samples:
     skipped_shards: list[int]
     """Shards that `data.skip_damaged` left out."""
     table: pa.Table
-    """key string, shard int32, tar_offset int64, tar_length int64, noun dictionary<string> (sorted), held_out bool."""
+    """key string, shard int32, tar_offset int64, tar_length int64, crc32 uint32 (null in datasets of older versions),
+    noun dictionary<string> (sorted), held_out bool."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 over the keys and nouns of all samples, in order, and which of them are held out."""
+        columns = (self.table[name].to_pylist() for name in ("key", "noun", "held_out"))
+        digest = hashlib.sha256()
+        for row in zip(*columns, strict=True):
+            digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
 
     @cached_property
     def nouns(self) -> list[str]:
@@ -124,7 +136,7 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
     _check_config(config)
     storage.check_readable(dataset, "dataset")
     layout = Layout(dataset)
-    columns = schemas.MANIFEST.names if config.where else _COLUMNS
+    columns = schemas.MANIFEST.names if config.where else [*_COLUMNS, _CHECKSUM]
     manifests, damages = _read_manifests(layout, columns)
     _check_damages(dataset, damages, config)
     pairs = pa.concat_tables(
@@ -133,7 +145,7 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
     if not len(pairs):
         raise UserError(f"dataset: the {len(manifests)} readable shards of {dataset} hold no pair to train on")
     if config.where:
-        pairs = _filter(pairs, config.where)
+        pairs = filter_pairs(pairs, config.where)
     used = set(pairs["shard"].unique().to_pylist())
     tars = {
         file: expected
@@ -208,11 +220,11 @@ def _read_manifest(layout: Layout, shard: int, columns: list[str], checksums: di
         parquet = pq.ParquetFile(pa.BufferReader(data))
         found = parquet.schema_arrow
         if set(_COLUMNS) <= set(found.names):
-            table = parquet.read(columns)
+            table = _complete(parquet.read(columns), columns)
             check_rows(table, shard, uri)
             return _Manifest(shard, table, digest, files_of_shard(found, uri))
-    # ValueError, OSError: of Arrow, about the content
-    except (DamagedFileError, pa.ArrowException, KeyError, ValueError, OSError) as error:
+    # TypeError, ValueError, OSError: of Arrow, about the content
+    except (DamagedFileError, pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
         return Damage(file, f"unreadable: {error}")
     absent = ", ".join(sorted(set(_COLUMNS) - set(found.names)))
     raise UserError(
@@ -220,31 +232,13 @@ def _read_manifest(layout: Layout, shard: int, columns: list[str], checksums: di
     )
 
 
-def _filter(pairs: pa.Table, where: str) -> pa.Table:
-    """The pairs that fulfil an SQL condition; in subqueries, the table of all pairs is called `pairs`.
-
-    Raises:
-        UserError: naming `data.where`.
-    """
-    connection = duckdb.connect(
-        ":memory:",
-        # The condition may come from a shared configuration: it sees the manifests and nothing else.
-        config={"enable_external_access": False, "python_enable_replacements": False, "lock_configuration": True},
-    )
-    number = "row number"
-    connection.register("pairs", pairs.append_column(number, pa.array(np.arange(len(pairs)))))
-    try:
-        rows = connection.table("pairs").filter(where).project(f'"{number}"').fetchnumpy()[number]
-    except duckdb.Error as error:
-        columns = ", ".join(schemas.MANIFEST.names)
-        raise UserError(
-            f"data.where: {where!r} is no condition over the manifests: {error}\ncolumns: {columns}"
-        ) from None
-    finally:
-        connection.close()
-    if not len(rows):
-        raise UserError(f"data.where: none of the {len(pairs)} pairs fulfils {where!r}")
-    return pairs.take(pa.array(np.sort(rows)))
+def _complete(table: pa.Table, columns: list[str]) -> pa.Table:
+    """The columns, with nulls where an older version had none of that name."""
+    for name in columns:
+        if name not in table.column_names:
+            field = schemas.MANIFEST.field(name)
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(columns)
 
 
 def _check_cache(dataset: str, shard_bytes: list[int], config: DataConfig) -> None:
@@ -294,7 +288,9 @@ def _sample_table(pairs: pa.Table, held_out_share: float) -> pa.Table:
     images = pairs["image_id"].unique()
     held_out = pa.array([_fraction(image) < held_out_share for image in images.to_pylist()])
     held_out = held_out.take(pc.index_in(pairs["image_id"], images).combine_chunks())
-    table = pairs.select(["key", "shard", "tar_offset", "tar_length", "noun"]).append_column("held_out", held_out)
+    table = pairs.select(["key", "shard", "tar_offset", "tar_length", _CHECKSUM, "noun"]).append_column(
+        "held_out", held_out
+    )
     return _with_sorted_nouns(table.replace_schema_metadata(None))
 
 

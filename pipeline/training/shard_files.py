@@ -76,6 +76,12 @@ class ShardFiles:
                 for file in threads.map(self._open, absent):
                     os.close(file)
 
+    def forget(self, shard: int) -> bool:
+        """Have a remote shard fetched anew when it is read next; False where tars are read as they are."""
+        if not self._local:
+            self._cached(shard).unlink(missing_ok=True)
+        return not self._local
+
     def _cached(self, shard: int) -> Path:
         return self._folder / f"{self._prefix}-{stem(shard)}.tar"
 

@@ -92,3 +92,17 @@ def test_a_member_that_cannot_be_decoded(tar, name, spoil):
 def test_a_mask_that_is_none(tar, mask, message):
     with pytest.raises(DamagedSampleError, match=message):
         decode_sample(tar_of({**members_of(tar), f"{KEY}.mask.png": png(mask)}), KEY)
+
+
+@pytest.mark.parametrize("member", ["jpg", "mask.png", "txt"])
+def test_one_bit_in_what_is_learnt_is_noticed(member):
+    file = io.BytesIO()
+    [row] = write_tar([make_sample(np.ones((33, 47), bool), KEY)], ShardsConfig(), file)
+    sample = members_of(file.getvalue())
+    decode_sample(tar_of(sample), KEY, row["crc32"])
+    content = sample[f"{KEY}.{member}"]
+    for place in range(0, len(content), max(1, len(content) // 40)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        with pytest.raises(DamagedSampleError):
+            decode_sample(tar_of(sample | {f"{KEY}.{member}": bytes(changed)}), KEY, row["crc32"])

@@ -180,6 +180,39 @@ def test_a_damaged_sample_is_named(dataset, samples, loaders, tmp_path):
     assert "decode_sample" in "".join(raised.value.__notes__), "where it happened"
 
 
+def flip(path: Path, samples: Samples, row: int) -> None:
+    """One bit in the middle of a sample's JPEG, which still decodes."""
+    offset = samples.table["tar_offset"][row].as_py()
+    data = bytearray(path.read_bytes())
+    end = offset + 512 + int(data[offset + 124 : offset + 135], 8)  # the size that the tar's header states
+    data[end - 12] ^= 4
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_is_not_trained_on(dataset, samples, tmp_path):
+    folder = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    samples = select_samples(str(folder), DataConfig(held_out_share=0.0))
+    shard, offset, length = (samples.table[name][5].as_py() for name in ("shard", "tar_offset", "tar_length"))
+    flip(tar(folder, shard), samples, 5)
+    decode_sample(tar(folder, shard).read_bytes()[offset : offset + length], samples.key(5))  # nothing else notices
+    named = rf"sample {samples.key(5)} of shard {shard} of .* differs from its checksum.*--verify"
+    with pytest.raises(UserError, match=named):
+        list(training_loader(samples, DataConfig(loaders=0), **STAGE))
+
+
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_a_flipped_bit_in_the_cache_is_mended(dataset, samples, batches, s3, s3_uri, tmp_path):
+    for path in dataset.rglob("*.*"):
+        s3.client().upload_file(str(path), s3_uri.removeprefix("s3://"), f"mined/{path.relative_to(dataset)}")
+    config = DataConfig(held_out_share=0.3, loaders=0, unmasked_share=0.4, cache=str(tmp_path / "cache"))
+    remote = select_samples(f"{s3_uri}/mined", config)
+    assert equal(list(training_loader(remote, config, **STAGE)), batches)
+    for path in (tmp_path / "cache").glob("*.tar"):
+        shard = int(path.stem.rpartition("-")[2])
+        flip(path, remote, next(row for row in remote.train if remote.table["shard"][int(row)].as_py() == shard))
+    assert equal(list(training_loader(remote, config, **STAGE)), batches)
+
+
 @pytest.mark.parametrize("loaders", [0, 1])
 def test_a_shard_that_is_gone_is_an_error_of_the_storage(dataset, loaders, tmp_path):
     folder = Path(shutil.copytree(dataset, tmp_path / "copy"))

@@ -35,11 +35,11 @@ def test_the_samples_are_the_rows_of_the_manifests(mined):
     samples = select(mined)
     rows = sorted(pq.read_table(mined / "manifests").to_pylist(), key=lambda row: row["key"])
     assert len(rows) > 50
-    for column in ("key", "shard", "tar_offset", "tar_length", "noun"):
+    for column in ("key", "shard", "tar_offset", "tar_length", "crc32", "noun"):
         assert samples.table[column].to_pylist() == [row[column] for row in rows]
     assert samples.nouns == sorted({row["noun"] for row in rows})
     assert [samples.nouns[noun] for noun in samples.noun_of_row] == [row["noun"] for row in rows]
-    assert samples.table.schema.names == ["key", "shard", "tar_offset", "tar_length", "noun", "held_out"]
+    assert samples.table.schema.names == ["key", "shard", "tar_offset", "tar_length", "crc32", "noun", "held_out"]
     assert samples.key(3) == rows[3]["key"]
     assert samples.skipped_shards == []
 
@@ -223,3 +223,51 @@ def test_all_manifests_damaged(damaged):
         select(damaged)
     with pytest.raises(UserError, match=r"the 0 readable shards of .* hold no pair"):
         select(damaged, skip_damaged=True)
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("random() < 0.5", "random"),
+        ("clip_score > 0 and (noun = 'dog' or RANDOM() < .5)", "random"),
+        ("uuid()::text < '8'", "uuid"),
+        ("now() > '2020-01-01'", "now"),
+        ("current_date > '2020-01-01'", "current_date"),
+        ("CURRENT_TIMESTAMP > '2020-01-01'", "current_timestamp"),
+        ("key in (select key from pairs where random() < 0.5)", "random"),
+        ("key in (select key from pairs using sample 5)", "tablesample"),
+        ("key in (select key from pairs tablesample 10%)", "tablesample"),
+    ],
+)
+def test_conditions_that_give_other_pairs_every_time(dataset, where, named):
+    with pytest.raises(UserError, match=rf"^data\.where: .* uses {named}, which gives other pairs every time"):
+        select(dataset, where=where)
+
+
+@pytest.mark.parametrize(
+    "where", ["hash(key) % 2 = 0", "noun <> 'random()'", "md5(key) < '8'", "year(date '2020-1-1')>1"]
+)
+def test_conditions_that_give_the_same_pairs_every_time(dataset, where):
+    assert select(dataset, where=where).sha256 == select(dataset, where=where).sha256
+
+
+def test_the_digest_of_the_samples_tells_them_apart(dataset, tmp_path):
+    digests = {
+        select(dataset).sha256,
+        select(dataset, where="noun = 'dog'").sha256,
+        select(dataset, where="noun <> 'dog'").sha256,
+        select(dataset, held_out_share=0.5).sha256,
+    }
+    assert len(digests) == 4
+    samples = select(dataset, held_out_share=0.5)
+    samples.write(str(tmp_path / "samples.parquet"))
+    assert Samples.read(str(tmp_path / "samples.parquet")).sha256 == samples.sha256
+
+
+def test_datasets_of_an_older_version_have_no_checksums(dataset, damaged):
+    (damaged / "dataset.json").unlink()
+    for path in (damaged / "manifests").iterdir():
+        pq.write_table(pq.read_table(path).drop_columns("crc32"), path)
+    for where in (None, "clip_score >= 0"):
+        samples = select(damaged, where=where)
+        assert samples.table["crc32"].null_count == len(samples.table) == len(select(dataset).table)

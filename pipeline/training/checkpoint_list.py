@@ -1,0 +1,96 @@
+"""Ray Train's list of the checkpoints of a run, and taking damaged ones out of it.
+
+Ray goes on from the newest checkpoint of the list, and refuses to start if one is gone. So what is gone, or was found
+damaged when it was read, is taken out before, and the run goes on from the checkpoint before it.
+"""
+
+import json
+import logging
+
+import ray
+from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
+
+from pipeline import storage
+from pipeline.training.layout import RunLayout
+from pipeline.training.stages import Stage
+
+_logger = logging.getLogger(__name__)
+
+
+def mend_list(layout: RunLayout, stages: list[Stage]) -> None:
+    """Take checkpoints that are gone out of the list; if the list itself is damaged, make it anew from the folders.
+
+    Raises:
+        OSError: storage failed.
+    """
+    uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
+    try:
+        listed = json.loads(storage.read_bytes(uri))
+        names = [result["checkpoint_dir_name"] for result in listed["checkpoint_results"]]
+        latest = listed["latest_checkpoint_result"]
+        damaged = latest is not None and latest["checkpoint_dir_name"] not in names
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        damaged = True
+    found = [name for name in storage.list_names(layout.checkpoints) if _place(name, stages) is not None]
+    if damaged:
+        _logger.warning("the list of checkpoints in %s is damaged: made anew from the folders", layout.checkpoints)
+        _write(layout, _new_list(sorted(found, key=lambda name: _place(name, stages))), stages)
+        return
+    for name in names:
+        if name not in found:
+            _logger.warning("checkpoint %s of %s is gone: left out", name, layout.uri)
+    if set(names) - set(found):
+        _write(layout, listed, stages, without=set(names) - set(found))
+
+
+def drop_checkpoint(layout: RunLayout, name: str, stages: list[Stage]) -> None:
+    """Take one checkpoint out of the list, and delete it: the run will write one of the same name.
+
+    Raises:
+        OSError: storage failed.
+    """
+    listed = json.loads(storage.read_bytes(storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)))
+    _write(layout, listed, stages, without={name})
+    storage.remove_tree(storage.join(layout.checkpoints, name))
+
+
+def _write(layout: RunLayout, listed: dict, stages: list[Stage], without: set[str] = frozenset()) -> None:
+    uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
+    pairs = zip(listed["checkpoint_results"], listed["checkpoint_report_indices"], strict=True)
+    kept = [(result, index) for result, index in pairs if result["checkpoint_dir_name"] not in without]
+    if not kept:
+        _logger.warning("%s has no whole checkpoint: training begins anew", layout.uri)
+        storage.remove(uri)
+        return
+    newest, _ = max(kept, key=lambda pair: _place(pair[0]["checkpoint_dir_name"], stages) or (-1, -1))
+    _logger.warning("training goes on from checkpoint %s", newest["checkpoint_dir_name"])
+    changes = {
+        "checkpoint_results": [result for result, _ in kept],
+        "checkpoint_report_indices": [index for _, index in kept],
+        "latest_checkpoint_result": newest,
+    }
+    storage.write_bytes(uri, json.dumps(listed | changes).encode())
+
+
+def _new_list(names: list[str]) -> dict:
+    return {
+        "ray_version": ray.__version__,
+        "checkpoint_results": [{"version": 0, "checkpoint_dir_name": name, "metrics": {}} for name in names],
+        "checkpoint_report_indices": list(range(len(names))),
+        "latest_checkpoint_result": None,
+        "pending_training_results": [],
+        "pending_validation_specs": [],
+        "current_report_index": len(names),
+        "validated_checkpoint_dir_names": [],
+        "timed_out_validation_checkpoint_dir_names": [],
+        "failed_validation_checkpoint_dir_names": [],
+    }
+
+
+def _place(name: str, stages: list[Stage]) -> tuple[int, int] | None:
+    """Stage and step of a checkpoint by its name, `full-0000012`; None for what is no checkpoint of the run."""
+    stage, _, step = name.rpartition("-")
+    names = [known.name for known in stages]
+    return (names.index(stage), int(step)) if stage in names and step.isdecimal() else None
