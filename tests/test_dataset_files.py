@@ -9,12 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from jobs import export, inspect
 from pipeline.errors import UserError
 from pipeline.inspection import Damage, repair, verify
 from pipeline.layout import checked_file, shard_of
 from pipeline.training.samples import DataConfig, select_samples
+from tests.report.made import made_evaluation, made_run
 from tests.report.made_dataset import make_dataset
 
 OUTSIDE = (
@@ -75,7 +77,7 @@ def commands(dataset: Path, to: Path) -> dict[str, Callable[[], int]]:
         "status": lambda: inspect.main([str(dataset)]),
         "verify": lambda: inspect.main([str(dataset), "--verify"]),
         "repair": lambda: inspect.main([str(dataset), "--repair"]),
-        "report": lambda: inspect.main(["report", str(dataset), "--output", str(to / "page.html")]),
+        "report": lambda: inspect.main(["report", str(dataset), "--output", str(to / "page.html"), "--samples=3"]),
         "coco": lambda: export.main([str(dataset), "--format", "coco", "--to", str(to / "pairs.json")]),
         "datasets": lambda: export.main([str(dataset), "--format", "datasets", "--to", str(to / "folder")]),
         "fiftyone": lambda: export.main(
@@ -224,3 +226,48 @@ def test_marks_of_a_terminal_in_data_are_shown_as_they_are(dataset, tmp_path, ca
     shown = capsys.readouterr().out
     for text in ("[/] [red]", "[/] [red] hat", "[/bold] [blink]", "Error: [/] [green]x"):
         assert text in shown
+
+
+def break_json(folder: Path) -> None:
+    (folder / "result.json").write_text('{"steps": {"full": 1}, "scores": {}}')
+
+
+def break_config(folder: Path) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    for part in ("clip", "proposals", "model", "loss"):
+        config["configuration"].pop(part, None)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def break_tables(folder: Path) -> None:
+    for path in (*folder.glob("*.parquet"), *folder.glob("confusion/*")):
+        path.write_bytes(b"PAR1 and no more PAR1")
+
+
+def other_stages(folder: Path) -> None:
+    for path in folder.glob("metrics.parquet"):
+        pq.write_table(with_column("stage", ["../../full"] * 3)(pq.read_table(path)), path)
+
+
+@pytest.mark.parametrize("change", [break_json, break_config, break_tables, other_stages])
+def test_results_that_are_damaged_are_a_message(change, tmp_path, world, capsys):
+    runs = [made_run(tmp_path / "train"), made_evaluation(world, tmp_path / "evaluate", 0.3)]
+    for run in runs:
+        for folder in ("confusion", "label_maps"):
+            (run / folder).mkdir(exist_ok=True)
+            (run / folder / "._000000.parquet").write_bytes(b"\0\5\26\7")
+        if change is break_json:
+            assert inspect.main(["report", str(run), "--samples=2"]) == 0
+        change(run)
+        capsys.readouterr()
+        assert (inspect.main(["report", str(run), "--samples=2"]) == 2) == capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_card_of_the_user_is_not_replaced(dataset, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    arguments = [str(dataset), "--format", "datasets", "--to", str(tmp_path / "mine")]
+    assert export.main(arguments) == 2
+    assert "README.md is there already" in capsys.readouterr().err
+    (tmp_path / "mine" / "README.md").unlink()
+    assert export.main(arguments) == export.main(arguments) == 0

@@ -11,7 +11,8 @@ from tests.mining.configs import command_line
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_mine_then_inspect(world, small_clip, tmp_path, capsys):
-    output = tmp_path / "mined"
+    # Letters that Ray takes in no tag, and what rich would take for marks.
+    output = tmp_path / "bücher [/] [red] データ"
     arguments = [*command_line(world, small_clip, str(output)), "--limit=7"]
     assert mine.main([*arguments, "--dry-run"]) == 0
     plan = capsys.readouterr().out

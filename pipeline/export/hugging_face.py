@@ -66,6 +66,9 @@ def export_datasets(output: str, to: str) -> DatasetsExport:
             f"--to: {data} holds {min(others)}, which is not of this dataset but would be loaded with it; "
             "choose another folder"
         )
+    card = storage.join(to, "README.md")
+    if not storage.list_names(data) and storage.exists(card):
+        raise UserError(f"--to: {card} is there already, but no export of this dataset; choose another folder")
     storage.remove_leftovers(data)
     present = set(storage.list_names(data))
 
@@ -82,7 +85,7 @@ def export_datasets(output: str, to: str) -> DatasetsExport:
         before += was_there
     if not rows:
         raise UserError(f"{output}: the dataset has no pair, so there is nothing to export")
-    storage.write_bytes(storage.join(to, "README.md"), dataset_card(pairs, rows).encode())
+    storage.write_bytes(card, dataset_card(pairs, rows).encode())
     return DatasetsExport(rows, len(pairs.shards), before, pairs.complete)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import pyarrow as pa
+
 from pipeline import storage
 from pipeline.dataset_files import read_yaml
 from pipeline.errors import UserError
@@ -71,6 +73,13 @@ def write_report(
     if kinds[first] == "dataset":
         shown = {} if samples is None else {"samples": samples}
         return write_dataset_report(first, target, DatasetReportOptions(annotations=annotations, **shown))
-    if kinds[first] == "training":
-        return write_training_report(first, target, samples)
-    return write_evaluation_report(named, target, samples)
+    try:
+        if kinds[first] == "training":
+            return write_training_report(first, target, samples)
+        return write_evaluation_report(named, target, samples)
+    # Results may be another's, or of another version: whatever is not in them is about them.
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, pa.ArrowException) as error:
+        raise UserError(
+            f"{', '.join(named.values())}: result.json, config.yaml or a table is not as this version of the program "
+            f"writes it ({type(error).__name__}: {str(error)[:300]})"
+        ) from error

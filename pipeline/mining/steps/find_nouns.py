@@ -7,6 +7,7 @@ import pyarrow as pa
 import schemas
 from pipeline import storage
 from pipeline.captions import read_shard
+from pipeline.dataset_files import DamagedFileError, read_table
 from pipeline.layout import Layout
 from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
 from pipeline.secrets import redacted
@@ -27,8 +28,8 @@ class FindNouns:
         """Write the shard's captions table, with all captions, if it is not there yet. Gives the images per noun."""
         uri = self._layout.table("captions", shard)
         try:
-            table = storage.read_table(uri)
-        except FileNotFoundError:
+            table = read_table(uri)
+        except (FileNotFoundError, DamagedFileError):
             table = self._find(read_shard(self._layout.uri, shard))
             storage.write_table(table, uri)
         return Counter(noun["noun"] for nouns in table["nouns"].to_pylist() for noun in nouns)

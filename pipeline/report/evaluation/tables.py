@@ -1,21 +1,23 @@
 """What evaluations have stored, put together for their report."""
 
-import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
-import yaml
 
 import schemas
 from pipeline import storage
+from pipeline.dataset_files import read_json, read_table, read_yaml
 from pipeline.errors import UserError
 from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
 from pipeline.evaluation.result import CLASSES, RESULT
 
 _READERS = 16
+# Other programs leave files of their own in folders, such as ._000000.parquet.
+_CHUNK = re.compile(r"[0-9]{6,}\.parquet")
 
 Pair = tuple[int, int | None]
 """A true class and the one that its pixels were given; None: no class."""
@@ -78,7 +80,7 @@ def read_evaluations(uris: Mapping[str, str]) -> list[EvaluatedModel]:
 
 def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
     try:
-        result = json.loads(storage.read_bytes(storage.join(uri, RESULT)))
+        result = read_json(storage.join(uri, RESULT))
     except FileNotFoundError:
         raise UserError(f"{uri}: no {RESULT}: the evaluation is not complete; the same command goes on") from None
     branch = main_branch(result["scores"])
@@ -96,18 +98,18 @@ def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
     return EvaluatedModel(
         label,
         uri,
-        yaml.safe_load(storage.read_bytes(storage.join(uri, "config.yaml"))),
+        read_yaml(storage.join(uri, "config.yaml")),
         result,
-        storage.read_table(storage.join(uri, CLASSES)).to_pylist(),
+        read_table(storage.join(uri, CLASSES)).to_pylist(),
         dict(confused),
         {row["image_id"]: row["miou"] for row in maps.to_pylist() if row["miou"] is not None},
     )
 
 
 def _chunks(uri: str, folder: str) -> list[pa.Table]:
-    names = storage.list_names(storage.join(uri, folder))
+    names = [name for name in storage.list_names(storage.join(uri, folder)) if _CHUNK.fullmatch(name)]
     with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda name: storage.read_table(storage.join(uri, folder, name)), names))
+        return list(pool.map(lambda name: read_table(storage.join(uri, folder, name)), names))
 
 
 def read_label_maps(model: EvaluatedModel, image_ids: set[str]) -> dict[str, bytes]:

@@ -1,13 +1,11 @@
 """What a training run has stored, put together for its report."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import yaml
 
-from pipeline import storage
+from pipeline.dataset_files import damaged, read_json, read_table, read_yaml
 from pipeline.errors import UserError
 from pipeline.training.layout import RunLayout
 
@@ -83,16 +81,16 @@ def read_run(uri: str) -> TrainingRun:
     """
     layout = RunLayout(uri)
     try:
-        result = json.loads(storage.read_bytes(layout.result))
+        result = read_json(layout.result)
     except FileNotFoundError:
         raise UserError(f"{uri}: no result.json: the run is not complete; the same training command goes on") from None
-    metrics = storage.read_table(layout.metrics).to_pylist()
+    metrics = read_table(layout.metrics).to_pylist()
     stages = list(result["steps"])
     for row in metrics:
         row["total"] = row["step"] + sum(result["steps"][name] for name in stages[: stages.index(row["stage"])])
     return TrainingRun(
         uri,
-        yaml.safe_load(storage.read_bytes(layout.config)),
+        read_yaml(layout.config),
         result,
         metrics,
         [_validation(layout, row) for row in metrics if row["accuracy_top1"] is not None],
@@ -100,8 +98,10 @@ def read_run(uri: str) -> TrainingRun:
 
 
 def _validation(layout: RunLayout, row: dict) -> Validation:
+    if row["stage"] not in ("pretrain", "full", "mask_prompt"):  # it is part of a file's name
+        raise damaged(layout.metrics, f"there is no stage {row['stage']!r}")
     try:
-        regions = storage.read_table(layout.nearest(row["stage"], row["step"]))
+        regions = read_table(layout.nearest(row["stage"], row["step"]))
     except FileNotFoundError:
         regions = None
     return Validation(row["stage"], row["step"], row["epoch"], row["accuracy_top1"], row["accuracy_top5"], regions)
