@@ -4,7 +4,9 @@ A manifest keeps the size and the SHA-256 of every image as it was read. What a 
 
 - files on this machine: the size of each; and the content of those that were changed after the dataset was begun;
 - files on other storage, and members of archives: the content of a hundred of them, spread over the shards;
-- https: nothing. Thousands of hosts would be asked, and some of them always give another file.
+- https: nothing. Thousands of hosts would be asked, and some of them always give another file;
+- a dataset on other storage: a hundred images of a hundred shards, since nothing else is known without reading all
+  manifests.
 
 Images that are not there any more are no mix of old and new, and are counted apart.
 """
@@ -17,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline import storage
-from pipeline.dataset_files import check_rows, read_table
+from pipeline.dataset_files import DamagedFileError, check_rows, read_columns, read_table
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.layout import Layout
@@ -85,7 +87,8 @@ def find_changed(layout: Layout, shards: Sequence[int], *, every: bool = False) 
     """
     begun = None if every else _modified(layout.config)
     per_shard = -(-_SAMPLED // max(len(shards), 1))
-    sampled = set(shards[:: max(1, len(shards) // _SAMPLED)])
+    sampled = set(shards[:: max(1, -(-len(shards) // _SAMPLED))])
+    looked_at = [shard for shard in shards if every or begun is not None or shard in sampled]
 
     def look(shard: int) -> tuple[dict[int, str], int]:
         originals = _originals(layout, shard)
@@ -105,7 +108,7 @@ def find_changed(layout: Layout, shards: Sequence[int], *, every: bool = False) 
 
     found = Changes()
     with ThreadPoolExecutor(_READERS) as pool:
-        for shard, (changed, unread) in zip(shards, pool.map(look, shards), strict=True):
+        for shard, (changed, unread) in zip(looked_at, pool.map(look, looked_at), strict=True):
             found.unread += unread
             if changed:
                 found.changed[shard] = [what for _, what in sorted(changed.items())]
@@ -115,11 +118,14 @@ def find_changed(layout: Layout, shards: Sequence[int], *, every: bool = False) 
 def _originals(layout: Layout, shard: int) -> list[_Original]:
     """The images of a shard that have pairs, but for such as were never files, and those of older versions."""
     uri = layout.table("manifests", shard)
-    table = read_table(uri)
-    if not set(_COLUMNS) <= set(table.column_names):
+    try:
+        table = read_columns(uri, _COLUMNS)
+    except DamagedFileError:
+        raise
+    except UserError:  # it lacks the columns
         return []
     check_rows(table, shard, uri)
-    images = {int(row["key"].split("-")[1]): row for row in table.select(_COLUMNS).to_pylist()}
+    images = {int(row["key"].split("-")[1]): row for row in table.to_pylist()}
     return [
         _Original(shard, place, row["image_uri"], row["image_bytes"], row["image_sha256"])
         for place, row in sorted(images.items())

@@ -42,6 +42,28 @@ def test_rows_say_what_was_read(layout, photos):
     assert [row["image_bytes"] for row in rows] == [path.stat().st_size for path in photos]
 
 
+def test_rejected_images_that_were_read_are_described_too(tmp_path, photos):
+    photos[1].write_bytes(b"no image")
+    photos[2].unlink()
+    layout = make(tmp_path, [str(path) for path in photos])
+    rows = {row["image_id"]: row for row in storage.read_table(layout.table("rejects", 0)).to_pylist()}
+    assert (rows["001"]["reason"], rows["001"]["image_bytes"]) == ("not_an_image", 8)
+    assert rows["001"]["image_sha256"] == hashlib.sha256(b"no image").hexdigest()
+    assert (rows["002"]["reason"], rows["002"]["image_bytes"]) == ("missing_file", None)
+
+
+@pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
+def test_a_dataset_on_other_storage_is_looked_at_in_parts(s3, s3_uri, photos, layout):
+    remote = Layout(f"{s3_uri}/mined")
+    for path in Path(layout.uri).rglob("*.*"):
+        storage.upload(path, remote.path(str(path.relative_to(layout.uri))))
+    check_originals(remote)
+    photos[8].write_bytes(picture(99))
+    os.utime(photos[8], (BEGUN - 1000, BEGUN - 1000))
+    with pytest.raises(UserError, match=r"1 images of 1 of the 5"):
+        check_originals(remote)
+
+
 def test_unchanged_images_are_fine_and_absent_ones_are_counted(layout, photos):
     check_originals(layout)
     said = []
