@@ -20,6 +20,12 @@ from pipeline.layout import KEY, Layout, checked_file
 
 _HASH = re.compile("[0-9a-f]{64}")
 _MOST_BYTES = 2**63 - 1
+_RANGES = {
+    "tar_offset": (0, 2**48),
+    "tar_length": (0, 2**31 - 1),
+    "image_width": (1, 2**31 - 1),
+    "image_height": (1, 2**31 - 1),
+}
 
 
 class DamagedFileError(UserError):
@@ -157,12 +163,14 @@ def check_rows(table: pa.Table, shard: int, uri: str) -> None:
         good = pc.fill_null(pc.match_substring_regex(column, f"^{KEY}$"), False)
         if (first := pc.index(good, False).as_py()) >= 0:
             raise damaged(uri, f"{str(column[first].as_py())[:200]!r} is no key of a sample such as 000012-00034-000")
-    for name, least in (("tar_offset", 0), ("tar_length", 0), ("image_width", 1), ("image_height", 1)):
+    for name, (least, most) in _RANGES.items():
         if name in names and len(table):
             column = table[name]
-            found = pc.min(pc.fill_null(column, -1)).as_py() if pa.types.is_integer(column.type) else column.type
-            if not isinstance(found, int) or found < least:
-                raise damaged(uri, f"{name} is {found}")
+            if not pa.types.is_integer(column.type):
+                raise damaged(uri, f"the column {name} has type {column.type}")
+            found = pc.min_max(pc.fill_null(column, -1)).as_py()
+            if found["min"] < least or found["max"] > most:
+                raise damaged(uri, f"{name} is from {found['min']} to {found['max']}")
 
 
 def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -271,3 +272,39 @@ def test_a_card_of_the_user_is_not_replaced(dataset, tmp_path, capsys):
     assert "README.md is there already" in capsys.readouterr().err
     (tmp_path / "mine" / "README.md").unlink()
     assert export.main(arguments) == export.main(arguments) == 0
+
+
+def other_members(**changed: bytes) -> Callable[[Path], None]:
+    """Give the members of all samples of a tar another content, as far as it fits into their place."""
+
+    def change(dataset: Path) -> None:
+        path = dataset / "shards" / "000000.tar"
+        with tarfile.open(path) as tar:
+            places = [(member.name.partition(".")[2], member.offset_data, member.size) for member in tar]
+        content = bytearray(path.read_bytes())
+        for kind, offset, size in places:
+            if (data := changed.get(kind.replace(".", "_"))) is not None:
+                content[offset : offset + size] = data[:size].ljust(size, b" ")
+        path.write_bytes(content)
+
+    return change
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\n"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"jpg": EPS},
+        {"mask_png": EPS},
+        {"jpg": b"\xff\xd8\xff"},
+        {"json": b"[1]"},
+        {"json": b"{}"},
+        {"json": b"[" * 9999},
+    ],
+)
+def test_a_report_of_tars_with_other_things_in_them(members, dataset, tmp_path, capsys):
+    other_members(**members)(dataset)
+    assert inspect.main(["report", str(dataset), "--output", str(tmp_path / "page.html"), "--samples=30"]) == 2
+    assert "000000.tar" in capsys.readouterr().err

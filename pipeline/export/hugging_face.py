@@ -126,6 +126,6 @@ def _with_pictures(layout: Layout, shard: int, rows: list[dict]) -> Iterator[dic
                     column: {"bytes": members.extractfile(name).read(), "path": name}
                     for column, name in (("image", f"{row['key']}.jpg"), ("mask", f"{row['key']}.mask.png"))
                 }
-        except (tarfile.TarError, KeyError) as error:
+        except (tarfile.TarError, KeyError, AttributeError) as error:  # AttributeError: no file but a folder
             raise damaged(tar, error) from error
         yield row | files

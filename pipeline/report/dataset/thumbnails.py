@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.boxes import expand_box
+from pipeline.dataset_files import damaged
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, open_image
 from pipeline.layout import Layout
@@ -76,13 +77,9 @@ def read_region(layout: Layout, shard: int, offset: int, length: int) -> Region:
         return Region(json.loads(members["json"]), members["jpg"], members["mask.png"])
     except FileNotFoundError:
         problem = "is missing"
-    except (tarfile.TarError, KeyError, ValueError) as error:
+    except (tarfile.TarError, KeyError, ValueError, AttributeError, RecursionError) as error:
         problem = f"is damaged at byte {offset} ({error})"
-    raise UserError(f"{uri} {problem}: {_remedy(layout)}")
-
-
-def _remedy(layout: Layout) -> str:
-    return f"`python -m jobs.inspect {layout.uri} --repair` makes its shard due again"
+    raise UserError(f"{uri} {problem}: `python -m jobs.inspect {layout.uri} --repair` makes its shard due again")
 
 
 def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
@@ -128,12 +125,13 @@ class Thumbnails:
 
         def one(place: int) -> Thumbnail:
             offset, length = int(self.pairs.tar_offset[place]), int(self.pairs.tar_length[place])
-            region = read_region(self.layout, int(self.pairs.shard[place]), offset, length)
+            shard = int(self.pairs.shard[place])
+            region = read_region(self.layout, shard, offset, length)
             try:
                 return draw(region, side, self.fill, self.expand)
-            except ImageProblem as problem:
-                uri = self.layout.tar(int(self.pairs.shard[place]))
-                raise UserError(f"{uri} is damaged at byte {offset} ({problem}); {_remedy(self.layout)}") from problem
+            # The dataset may be another's, and so may what it says of the crop.
+            except (ImageProblem, LookupError, TypeError, ValueError, ArithmeticError, cv2.error) as error:
+                raise damaged(self.layout.tar(shard), f"the sample at byte {offset}: {error}") from error
 
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(places), _AT_ONCE):
