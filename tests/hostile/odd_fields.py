@@ -98,14 +98,16 @@ def written(document: dict, rng: random.Random) -> bytes:
 
 
 def text_id(value: Any) -> str | None:
-    """An id as text, so that 1, 1.0 and "1" are one; None for what is no id."""
+    """An id as text, so that 1, 1.0, "1" and "1.0" are one; None for what is no id."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        value = int(value) if value.is_integer() else value
-    return str(value)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return str(value).strip()
+    if not math.isfinite(number):
+        return None
+    return str(value) if isinstance(value, int) else str(int(number)) if number.is_integer() else str(number)
 
 
 def intact(records: Any, original: dict) -> bool:

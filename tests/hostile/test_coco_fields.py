@@ -7,7 +7,6 @@ import contextlib
 import copy
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +63,7 @@ def is_whole(path: Path) -> bool:
 
 
 def ids(records: Any) -> Counter:
-    """How often each id is there, as text."""
+    """How often each id is there, as text: records of one id may be taken for one another."""
     return Counter(text_id(record.get("id")) for record in records if isinstance(record, dict))
 
 
@@ -121,7 +120,8 @@ def _accounted(rows: list[dict], images: list, annotations: list) -> None:
     found = Counter(caption for row in rows for caption in row["captions"])
     assert found <= texts, f"captions that nobody wrote: {found - texts}"
     # An image all of whose annotations are odd has their rows alone.
-    wanted = Counter(name for name in ids(images).elements() if name and re.fullmatch(r"[1-9]\d{0,17}", name))
+    named = [image["id"] for image in images if isinstance(image, dict) and type(image.get("id")) is int]
+    wanted = Counter(str(name) for name in named if 0 < name < 2**63)
     assert wanted <= Counter(row["image_id"] for row in rows), f"images {wanted} in {rows}"
     assert len(rows) >= len(images), f"{len(images)} images in {rows}"
     odd = [row for row in rows if row["problem"] is not None]
@@ -144,12 +144,14 @@ def _untouched(rows: list[dict], document: dict) -> None:
             assert name in {row["image_id"] for row in rows}
             continue
         [row] = found
-        assert [caption for caption in dict.fromkeys(row["captions"]) if caption in own] == own
+        remaining = iter(row["captions"])
+        assert all(caption in remaining for caption in own), f"{row['captions']} without {own} in order"
         assert row["image_uri"].endswith(image["file_name"])
 
 
 def _utf8(text: str) -> str:
-    return text.encode(errors="replace").decode().replace("@half a character@", "?")
+    """A text as it may be listed: half a character is no UTF-8, and a long number is a text or nothing."""
+    return {"@half a character@": "?", "@many digits@": "9" * 5000}.get(text) or text.encode(errors="replace").decode()
 
 
 def test_captions(cases, tmp_path):
