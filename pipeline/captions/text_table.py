@@ -5,9 +5,9 @@ up to the next one, so a row that goes on over lines is believed only if its quo
 as the header, and not two of its lines could be rows of their own. If its quotes are not in order, its first line is
 read alone, with the marks as text. If it can be read in two ways, all its lines are bad rows.
 
-TSV has no quoting: a line with as many fields as the header is a row, whatever quotation marks it holds. Only what
-pandas and others write nevertheless is undone: fields with doubled quotes, tabs or line breaks in quotes, and all
-fields in quotes where those of the header are.
+TSV has no quoting: a line is a row, whatever quotation marks it holds, and nothing is joined over lines. Only what
+pandas and others write nevertheless is undone: fields with doubled quotes or tabs in quotes, and all fields in quotes
+where those of the header are.
 """
 
 import codecs
@@ -89,12 +89,15 @@ class TextTable:
 
     def _quoted_rows(self, number: int, line: str, image_at: int) -> Iterator[tuple[int, list[str] | None]]:
         """The row that begins in this line; or the rows, if they cannot be told apart."""
-        width = len(self.names)
+        width, literal = len(self.names), self._literal(line)
+        if self.delimiter == "\t" and len(literal) == width:
+            yield number, literal
+            return
         taken = [(number, line)]
         fields, quoted = _read_on(line, self.delimiter, [], None)
         size = len(line)
         while quoted is not None:
-            more = self._next()
+            more = self._next() if self.delimiter != "\t" else None
             if more is not None:
                 taken.append(more)
                 size += len(more[1] or "")
@@ -102,32 +105,26 @@ class TextTable:
                 fields = None
                 break
             fields, quoted = _read_on(more[1], self.delimiter, fields, quoted)
-        literal = self._literal(line)
-        is_tab = self.delimiter == "\t"
         if fields is not None and len(taken) > 1:
             if len(fields) == width and self._rows_of_their_own(taken, fields[image_at], image_at) < 2:
                 yield number, fields
                 return
-            if not is_tab:
-                for number, _ in taken:
-                    yield number, None
-                return
+            for number, _ in taken:
+                yield number, None
+            return
         self._waiting.extendleft(reversed(taken[1:]))
-        is_quoted = fields is not None and len(taken) == 1 and (not is_tab or len(literal) != width)
-        fields = fields if is_quoted else literal
+        fields = literal if fields is None else fields
         yield number, fields if len(fields) == width else None
 
     def _rows_of_their_own(self, lines: list[tuple[int, _Line]], image: str, image_at: int) -> int:
-        """How many of these lines could be rows: with something like the name of this image in its place, or, where
-        captions have no delimiters in them, with as many fields as the header.
+        """How many of these lines of a CSV could be rows: those with something like this image's name in its place.
+        (Captions have commas, so the number of fields does not tell.)
         """
-        width = len(self.names)
-        literal = [self._literal(line or "") for _, line in lines]
         # Counted from both ends: commas that should be in quotes move what follows them.
-        from_end = image_at - width
+        from_end = image_at - len(self.names)
+        literal = [self._literal(line or "") for _, line in lines]
         return sum(
-            (self.delimiter == "\t" and len(fields) == width)
-            or any(_are_alike(name, image) for name in (*fields[image_at : image_at + 1], *fields[from_end:][:1]))
+            any(_are_alike(name, image) for name in (*fields[image_at : image_at + 1], *fields[from_end:][:1]))
             for fields in literal
         )
 

@@ -85,14 +85,16 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     config = with_absolute_paths(config)
     check_configuration(config)
     storage.check_writable(config.output, "output")
-    source = ImagesLookedFor(open_captions(config.captions), config.captions)
+    layout = Layout(config.output)
+    source = open_captions(config.captions)
+    if overwrite or not storage.exists(layout.dataset):  # of a complete dataset the images may be gone
+        source = ImagesLookedFor(source, config.captions)
     resources = check_resources(config, ray.cluster_resources())
     # Before the models, which take their time: it finds out whether images and annotations belong together.
     proposer = load_proposer(config.proposals)
     listing = measure_source(config, source, proposer)
     models = check_models(config, proposer)
     del proposer  # the workers have their own
-    layout = Layout(config.output)
     if overwrite:
         clear(layout.uri, "mine", OWN_FILES)
     check_unclaimed(layout.uri, OWN_FILES)
