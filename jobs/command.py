@@ -1,6 +1,7 @@
 """What every job does around its work: configuration, Ray, error messages, exit codes."""
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -58,6 +59,7 @@ def parse_arguments(parser: argparse.ArgumentParser, arguments: list[str] | None
     Raises:
         SystemExit: one is wrong, or contains a secret.
     """
+    _show_any_name()
     given = sys.argv[1:] if arguments is None else arguments
     # As they were typed: a Path makes "s3:/" of "s3://".
     option = None
@@ -77,6 +79,7 @@ def parse_arguments(parser: argparse.ArgumentParser, arguments: list[str] | None
 
 def guarded(work: Callable[[], None]) -> int:
     """Connect to Ray and do the work; errors that the user can mend become a message. Gives the exit code."""
+    _show_any_name()
     try:
         connect()
         # `ray job stop` and schedulers send it. Only now: `ray.init` sets a handler of its own.
@@ -124,6 +127,12 @@ def connect() -> None:
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # It would tell how to turn on the bars that `pipeline.progress` stands in for.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+
+
+def _show_any_name() -> None:
+    """Let names of files that are not UTF-8 be printed, with what is odd in them as `\\udcff`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _interrupt(*_: object) -> None:

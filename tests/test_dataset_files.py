@@ -1,6 +1,7 @@
 """Datasets of others and damaged ones: what names something outside is refused, and nothing ends with a traceback."""
 
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -215,6 +216,12 @@ def test_files_of_other_programs_are_passed_over_with_a_word(dataset, capsys):
     assert len(select_samples(str(dataset), DataConfig()).table) == 16
     repair(str(dataset), [Damage("shards/000000.tar", "missing")])
     assert all((dataset / "manifests" / name).exists() for name in foreign)
+
+
+def test_a_directory_whose_name_is_not_utf8(made, tmp_path, capsys):
+    odd = shutil.copytree(made, os.fsdecode(os.fsencode(tmp_path) + b"/m\xfc"))
+    assert inspect.main([str(odd)]) == inspect.main([str(odd), "--verify"]) == 0
+    assert "m\\udcfc" in capsys.readouterr().out
 
 
 def test_marks_of_a_terminal_in_data_are_shown_as_they_are(dataset, tmp_path, capsys):

@@ -4,6 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pipeline.export.card import dataset_card as exported_card
+from pipeline.export.pairs import MinedPairs
+from pipeline.layout import Layout
 from pipeline.markdown import code, escaped
 from pipeline.mining.dataset import dataset_card
 
@@ -57,22 +60,20 @@ def test_no_data_becomes_a_link_a_heading_or_html_in_a_dataset_card():
 
 
 def structure(text: str) -> list:
-    """What the card of a dataset consists of, all of whose texts are this one."""
-    card = dataset_card(
-        {
-            "pairs": 1, "nouns": 1, "images": 1, "images_with_pairs": 1, "shards": 1,
-            "top_nouns": {text: 1}, "rejected": {f"images: {text}": 1},
+    """What the cards of a dataset consist of, all of whose texts are this one."""
+    description = {
+        "configuration": {
+            "captions": {"format": text, "path": text}, "captions_per_image": text, "proposals": {"backend": text},
+            "clip": {"architecture": text, "weights": text, "templates": text},
         },
-        {
-            "configuration": {
-                "captions": {"format": text, "path": text}, "captions_per_image": text, "proposals": {"backend": text},
-                "clip": {"architecture": text, "weights": text, "templates": text},
-            },
-            "models": {"nouns": {"name": text}, "proposals": {"name": text}, "clip": {"sha256": text}},
-        },
-    )  # fmt: skip
-    head, separator, body = card.removeprefix("---\n").partition("\n---\n")
-    assert separator
-    assert head == "tags: [mask-adapted-clip, region-text, webdataset]"
-    kinds = [(token.type, token.tag) for token in tokens(body)]
+        "models": {"nouns": {"name": text}, "proposals": {"name": text}, "clip": {"sha256": text}},
+        "fingerprint": text,
+    }  # fmt: skip
+    totals = {"pairs": 1, "nouns": 1, "images": 1, "images_with_pairs": 1, "shards": 1}
+    card = dataset_card(totals | {"top_nouns": {text: 1}, "rejected": {f"images: {text}": 1}}, description)
+    exported = exported_card(MinedPairs(Layout("mined"), description, [0], complete=True), 1)
+    assert card.startswith("---\ntags: [mask-adapted-clip, region-text, webdataset]\n---\n# Region")
+    kinds = []
+    for written in (card, exported):
+        kinds += [(token.type, token.tag) for token in tokens(written.split("\n---\n", 1)[1])]
     return [kind for kind in kinds if kind[0] not in ("text", "text_special", "softbreak")]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline import storage
-from pipeline.common_folder import address, relative
+from pipeline.common_folder import address, parts, relative
 from pipeline.export.image_files import image_file, write_images
 from pipeline.export.outline import IMAGE_COLUMNS, Outline, is_scaled, outline_of
 from pipeline.export.pairs import MinedPairs, open_pairs
@@ -92,7 +92,7 @@ def _images(pairs: MinedPairs, outline: Outline, written: bool) -> Iterator[dict
     for number, first, row in _numbered(pairs, ["key", *IMAGE_COLUMNS], outline):
         if first:
             uri = row["image_uri"]
-            name = relative(uri, outline.folder) if uri else row["image_id"]
+            name = relative(uri, outline.folder) if uri else "/".join(parts(row["image_id"])[1:])
             image = {
                 "id": number,
                 "file_name": image_file(row["key"]) if written else name,
