@@ -46,7 +46,7 @@ _BEFORE_A_WORD = """
 _IS_BEFORE_A_WORD = frozenset(_BEFORE_A_WORD.split())
 
 _FILE = re.compile(
-    r"(?<!\w)[\w+-]+(?:\.[\w+-]+)*\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|hei[cf]|avif|svg|psd|cr2|nef|dng|pdf|mp4|mov"
+    r"(?<![\w.+-])[\w+-]+(?:\.[\w+-]+)*\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|hei[cf]|avif|svg|psd|cr2|nef|dng|pdf|mp4|mov"
     r"|avi|mkv|webm|docx?|pptx?)(?!\w)",
     re.I,
 )
