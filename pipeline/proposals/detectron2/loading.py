@@ -22,6 +22,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.proposals.config import Detectron2Config
+from pipeline.proposals.detectron2_bases import check_bases
 from pipeline.weights import StateDict, fetch, read_tensors, sha256
 
 _KEY = "proposals.detectron2"
@@ -96,6 +97,7 @@ def _expand(uri: str) -> str:
 def _build_yacs(path: Path, options: list[str], device: torch.device) -> tuple[torch.nn.Module, Input, str]:
     cfg = get_cfg()
     add_pointrend_config(cfg)  # installed with detectron2; models of other projects come as a LazyConfig
+    check_bases(path)
     with _as_user_error("config", f"{path} cannot be read"):
         cfg.merge_from_file(str(path), allow_unsafe=False)
     _check_options(options)
