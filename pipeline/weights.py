@@ -7,6 +7,7 @@ directory, or `hf-hub:org/repo[@revision]`.
 import argparse
 import codecs
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
@@ -22,7 +23,6 @@ import numpy as np
 import torch
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline import storage
@@ -141,9 +141,11 @@ def read_tensors(path: Path) -> StateDict:
         UserError: the file is none of these, or holds more than tensors, arrays and containers.
     """
     try:
-        _check_archive(path)
+        check_archive(path)
         content = _read(path)
-    except (pickle.UnpicklingError, EOFError, RuntimeError, SafetensorError, UnicodeDecodeError) as error:
+    except Exception as error:  # readers of pickles, zips and tensors fail in many ways where bytes are others
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # of the disk; a place before the beginning of a file is one that the file names
         raise UserError(
             f"checkpoint {path} cannot be loaded: it is damaged, or holds more than tensors and plain containers, "
             f"which is refused because reading it could run code ({_reason(error)})"
@@ -157,7 +159,7 @@ def read_tensors(path: Path) -> StateDict:
     for name, value in content.items():
         if str(name).endswith("_momentum"):
             continue
-        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) and value.dtype != object else value
+        tensor = _as_tensor(value) if isinstance(value, np.ndarray) else value
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise UserError(
                 f"checkpoint {path} holds no state dict (names and tensors), but {name!r}, which is no tensor"
@@ -184,8 +186,12 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse a zip that unpacks to far more than it is: the numbers of tensors are stored as they are."""
+def check_archive(path: Path) -> None:
+    """Refuse a zip that unpacks to far more than it is: the numbers of tensors are stored as they are, or nearly.
+
+    Raises:
+        pickle.UnpicklingError: it does, or is damaged.
+    """
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -203,6 +209,13 @@ def _check_size(path: Path, weights: StateDict) -> None:
     size, shown = path.stat().st_size, sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     if shown > _MOST_UNPACKED * size + _SMALL:
         raise UserError(f"checkpoint {path} has {size} bytes, but tensors of {shown}: it is no honest checkpoint")
+
+
+def _as_tensor(array: np.ndarray) -> torch.Tensor | None:
+    try:
+        return torch.from_numpy(array)
+    except TypeError:  # of text, or of other objects
+        return None
 
 
 def _without_wrappers(name: str) -> str:

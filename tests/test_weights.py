@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import contextlib
 import hashlib
 import pickle
 import subprocess
@@ -140,6 +141,46 @@ def test_files_without_weights(tmp_path, content):
     torch.save(content, tmp_path / "model.pth")
     with pytest.raises(UserError, match="holds no state dict"):
         read_tensors(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(
+    "array", [np.array(["text"]), np.array([None, {}], dtype=object), np.zeros(2, "datetime64[s]")]
+)
+def test_arrays_that_are_no_tensors(tmp_path, array):
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"model": arrays() | {"names": array}}))
+    with pytest.raises(UserError, match=r"model\.pkl"):
+        read_tensors(tmp_path / "model.pkl")
+
+
+def written(kind: str, folder: Path) -> Path:
+    path = folder / f"model{kind}"
+    match kind:
+        case ".pkl":
+            path.write_bytes(pickle.dumps({"model": arrays()}, 2))
+        case ".safetensors":
+            save_file(WEIGHTS, path)
+        case ".pth" | ".old":
+            torch.save({"state_dict": WEIGHTS}, path, _use_new_zipfile_serialization=kind == ".pth")
+        case ".pt":
+            torch.jit.script(torch.nn.Linear(3, 2)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("kind", [".pkl", ".safetensors", ".pth", ".old", ".pt"])
+def test_files_that_were_changed_give_weights_or_a_message(tmp_path, kind):
+    """Never another exception, whatever bytes are others."""
+    path, generator = written(kind, tmp_path), np.random.default_rng(0)
+    whole = path.read_bytes()
+    for trial in range(150):
+        data = bytearray(whole)
+        if trial % 3 == 0:
+            del data[generator.integers(len(data)) :]
+        else:
+            for place in generator.integers(len(data), size=1 + trial % 4):
+                data[place] = generator.integers(256)
+        path.write_bytes(data)
+        with contextlib.suppress(UserError):
+            assert all(isinstance(tensor, torch.Tensor) for tensor in read_tensors(path).values())
 
 
 # ------------------------------------------------------------------------------------ fetching

@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.precision import Precision, autocast_dtype
 from pipeline.remote_code import TRUST, explained, refuse_remote_code
 from pipeline.torchscript import StateDict, is_torchscript
-from pipeline.weights import HUB, fetch, fetch_folder
+from pipeline.weights import HUB, check_archive, fetch, fetch_folder
 
 PROMPTS_FILE = "mask_prompts.safetensors"
 _LOCAL = "local-dir:"
@@ -91,6 +91,7 @@ def load_clip(
         else:
             if pretrained is None:
                 check_model_config(architecture)
+                _check_archives(architecture)
             if state_dict:
                 model, model_cfg, prompts = load_open_clip_weights(architecture, state_dict)
             else:
@@ -157,11 +158,22 @@ def _resolve(architecture: str | None, weights: str | None) -> tuple[str | None,
 
 def _read_checkpoint(architecture: str | None, pretrained: str | None) -> StateDict | None:
     """The weights in a file of the user's; None for a tag, and for weights of big_vision, which open_clip converts."""
-    if not pretrained or Path(pretrained).suffix in (".npz", ".npy"):
+    if not pretrained:
+        return None
+    if Path(pretrained).suffix in (".npz", ".npy"):
+        check_archive(Path(pretrained))
         return None
     if architecture and open_clip.get_pretrained_cfg(architecture, pretrained):
         return None
     return read_state_dict(Path(pretrained))
+
+
+def _check_archives(architecture: str) -> None:
+    """Look at the checkpoints that open_clip may read in a directory."""
+    if architecture.startswith(_LOCAL):
+        for path in Path(architecture.removeprefix(_LOCAL)).glob("*"):
+            if path.suffix in (".bin", ".pth"):
+                check_archive(path)
 
 
 def _has_own_layout(architecture: str | None, pretrained: str, state_dict: StateDict) -> bool:
