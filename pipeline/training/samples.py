@@ -33,7 +33,8 @@ class DataConfig:
     """Which samples of a mined dataset are shown, and how."""
 
     where: str | None = None
-    """SQL condition over the columns of the manifests: "clip_score > 0.25 and mask_area > 1024". Empty: all pairs."""
+    """SQL condition over the columns of the manifests: "clip_score > 0.25 and mask_area > 1024". Empty: all pairs. The
+    same pairs every time: random() and the like are refused."""
     fill: Fill = "mean"
     """Colour outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: the background."""
     expand: float = 1.0
@@ -51,7 +52,8 @@ class DataConfig:
     """Shards whose samples are mixed with one another; empty: all. A few keep the reading of a remote dataset that is
     larger than its cache local."""
     cache: str | None = None
-    """Folder on each node for the shards of remote datasets; empty: one in the folder for temporary files."""
+    """Folder on each node for the shards of remote datasets, which nobody else may write into; empty: one in the folder
+    for temporary files."""
     cache_gb: float = 100
     """What that folder may hold, in 10⁹ bytes; the shards used longest ago make room."""
     skip_damaged: bool = False
