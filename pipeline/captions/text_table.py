@@ -89,8 +89,8 @@ class TextTable:
 
     def _quoted_rows(self, number: int, line: str, image_at: int) -> Iterator[tuple[int, list[str] | None]]:
         """The row that begins in this line; or the rows, if they cannot be told apart."""
-        width, literal = len(self.names), self._literal(line)
-        if self.delimiter == "\t" and len(literal) == width:
+        width = len(self.names)
+        if self.delimiter == "\t" and len(literal := self._literal(line)) == width:
             yield number, literal
             return
         taken = [(number, line)]
@@ -113,7 +113,7 @@ class TextTable:
                 yield number, None
             return
         self._waiting.extendleft(reversed(taken[1:]))
-        fields = literal if fields is None else fields
+        fields = self._literal(line) if fields is None else fields
         yield number, fields if len(fields) == width else None
 
     def _rows_of_their_own(self, lines: list[tuple[int, _Line]], image: str, image_at: int) -> int:
