@@ -18,7 +18,9 @@ _SPECIAL = re.compile(r"[*?\[{]")
 _FOREIGN_FOLDERS = ("__MACOSX",)
 
 
-def matching_files(path: str, suffixes: Sequence[str], key: str = "captions.path") -> list[str]:
+def matching_files(
+    path: str, suffixes: Sequence[str], key: str = "captions.path", named_suffixes: Sequence[str] = ()
+) -> list[str]:
     """The files of a path, directory, glob or brace pattern, sorted, written as the user wrote it.
 
     What is there under exactly this name is meant, whatever characters the name holds. Only a directory is searched
@@ -27,6 +29,7 @@ def matching_files(path: str, suffixes: Sequence[str], key: str = "captions.path
 
     Args:
         key: the configuration key that messages name.
+        named_suffixes: further suffixes of files that are read if named, and left alone in a directory.
 
     Raises:
         UserError: nothing matches, a single file has none of the suffixes, or storage cannot be read.
@@ -37,7 +40,7 @@ def matching_files(path: str, suffixes: Sequence[str], key: str = "captions.path
             patterns = sorted(set(braceexpand(path, escape=False)))
         except UnbalancedBracesError as error:
             raise UserError(f"{key}: {path} has unbalanced braces") from error
-    files = [file for pattern in patterns for file in _expand(pattern, suffixes, key)]
+    files = [file for pattern in patterns for file in _expand(pattern, suffixes, key, named_suffixes)]
     if not files:
         raise UserError(
             f"{key}: 0 files match {path} (looked for {', '.join(suffixes)}); "
@@ -61,16 +64,18 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part in _FOREIGN_FOLDERS for part in name.split("/") if part not in (".", ".."))
 
 
-def _expand(pattern: str, suffixes: Sequence[str], key: str) -> list[str]:
+def _expand(pattern: str, suffixes: Sequence[str], key: str, named_suffixes: Sequence[str]) -> list[str]:
     if _GLOB.search(pattern) and not pattern.startswith(("http://", "https://")) and not is_there(pattern):
         return _glob(pattern, key)
     storage.check_readable(pattern, key)
-    is_named = pattern.partition("::")[0].lower().endswith(tuple(suffixes))
+    is_named = pattern.partition("::")[0].lower().endswith((*suffixes, *named_suffixes))
     if is_named and not _is_local_directory(pattern):
         return [pattern]
     names = storage.list_names(pattern)
     if not names and not is_named and _is_file(pattern):
-        raise UserError(f"{key}: {pattern} is there, but its kind is not known; read are {', '.join(suffixes)}")
+        raise UserError(
+            f"{key}: {pattern} is there, but its kind is not known; read are {', '.join([*suffixes, *named_suffixes])}"
+        )
     return [
         storage.join(pattern, name) for name in names if name.lower().endswith(tuple(suffixes)) and not is_hidden(name)
     ]

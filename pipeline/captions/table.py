@@ -12,7 +12,7 @@ from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.files import matching_files
 from pipeline.captions.sorting import sort_batches
 from pipeline.captions.source import image_addresses, image_root
-from pipeline.captions.table_files import SUFFIXES, open_table, suffix_of
+from pipeline.captions.table_files import FOLDER_SUFFIXES, NAMED_SUFFIXES, open_table, suffix_of
 from pipeline.captions.text_table import shown
 from pipeline.common_folder import common_folder, parts, relative
 from pipeline.errors import UserError
@@ -45,7 +45,7 @@ class TableCaptions:
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
-        self._files = matching_files(config.path, SUFFIXES)
+        self._files = matching_files(config.path, FOLDER_SUFFIXES, named_suffixes=NAMED_SUFFIXES)
         if unprintable := [file for file in self._files if shown(file) != file]:
             raise UserError(f"captions.path: the name of {shown(unprintable[0])!r} is not UTF-8; rename the file")
         kinds = {suffix_of(file) == ".parquet" for file in self._files}

@@ -25,6 +25,9 @@ _DELIMITERS = {
     ".txt.gz": None,
 }
 SUFFIXES = (".parquet", *_DELIMITERS)
+# In a folder these are more often a README or a licence.
+NAMED_SUFFIXES = (".txt", ".txt.gz")
+FOLDER_SUFFIXES = tuple(suffix for suffix in SUFFIXES if suffix not in NAMED_SUFFIXES)
 _ROWS_PER_BATCH = 2**15
 
 Columns = dict[str, tuple[str, str | None]]

@@ -248,6 +248,12 @@ def test_txt_is_the_table_that_its_first_line_says(tmp_path: Path, delimiter: st
         assert captions(tmp_path / name) == {"1.jpg": ["a red ball"]}
 
 
+def test_a_txt_in_a_folder_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,caption\n1.jpg,a red ball\n")
+    (tmp_path / "LICENSE.txt").write_text("Do, what you like")
+    assert set(captions(tmp_path, images=str(tmp_path))) == {"1.jpg"}
+
+
 def test_tables_without_a_header(tmp_path: Path) -> None:
     (tmp_path / "cc.tsv").write_text("a red ball\thttps://host/1.jpg\na box\thttps://host/2.jpg\n")
     hint = message(tmp_path / "cc.tsv", image_column="url")
