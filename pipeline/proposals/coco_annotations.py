@@ -284,11 +284,6 @@ class CocoFile:
         """
         left_out = self._examples()
         unsized = sum(map(len, self.unsized.values()))
-        if unsized:
-            left_out += "; " * bool(left_out)
-            left_out += (
-                f"the size of {len(self.unsized)} images, such as {min(self.unsized)}, which their pictures tell"
-            )
         if self.objects and not unsized and self.objects == self.crowds and not crowd:
             raise UserError(
                 f"{_KEY}: all {self.objects} annotations with a mask in {self.uri} are marked iscrowd, and crowds are "
@@ -296,4 +291,8 @@ class CocoFile:
             )
         if not self.objects and not unsized:
             raise UserError(f"{_KEY}: {self.uri} has no mask that can be used: {left_out or 'no objects'}")
-        return f"{_KEY}: of {self.uri} is left out: {left_out}" if left_out else None
+        said = [f"of {self.uri} is left out: {left_out}"] if left_out else []
+        if unsized:
+            such = f"{len(self.unsized)} images, such as {min(self.unsized)}, which their pictures tell"
+            said.append(f"{self.uri} does not say the size of {such}")
+        return f"{_KEY}: {'; '.join(said)}" if said else None
