@@ -121,16 +121,6 @@ def size_of(
         return _opened(data, formats, max_pixels)[0].size
 
 
-def read_pixels(data: bytes, max_pixels: int = ImagesConfig.max_pixels) -> np.ndarray:
-    """An image file as it is stored, not turned → uint8 [H, W, 3] RGB, colours as `read_upright` makes them.
-
-    Raises:
-        ImageProblem: as `open_image`.
-    """
-    with _reading():
-        return np.array(_to_rgb(open_image(data, max_pixels=max_pixels)))
-
-
 def read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
     """Decode any image file fully, turn it upright, and give it as JPEG within the configured limits.
 

@@ -27,20 +27,16 @@ def read_image(
         OSError: storage is broken, unreachable or forbidden.
     """
     in_tar = byte_offset is not None and byte_length is not None
+    if not in_tar and is_in_parquet(image_uri):
+        return read_parquet_image(image_uri, max_bytes)
     in_zip = not in_tar and is_zip_member(image_uri)
-    in_table = not in_tar and is_in_parquet(image_uri)
-    # The name of a member is a label, in which anything may stand; the address of a tar or table has no "::".
-    storage_uri = image_uri.rpartition("::")[2] if in_tar or in_zip or in_table else image_uri
+    # The name of a member is a label, in which anything may stand; the address of a tar has no "::".
+    storage_uri = image_uri.rpartition("::")[2] if in_tar or in_zip else image_uri
     problem = address_refusal(storage_uri)
-    if problem is None and (in_zip or in_table) and image_uri.count("::") > 1:
+    if problem is None and in_zip and image_uri.count("::") > 1:
         problem = "refused_address"
     if problem:
         raise ImageProblem(problem, redacted(image_uri))
-    if in_table:
-        data = read_parquet_image(image_uri)
-        if len(data) > max_bytes:
-            raise _too_many(len(data), max_bytes)
-        return data
     if not in_tar:
         return _read_file(image_uri, max_bytes)
     if byte_length > max_bytes:
