@@ -45,7 +45,7 @@ class ShardFiles:
         self._local = storage.is_local(dataset)
         self._layout = Layout(storage.filesystem(dataset)[1] if self._local else dataset)
         self._prefix = hashlib.sha256(f"{dataset}\n{identity}".encode()).hexdigest()[:16]
-        self._folder = Path(cache or Path(tempfile.gettempdir()) / f"ovseg-shards-{os.getuid()}")
+        self._folder = Path(cache or Path(tempfile.gettempdir()) / f"ovseg-shards-{os.getuid()}").expanduser()
         self._cache_bytes = cache_bytes
         if not self._local:
             storage.check_writable(str(self._folder), _KEY)
