@@ -190,9 +190,7 @@ def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:
         except pa.ArrowException as error:
             raise damaged(uri, error) from error
         except OSError as error:
-            if (
-                type(error) is OSError and error.errno is None and error.__cause__ is None
-            ):  # of Arrow, about the content
+            if storage.is_damage(error):
                 raise damaged(uri, error) from error
             raise
     raise UserError(f"{uri} has no column {missing[0]}: an older version of this program mined it; mine again")

@@ -14,6 +14,9 @@ from typing import BinaryIO
 
 from pipeline.errors import UserError
 
+CACHE_KEY = "XDG_CACHE_HOME"
+"""The environment variable that says where the user's cache folder is, if not at ~/.cache."""
+
 
 def own_folder(folder: Path, key: str) -> Path:
     """The folder, made (mode 0700) if it is not there.
@@ -45,6 +48,19 @@ def own_folder(folder: Path, key: str) -> Path:
     else:
         return folder
     raise UserError(f"{key}: cannot use {folder}: {problem}; choose another folder with {key}")
+
+
+def user_cache(name: str) -> Path:
+    """The folder of this name in the user's cache folder, made if it is not there.
+
+    Raises:
+        UserError: as `own_folder`, or the user has no home directory.
+    """
+    try:
+        base = Path(os.environ.get(CACHE_KEY) or Path.home() / ".cache")
+    except RuntimeError as error:
+        raise UserError(f"{CACHE_KEY}: must name a folder, since this user has no home directory") from error
+    return own_folder(own_folder(base / "ovseg", CACHE_KEY) / name, CACHE_KEY)
 
 
 def open_own(path: Path, key: str, flags: int) -> int:

@@ -27,12 +27,11 @@ from safetensors.torch import load_file
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.own_folder import locked, open_new, open_own, own_folder
+from pipeline.own_folder import CACHE_KEY, locked, open_new, open_own, own_folder, user_cache
 from pipeline.pickles import load_pickle
 from pipeline.torchscript import StateDict, is_torchscript, read_torchscript
 
 HUB = "hf-hub:"
-_CACHE_KEY = "XDG_CACHE_HOME"
 _MODEL_FILES = ("*.json", "*.safetensors")
 _OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
 _FOLDER_SUFFIXES = (".json", ".safetensors", ".bin", ".txt", ".model")
@@ -114,7 +113,7 @@ def fetch_folder(uri: str, key: str) -> Path:
     names = [name for name in storage.list_names(uri) if name.endswith(_FOLDER_SUFFIXES)]
     files = {name: _cached(storage.join(uri, name)) for name in names}
     content = "".join(f"{name} {file.name}\n" for name, file in files.items())
-    folder = own_folder(_cache() / hashlib.sha256(content.encode()).hexdigest()[:24], _CACHE_KEY)
+    folder = own_folder(_cache() / hashlib.sha256(content.encode()).hexdigest()[:24], CACHE_KEY)
     for name, file in files.items():
         with contextlib.suppress(FileExistsError):  # of another worker on this node
             os.symlink(file, folder / name)
@@ -240,10 +239,10 @@ def _cached(uri: str) -> Path:
     target = _cache() / f"{_name(uri)}{Path(uri).suffix}"
     if _is_there(target):
         return target
-    with locked(Path(f"{target}.lock"), _CACHE_KEY):
+    with locked(Path(f"{target}.lock"), CACHE_KEY):
         if not _is_there(target):
             part = Path(f"{target}.part")
-            with storage.open_input(uri, read_ahead=True) as source, open_new(part, _CACHE_KEY) as file:
+            with storage.open_input(uri, read_ahead=True) as source, open_new(part, CACHE_KEY) as file:
                 shutil.copyfileobj(source, file, 8 * 2**20)
             part.rename(target)
     return target
@@ -251,15 +250,14 @@ def _cached(uri: str) -> Path:
 
 def _is_there(target: Path) -> bool:
     try:
-        os.close(open_own(target, _CACHE_KEY, os.O_RDONLY))
+        os.close(open_own(target, CACHE_KEY, os.O_RDONLY))
     except FileNotFoundError:
         return False
     return True
 
 
 def _cache() -> Path:
-    folder = Path(os.environ.get(_CACHE_KEY) or Path.home() / ".cache") / "ovseg" / "weights"
-    return own_folder(folder, _CACHE_KEY)
+    return user_cache("weights")
 
 
 def _name(uri: str) -> str:

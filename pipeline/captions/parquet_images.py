@@ -92,7 +92,7 @@ def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
         try:
             data = _reader.read(file, unquote(column), int(group), int(row))
         except OSError as error:
-            if is_damage(error):
+            if storage.is_damage(error):
                 raise pa.ArrowInvalid(str(error)) from error
             raise
     if data is None:
@@ -100,11 +100,6 @@ def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
     if max_bytes is not None and len(data) > max_bytes:
         raise ImageProblem("too_many_bytes", f"{len(data)} bytes, images.max_bytes is {max_bytes}")
     return data
-
-
-def is_damage(error: OSError) -> bool:
-    """Whether it is Arrow's: an OSError without a number or a cause means a damaged file, storage's have one."""
-    return type(error) is OSError and not error.errno and error.__cause__ is None
 
 
 class _Reader:

@@ -75,7 +75,7 @@ def open_table(file: str, columns: Columns, names: list[str] | None) -> Iterator
         except (pa.ArrowInvalid, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(f"captions.path: {file} cannot be read: {error}") from error
         except OSError as error:
-            if not parquet_images.is_damage(error):
+            if not storage.is_damage(error):
                 raise
             raise UserError(f"captions.path: {file} cannot be read: {error}") from error
 

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import platform
-import stat
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 import torch
 
 from pipeline.clip.model import Clip
+from pipeline.errors import UserError
+from pipeline.own_folder import CACHE_KEY, own_folder, user_cache
 
 _DIGEST = 32  # bytes of a SHA-256
 # Whatever computes an embedding: when it is edited, no earlier embedding is found any more.
@@ -34,13 +35,9 @@ class EmbeddingCache:
         """`folder`: made, for this user alone, if it is not there.
 
         Raises:
-            OSError: it cannot be made, or it is not this user's alone.
+            UserError: it cannot be made, or it is not this user's alone.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise PermissionError(f"{folder} belongs to others, or others may write into it")
-        self._folder = folder
+        self._folder = own_folder(folder, CACHE_KEY)
 
     @classmethod
     def of(cls, clip: Clip) -> Self | None:
@@ -50,13 +47,9 @@ class EmbeddingCache:
         """
         if clip.device.type != "cpu":
             return None
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ovseg"
         try:
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder = base / "text-embeddings"
-            cls(folder)
-            return cls(folder / _identity(clip))
-        except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
+            return cls(user_cache("text-embeddings") / _identity(clip))
+        except UserError as error:
             logging.getLogger(__name__).warning("text embeddings are not kept for later jobs: %s", error)
             return None
 

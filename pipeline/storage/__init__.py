@@ -25,7 +25,7 @@ from pipeline.storage.connections import arrow_filesystem, filesystem, is_local
 from pipeline.storage.errors import TooManyBytes
 from pipeline.storage.reading import exists, list_names, open_input, read_bytes, sha256, size, zip_members
 from pipeline.storage.removing import remove, remove_leftovers, remove_tree
-from pipeline.storage.tables import read_table, write_table
+from pipeline.storage.tables import is_damage, read_table, write_table
 from pipeline.storage.uris import absolute, is_absolute, join
 from pipeline.storage.writing import upload, write_bytes
 
@@ -38,6 +38,7 @@ __all__ = [
     "exists",
     "filesystem",
     "is_absolute",
+    "is_damage",
     "is_local",
     "join",
     "list_names",

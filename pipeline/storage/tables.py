@@ -21,6 +21,13 @@ def read_table(uri: str) -> pa.Table:
         raise pa.ArrowInvalid(f"{uri}: {error}") from error
 
 
+def is_damage(error: OSError) -> bool:
+    """Whether an error in reading a Parquet file from storage is Arrow's, about its content: those of storage have a
+    number or a cause.
+    """
+    return type(error) is OSError and not error.errno and error.__cause__ is None
+
+
 def write_table(table: pa.Table, uri: str) -> None:
     """Write Parquet (zstd) as `write_bytes` does; equal tables give equal bytes.
 
