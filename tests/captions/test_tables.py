@@ -113,6 +113,9 @@ def test_any_rows_of_pythons_csv_module_are_listed_exactly(rows: list, quoting: 
     if delimiter == "\t":
         # A line of a TSV is a row.
         rows = [row for row in rows if "\r" not in row[1] and "\n" not in row[1]] or [("0.jpg", "a")]
+    elif end == "\n":
+        # Python leaves a CR unquoted then, which at the end of a line reads as a part of it.
+        rows = [(name, text.rstrip("\r")) for name, text in rows]
     expected = collections.defaultdict(list)
     for name, text in rows:
         expected[name].append(text)
