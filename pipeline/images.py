@@ -30,6 +30,9 @@ FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)
 
 _ANY_NUMBER = 2**62
 _LONGEST_JPEG = 65500  # px, of libjpeg
+# Each costs as much time as all pixels, and may take a dozen bytes of the file. Usual programs write ten.
+_MOST_SCANS = 100
+_SCAN = b"\xff\xda"
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -184,6 +187,8 @@ def _opened(data: bytes, formats: Sequence[str], max_pixels: int, limit: str = "
         expected = f"; expected is {' or '.join(formats)}" if kind in FORMATS else ""
         raise ImageProblem("not_an_image", description + expected)
     needed, exif = without_metadata(data, kind)
+    if kind == "JPEG" and (scans := needed.count(_SCAN)) > _MOST_SCANS:
+        raise ImageProblem("damaged", f"it has {scans} scans, a picture has {_MOST_SCANS} at most")
     image = Image.open(io.BytesIO(needed), formats=(kind,))
     width, height = image.size
     if width * height > max_pixels:

@@ -5,6 +5,7 @@ on the terminal where it is told nothing. We tell it no wherever we call it; ope
 passes on what the model's own configuration says.
 """
 
+import os
 from typing import Any, NoReturn
 
 from transformers import dynamic_module_utils
@@ -18,8 +19,10 @@ class RemoteCodeError(ValueError):
 
 
 def refuse_remote_code() -> None:
-    """From now on this process neither asks whether to run a model's own Python, nor does it."""
+    """From now on this process neither asks whether to run a model's own Python, nor does it, nor what pickles say."""
     dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # seconds to wait for an answer; 0: the question is an error
+    # With it torch.load trusts every file wherever a library does not forbid that itself.
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     dynamic_module_utils.get_class_in_module = _refuse  # the one place where such modules are executed
 
 

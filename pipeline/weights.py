@@ -5,7 +5,6 @@ directory, or `hf-hub:org/repo[@revision]`.
 """
 
 import argparse
-import codecs
 import contextlib
 import errno
 import hashlib
@@ -28,7 +27,7 @@ from safetensors.torch import load_file
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.own_folder import CACHE_KEY, locked, open_new, open_own, own_folder, user_cache
-from pipeline.pickles import load_pickle
+from pipeline.pickles import BY_NAME, load_pickle
 from pipeline.torchscript import StateDict, is_torchscript, read_torchscript
 
 HUB = "hf-hub:"
@@ -37,18 +36,9 @@ _OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
 _FOLDER_SUFFIXES = (".json", ".safetensors", ".bin", ".txt", ".model")
 """Configurations, weights, and the vocabularies of tokenizers."""
 
-# What programs that train put beside the weights, and what does nothing when it is made: numbers and arrays of NumPy
-# under their older and newer names, and options.
-_HARMLESS = [
-    np.dtype,
-    np.ndarray,
-    *(type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"),
-    *((getattr(np._core.multiarray, name), f"numpy.{core}.multiarray.{name}")
-      for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
-    (codecs.encode, "_codecs.encode"),
-    argparse.Namespace,
-    pathlib.PosixPath,
-]  # fmt: skip
+# What programs that train put beside the weights, and what does nothing when it is made: options, and numbers and
+# arrays of NumPy.
+_HARMLESS = [*BY_NAME, argparse.Namespace, pathlib.PosixPath]
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _MOST_UNPACKED, _SMALL = 16, 2**26
 """Weights that several names share make a checkpoint larger than its file; the numbers beside them take little."""

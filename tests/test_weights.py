@@ -7,6 +7,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,51 @@ def test_a_weight_that_is_there_twice(tmp_path):
     torch.save(WEIGHTS | {"module.layer.bias": torch.zeros(2)}, tmp_path / "weights.pt")
     with pytest.raises(UserError, match=r"holds layer\.bias twice"):
         read_tensors(tmp_path / "weights.pt")
+
+
+class Call:
+    """A call and a state that a pickle holds as they are given."""
+
+    def __init__(self, function: Callable, arguments: tuple, *state: tuple):
+        self.reduced = (function, arguments, *state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def odd_type(code: str, flags: int, names: tuple | None = None, fields: dict | None = None) -> Call:
+    """A type of numbers that says other things of itself than are so."""
+    return Call(np.dtype, (code, False, True), (3, "|", None, names, fields, -1, -1, flags))
+
+
+_multiarray = np._core.multiarray
+_ADDRESSES = b"\x41" * 64
+_CLAIMS = {
+    "objects are numbers": odd_type("O8", 0),
+    "numbers are objects": odd_type("f8", 63),
+    "numbers need to be freed": odd_type("f8", 4),
+    "texts of unknown length": odd_type("S8", 1),
+    "structures of objects": odd_type("V8", 0, ("a",), {"a": (np.dtype("O"), 0)}),
+}
+_CONTENTS = {
+    "scalar": lambda kind: Call(_multiarray.scalar, (kind, _ADDRESSES[:8])),
+    "array": lambda kind: Call(_multiarray._reconstruct, (np.ndarray, (0,), b"b"), (1, (8,), kind, False, _ADDRESSES)),
+    "list": lambda kind: Call(_multiarray._reconstruct, (np.ndarray, (0,), b"b"), (1, (1,), kind, False, [1.5])),
+    "class": lambda kind: Call(np.ndarray, ((8,), kind, _ADDRESSES)),
+    "buffer": lambda kind: Call(np._core.numeric._frombuffer, (_ADDRESSES, kind, (8,), "C")),
+}
+
+
+@pytest.mark.parametrize("claim", _CLAIMS.values(), ids=list(_CLAIMS))
+@pytest.mark.parametrize("content", _CONTENTS.values(), ids=list(_CONTENTS))
+def test_no_bytes_of_a_pickle_are_taken_for_addresses_in_memory(tmp_path, content, claim):
+    """If they are, this process ends here."""
+    held = {"model": arrays(), "extra": [content(claim)]}
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(held, 4))
+    torch.save(held, tmp_path / "model.pth")
+    for name in ("model.pkl", "model.pth"):
+        with contextlib.suppress(UserError):
+            assert same(read_tensors(tmp_path / name))
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", b"PK\x03\x04 not a zip", pickle.dumps({"a": np.zeros(9)})[:-20]])

@@ -15,6 +15,8 @@ _ASIDE = {0x8769: 65010, 0x8825: 65011, 0xA005: 65012, 0x02BC: 65013}
 _SHORT = 3
 # Bytes of a PNG's transparent colour by its colour type: grey, RGB, palette.
 _TRANSPARENCY = {0: (2,), 2: (6,), 3: range(1, 257)}
+# A number that a Netpbm file begins with, and what may stand before it.
+_NETPBM_NUMBER = re.compile(rb"(?:\s|#[^\r\n]*+[\r\n])++(\d{1,10})")
 # An item of an AVIF file that holds EXIF. Its orientation means nothing: the file itself says how it is turned.
 _AVIF_EXIF = re.compile(rb"(infe[\x02\x03]...(?:..|....)..)Exif", re.DOTALL)
 
@@ -28,7 +30,7 @@ def without_metadata(data: bytes, kind: str) -> tuple[bytes, bytes]:
     Args:
         kind: Pillow's name of the format.
     """
-    strip = {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff, "AVIF": _avif}.get(kind)
+    strip = {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff, "AVIF": _avif, "PPM": _netpbm}.get(kind)
     return strip(data) if strip else (data, b"")
 
 
@@ -97,3 +99,15 @@ def _tiff(data: bytes) -> tuple[bytes, bytes]:
 
 def _avif(data: bytes) -> tuple[bytes, bytes]:
     return _AVIF_EXIF.sub(rb"\1none", data), b""
+
+
+def _netpbm(data: bytes) -> tuple[bytes, bytes]:
+    # Pillow reads comments letter by letter, which takes a minute where one is as long as a file may be.
+    kept, at = [data[:2]], 2
+    for _ in range(2 if data[1:2] in b"14" else 3):  # width, height, and the value of white where it is not 1
+        number = _NETPBM_NUMBER.match(data, at)
+        if number is None:
+            break
+        kept += [b"\n", number[1]]
+        at = number.end()
+    return b"".join([*kept, data[at:]]), b""

@@ -161,11 +161,18 @@ def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], i
     rows = read_table(layout.table("captions", originals[0].shard)).to_pylist()
     by_place = {original.place: original for original in originals if original.place < len(rows)}
     images = [Image(place, rows[place]) for place in by_place]
-    for image, file in read_ahead(images):
+    largest = max((original.bytes for original in by_place.values()), default=0)
+    for image, file in read_ahead(images, largest):
         original = by_place[image.index]
         try:
             data = file.result()
-        except (ImageProblem, FileNotFoundError):
+        except ImageProblem as problem:
+            if problem.reason == "too_many_bytes":  # more than any of them had
+                changed[image.index] = _described(original, f"more than {original.bytes} bytes")
+            else:
+                unread += 1
+            continue
+        except FileNotFoundError:
             unread += 1
             continue
         if hashlib.sha256(data).hexdigest() != original.sha256:

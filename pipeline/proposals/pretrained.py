@@ -86,24 +86,30 @@ def _check_config(folder: Path, what: str, expected: Sequence[str]) -> None:
         raise UserError(f"{what}: its config.json is not a JSON object: {_first_line(error)}") from error
     if found not in expected:
         raise UserError(f"{what} is a model of type {found!r}; this backend takes {' or '.join(map(repr, expected))}")
-    for name in _backbones(config):
-        # timm and transformers would fetch it from there.
+    for key, name in _named(config):
+        # timm and transformers would fetch it from there; of attention, that is machine code.
         if not isinstance(name, str) or "/" in name or ":" in name:
+            what_it_is = "backbone" if key == "backbone" else "implementation"
             raise UserError(
-                f"{what}: its config.json names the backbone {name!r}, which lies elsewhere; a backbone has to be "
-                "described in backbone_config, as save_pretrained of transformers writes it"
+                f"{what}: its config.json names the {what_it_is} {name!r:.200}, which lies elsewhere; a backbone has "
+                "to be described in backbone_config, as save_pretrained of transformers writes it, and an "
+                "implementation of attention to be one of transformers"
             )
 
 
-def _backbones(config: Any) -> Iterator[Any]:
-    """The names of backbones anywhere in a configuration."""
+def _named(config: Any) -> Iterator[tuple[str, Any]]:
+    """What a configuration takes by a name, anywhere in it: backbones, and implementations of parts."""
     if isinstance(config, dict):
-        if name := config.get("backbone"):
-            yield name
+        for key, value in config.items():
+            if value and key == "backbone":
+                yield key, value
+            elif key.strip("_").startswith(("attn_implementation", "experts_implementation")):
+                values = value.values() if isinstance(value, dict) else [value]  # of its parts
+                yield from ((key, name) for name in values if name is not None)
         config = list(config.values())
     if isinstance(config, list):
         for value in config:
-            yield from _backbones(value)
+            yield from _named(value)
 
 
 def _differences(model: PreTrainedModel, report: dict) -> list[str]:

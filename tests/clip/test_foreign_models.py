@@ -170,6 +170,25 @@ def test_a_backbone_from_elsewhere(tmp_path, where):
         load_proposer(config)
 
 
+@pytest.mark.parametrize("value", ["evil/attention", {"vision_config": "evil/attention@main:evil"}])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "_experts_implementation"])
+def test_machine_code_for_attention_from_elsewhere(tmp_path, key, value):
+    """`transformers` loads it from the hub where its package `kernels` is installed."""
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "sam2", "vision_config": {key: value}}))
+    config = ProposalsConfig(backend="sam2", sam2=Sam2Config(weights=str(tmp_path)))
+    with pytest.raises(UserError, match=r"proposals\.sam2\.weights: .* names the implementation 'evil/attention"):
+        load_proposer(config)
+
+
+def test_the_environment_cannot_make_torch_trust_checkpoints(tmp_path, ran, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    torch.save({"weights": Calls(os.mkdir, str(ran))}, tmp_path / "evil.pt")
+    load_clip("ViT-S-32-alt", "random")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "evil.pt")
+    assert not ran.exists()
+
+
 # ---------------------------------------------------------------------------------- TorchScript
 
 

@@ -70,7 +70,7 @@ def test_every_file_name_leads_to_an_image_that_the_masks_fit(mined, tmp_path, c
 def test_images_that_are_not_what_they_were(mined, tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr(NAMES[1], encoded(5))
-    storage.reading._zip_members.cache_clear()
+    storage.reading.zip_members.cache_clear()
     arguments = ["--format", "coco", "--to", str(tmp_path / "pairs.json"), "--images", str(tmp_path / "images")]
     assert export_job.main([str(mined), *arguments]) == 2
     assert "error: --images: " in capsys.readouterr().err

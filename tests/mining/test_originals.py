@@ -119,7 +119,7 @@ def test_members_of_archives_are_compared_by_content(tmp_path, photos):
     check_originals(layout)
     photos[2].write_bytes(picture(200))
     pack(photos)
-    storage.reading._zip_members.cache_clear()  # another process has none
+    storage.reading.zip_members.cache_clear()  # another process has none
     with pytest.raises(UserError, match=r"1 images of 1 of the 5"):
         check_originals(layout)
 
