@@ -16,6 +16,7 @@ from ray.exceptions import RayError, RayTaskError
 from jobs.head_watch import head_watch
 from pipeline.errors import IncompleteError, UserError
 from pipeline.paths import refuse_secrets, refuse_secrets_in
+from pipeline.printable import printable
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -96,7 +97,7 @@ def guarded(work: Callable[[], None]) -> int:
         print(f"incomplete: {error}", file=sys.stderr)
         return INCOMPLETE
     except OSError as error:
-        print(f"incomplete: storage failed: {error}; the same command carries on from here", file=sys.stderr)
+        print(printable(f"incomplete: storage failed: {error}; the same command carries on from here"), file=sys.stderr)
         return INCOMPLETE
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else error

@@ -22,6 +22,7 @@ from pipeline.errors import UserError
 from pipeline.inspection import print_status, repair, verify
 from pipeline.inspection.proposals import measure_proposals, print_proposals
 from pipeline.mining.config import MineConfig
+from pipeline.printable import printable
 from pipeline.report.directory import write_report
 
 _REPORT = "Write a page to look at: of a mined dataset, of a training run, or of evaluations side by side."
@@ -88,9 +89,9 @@ def _output(arguments: list[str]) -> int:
     if not options.verify and not options.repair:
         print_status(options.output)
         return 0
-    damages = verify(options.output, images=options.images, remark=lambda remark: print(f"note: {remark}"))
+    damages = verify(options.output, images=options.images, remark=lambda remark: print(printable(f"note: {remark}")))
     for damage in damages:
-        print(f"{damage.file}: {damage.reason}")
+        print(printable(f"{damage.file}: {damage.reason}"))
     print(f"{len(damages)} damaged or missing files")
     if options.repair and damages:
         shards = repair(options.output, damages)

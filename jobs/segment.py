@@ -13,6 +13,7 @@ import sys
 from dataclasses import replace
 
 from jobs.command import Command
+from pipeline.printable import printable
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.run import SegmentResult, segment
 
@@ -40,7 +41,8 @@ def _print_result(output: str, result: SegmentResult) -> None:
     before = f", {result.done_before} of them before" if result.done_before else ""
     print(f"{segmented} of {result.images} images segmented{before}")
     for reject in result.rejects[:5]:
-        print(f"warning: {reject['image']}: {reject['reason']}: {reject['detail']}", file=sys.stderr)
+        warning = f"warning: {reject['image']}: {reject['reason']}: {reject['detail']}"
+        print(printable(warning), file=sys.stderr)
     if result.rejects:
         print(f"warning: {len(result.rejects)} images could not be used, see {output}/rejects.json", file=sys.stderr)
     print(

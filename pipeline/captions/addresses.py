@@ -8,12 +8,19 @@ anything else costs that image.
 The reasons: `refused_address`, and `secret_in_address` for one with a password or a token before the host.
 """
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.secrets import has_login, redacted
 
 PLAIN_PROTOCOLS = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "http", "https")
+
+_AZURE = ("az://", "abfs://", "abfss://")
+_AZURE_HOST = re.compile(
+    r"\w+://[\w$.-]*(@[a-z0-9]+\.(dfs|blob)\.core\.[a-z.]+)?(/.*)?", re.ASCII | re.DOTALL | re.IGNORECASE
+)
 
 # Of these nothing needs a closer look: no colon, "@", backslash or step upwards.
 _SURELY_PLAIN = rf"^(?:(?:{'|'.join(PLAIN_PROTOCOLS)})://)?[^:@\\]*$"
@@ -43,6 +50,9 @@ def address_refusal(address: str) -> str | None:
     """As `refusal`, for what is about to be opened: relative paths may lead anywhere."""
     if has_login(address):
         return "secret_in_address"
+    # adlfs takes what stands before ".blob." for the name of an account, and sends the account's token there.
+    if address.startswith(_AZURE) and not _AZURE_HOST.fullmatch(address):
+        return "refused_address"
     # Backslashes are read as slashes where a name does not exist as it is.
     address = address.replace("\\", "/")
     protocol, separator, _ = address.partition("://")

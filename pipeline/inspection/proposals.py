@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline import masks
@@ -25,6 +24,7 @@ from pipeline.mining.plan import check_configuration
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.printable import escape
 from pipeline.proposals import load_proposer
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
 from pipeline.proposals.recall import Recall, best_overlaps, recall_by_area

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline import storage
@@ -15,6 +14,7 @@ from pipeline.dataset_files import counts_of_shard, read_columns, read_descripti
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.layout import Layout
 from pipeline.nouns import select_vocabulary
+from pipeline.printable import escape
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _STAGES = ("images", "proposals", "matching", "writing")

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline.dataset_files import DamagedFileError, read_json
 from pipeline.layout import Layout, stem
+from pipeline.printable import escape
 
 _SLOW = 3.0
 """Times the median of all shards."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import ray
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline import storage
@@ -18,6 +17,7 @@ from pipeline.layout import Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
 from pipeline.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
+from pipeline.printable import escape, printable
 from pipeline.proposals import LEARNED, Proposer, load_proposer
 from pipeline.proposals.ground_truth import GroundTruth
 
@@ -160,7 +160,7 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
     """
     annotated = isinstance(proposer, GroundTruth)
     if annotated and (warning := proposer.check()):
-        print(f"warning: {warning}", file=sys.stderr)
+        print(printable(f"warning: {warning}"), file=sys.stderr)
     met = _Met(source, proposer) if annotated else None
     listing = measure_listing(met or source, config.shards.images_per_shard, config.limit)
     if not listing.images:
