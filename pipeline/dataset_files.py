@@ -20,11 +20,14 @@ from pipeline.layout import KEY, Layout, checked_file
 
 _HASH = re.compile("[0-9a-f]{64}")
 _MOST_BYTES = 2**63 - 1
+_LONGEST_SIDE = 65500
+"""px: images of a dataset are JPEG."""
+_MOST_PIXELS = 2**30  # of what is made of a row: a mask of the whole image
 _RANGES = {
     "tar_offset": (0, 2**48),
     "tar_length": (0, 2**31 - 1),
-    "image_width": (1, 2**31 - 1),
-    "image_height": (1, 2**31 - 1),
+    "image_width": (1, _LONGEST_SIDE),
+    "image_height": (1, _LONGEST_SIDE),
 }
 
 
@@ -171,6 +174,10 @@ def check_rows(table: pa.Table, shard: int, uri: str) -> None:
             found = pc.min_max(pc.fill_null(column, -1)).as_py()
             if found["min"] < least or found["max"] > most:
                 raise damaged(uri, f"{name} is from {found['min']} to {found['max']}")
+    if {"image_width", "image_height"} <= names and len(table):
+        pixels = pc.multiply(*(table[name].cast(pa.int64()) for name in ("image_width", "image_height")))
+        if (most := pc.max(pixels).as_py()) > _MOST_PIXELS:
+            raise damaged(uri, f"it has an image of {most} pixels")
 
 
 def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:

@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"[?&;#]([^=?&;#]+)=([^&]+)")
 _SECRET_NAME = re.compile(
     r"token|secret|passw|passphrase|signature|credential|authorization|bearer"
     r"|(api|access|private|subscription|account|auth|shared)[-_.]?key"
-    r"|(^|[-_.])(sig|pwd|pass|auth|sas|jwt|apikey|hmac|hdnea|hdnts|sessionid)$"
+    r"|(^|[-_.])(sig|pwd|pass|auth|sas|jwt|apikey|hmac|hdnea|hdnts|j?sessionid|phpsessid)$"
     r"|^(AWSAccessKeyId|GoogleAccessId|Key-Pair-Id|Policy)$",
     re.IGNORECASE,
 )
@@ -31,6 +31,10 @@ _TOKEN = re.compile(
     r"hf_[A-Za-z0-9]{16,}|api_org_[A-Za-z0-9]{16,}"  # Hugging Face
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w\-]{16,}"
     r"|AIza[\w\-]{30,}"  # Google
+    r"|sk-(?:proj|ant|svcacct|admin)-[\w\-]{16,}|sk-[A-Za-z0-9]{32,}"  # OpenAI, Anthropic
+    r"|hooks\.slack\.com/services/\w+/\w+/\w{16,}"
+    r"|(?:AccountKey|SharedAccessSignature|SharedAccessKey)=[^;\s…]+"  # connection strings of Azure
+    r"|[A-Z0-9_]{0,40}(?:TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY|ACCOUNT_KEY)=[^\s…]+"  # lines of a shell
     r"|xox[abeoprs]-[\w\-]{10,}"
     r"|eyJ[\w\-]{8,2000}\.eyJ[\w\-]{8,2000}\.[\w\-]*"  # JSON web tokens
     r")"

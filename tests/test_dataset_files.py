@@ -178,6 +178,7 @@ DAMAGES = {
     "metadata of thousands of digits": lambda folder: change_manifest(folder, with_files(b"9" * 5000)),
     "a manifest without its columns": lambda folder: change_manifest(folder, lambda table: table.select(["key"])),
     "other types": lambda folder: change_manifest(folder, with_column("image_width", [0])),
+    "an image of any width": lambda folder: change_manifest(folder, with_column("image_width", [2**31 - 1])),
     "an empty manifest file": lambda folder: (folder / "manifests" / "000000.parquet").write_bytes(b""),
     "no Parquet": lambda folder: (folder / "manifests" / "000001.parquet").write_bytes(b"PAR1 PAR1"),
     "rejects that are none": lambda folder: (folder / "rejects" / "000000.parquet").write_bytes(b"x"),

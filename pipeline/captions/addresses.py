@@ -22,8 +22,8 @@ _AZURE_HOST = re.compile(
     r"\w+://[\w$.-]*(@[a-z0-9]+\.(dfs|blob)\.core\.[a-z.]+)?(/.*)?", re.ASCII | re.DOTALL | re.IGNORECASE
 )
 
-# Of these nothing needs a closer look: no colon, "@", backslash or step upwards.
-_SURELY_PLAIN = rf"^(?:(?:{'|'.join(PLAIN_PROTOCOLS)})://)?[^:@\\]*$"
+# Of these nothing needs a closer look: no colon (but for those of Azure), "@", backslash or step upwards.
+_SURELY_PLAIN = rf"^(?:(?:{'|'.join(name for name in PLAIN_PROTOCOLS if not name.startswith('a'))})://)?[^:@\\]*$"
 _UPWARDS = r"(?:^|/)\.\.(?:/|$)"
 
 
@@ -104,7 +104,9 @@ def all_redacted(names: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(names, pa.ChunkedArray):
         names = names.combine_chunks()
     # Every secret has one of these before or after it, or begins like a known token.
-    perhaps = pc.match_substring_regex(names, r"[@=]|%40|hf_|api_org_|gh[pousr]_|github_pat_|glpat-|AIza|xox|eyJ")
+    perhaps = pc.match_substring_regex(
+        names, r"[@=]|%40|hf_|api_org_|gh[pousr]_|github_pat_|glpat-|AIza|xox|eyJ|sk-|hooks\."
+    )
     if not pc.any(pc.fill_null(perhaps, False)).as_py():
         return names
     shown = [

@@ -57,7 +57,9 @@ class PanopticMasks:
 
     def _segment_ids(self, uri: str, image_id: str) -> np.ndarray:
         try:
-            data = storage.read_bytes(uri)
+            data = storage.read_at_most(uri, ImagesConfig.max_bytes)
+        except storage.TooManyBytes as error:
+            raise ImageProblem("damaged_annotation", f"{uri}: {error}") from error
         except FileNotFoundError as error:
             raise ImageProblem("missing_annotation", f"{uri} is not there") from error
         size = self._file.sizes[image_id]
