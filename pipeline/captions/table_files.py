@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions import parquet_images
+from pipeline.captions.parquet_texts import checked, is_list, is_text
 from pipeline.captions.text_table import TextTable, in_portions, looks_like_data, shown
 from pipeline.errors import UserError
 
@@ -94,9 +95,7 @@ def _parquet_batches(stream: BinaryIO, file: str, columns: Columns) -> Iterator[
         columns = columns | {"image": ("", "image"), "place": ("", "place")}
     else:
         batches = parquet.iter_batches(_ROWS_PER_BATCH, columns=wanted, use_threads=False)
-    return (
-        pa.record_batch({name: batch[column] for name, (_, column) in columns.items() if column}) for batch in batches
-    )
+    return (checked({name: batch[column] for name, (_, column) in columns.items() if column}) for batch in batches)
 
 
 def _text_batches(stream: BinaryIO, file: str, columns: Columns, names: list[str] | None) -> Iterator[pa.RecordBatch]:
@@ -159,17 +158,7 @@ def _check_type(file: str, name: str, key: str, field: pa.Field) -> None:
     kind = field.type
     if name == "image" and parquet_images.is_image_type(kind):
         return
-    if name == "caption" and _is_list(kind):
+    if name == "caption" and is_list(kind):
         kind = kind.value_type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not _is_text(kind) and not (name == "image_id" and pa.types.is_integer(kind)):
+    if not is_text(kind) and not (name == "image_id" and pa.types.is_integer(kind)):
         raise UserError(f"{key}: column {field.name!r} of {file} is of type {kind}, not text")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view()
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
