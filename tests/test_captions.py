@@ -237,6 +237,8 @@ def test_tables_are_grouped_as_pandas_does(
             "text": [f'{i}, "quoted"\ttab\nline ü😀' for i in range(300)],
         }
     )
+    if suffix == ".tsv":  # in which a line is a row
+        rows["text"] = rows["text"].str.replace("\n", " ")
     write(rows[:100], tmp_path / f"part-0{suffix}")
     write(rows[100:], tmp_path / f"part-1{suffix}")
     expected = [good(url, url, *group["text"]) for url, group in rows.groupby("url", sort=True)]

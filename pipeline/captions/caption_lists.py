@@ -6,23 +6,27 @@ import re
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 # Commas, as Python writes lists; or white space alone, as NumPy does.
-_LITERALS = re.compile(rf"\[\s*(?:{_STRING}\s*(?:,\s*|(?=[\]'\"])))*\]", re.DOTALL)
-_LITERAL = re.compile(_STRING, re.DOTALL)
+_ITEM = rf"(?:{_STRING}|None\b|nan\b)"
+_LITERALS = re.compile(rf"\[\s*(?:{_ITEM}\s*(?:,\s*|(?=[\]'\"])))*\]", re.DOTALL)
+_TUPLE = re.compile(rf"\(\s*{_ITEM}\s*,\s*(?:{_ITEM}\s*(?:,\s*{_ITEM}\s*)*,?\s*)?\)", re.DOTALL)
+_LITERAL = re.compile(_ITEM, re.DOTALL)
 
-LIST_LIKE = r"^\s*[\[{]"
+LIST_LIKE = r"^\s*[\[{(]"
 """A regular expression for texts that `captions_in` has to look at."""
 
 
 def captions_in(text: str) -> list[str | None] | None:
     """The captions that a text lists; None if the text is itself a caption.
 
-    Lists are those of JSON (`["a", "b"]`), of Python (`['a', 'b']`) and of NumPy (`['a' 'b']`), if they are the
-    whole text. A null in a JSON list is a missing caption. `[removed]` is a caption.
+    Lists are those of JSON (`["a", "b"]`), of Python (`['a', 'b']`, `('a', 'b')`) and of NumPy (`['a' 'b']`), if they
+    are the whole text. A null, None or nan in a list is a missing caption. `[removed]` and `("a")` are captions.
 
     Raises:
         ValueError: it is a list or an object, but not a list of texts.
     """
     stripped = text.strip()
+    if _TUPLE.fullmatch(stripped):
+        return _literals(stripped)
     if not stripped.startswith(("[", "{")) or not stripped.endswith(("]", "}")):
         return None
     try:
@@ -39,8 +43,13 @@ def _python_list(text: str) -> list[str | None] | None:
         if re.match(r"""\[\s*["']|\{\s*["']""", text):
             raise ValueError("begins as a list or an object of texts, but is not a list of texts")
         return None
+    return _literals(text)
+
+
+def _literals(text: str) -> list[str | None]:
+    found = _LITERAL.findall(text)
     try:
-        found = [ast.literal_eval(literal) for literal in _LITERAL.findall(text)]
+        captions = [None if item in ("None", "nan") else ast.literal_eval(item) for item in found]
     except (ValueError, SyntaxError, MemoryError) as error:
         raise ValueError("a list with a text that cannot be read") from error
-    return [caption.encode(errors="replace").decode() for caption in found]
+    return [caption and caption.encode(errors="replace").decode() for caption in captions]

@@ -5,6 +5,8 @@ up to the next one, so a row that goes on over lines is believed only if its quo
 as the header, and not two of its lines could be rows of their own. If its quotes are not in order, its first line is
 read alone, with the marks as text. If it can be read in two ways, all its lines are bad rows.
 
+Lines end in LF, CRLF, or CR CR LF, as Python's csv module makes them on Windows in a file opened without `newline=""`.
+
 TSV has no quoting: a line is a row, whatever quotation marks it holds, and nothing is joined over lines. Only what
 pandas and others write nevertheless is undone: fields with doubled quotes or tabs in quotes, and all fields in quotes
 where those of the header are.
@@ -51,7 +53,7 @@ class TextTable:
         number, line = first or (1, "")
         _check_first_line(line)
         self.delimiter = delimiter or ("\t" if "\t" in line else ",")
-        header = line.removesuffix("\r").split(self.delimiter)
+        header = line.rstrip("\r").split(self.delimiter)
         self._unquotes_all = self.delimiter == "," or (names is None and all(map(_is_quoted, header)))
         self.has_header = names is None
         if names is None:
@@ -75,7 +77,7 @@ class TextTable:
             if line is None:
                 yield number, None
             elif '"' not in line:
-                fields = line.removesuffix("\r").split(delimiter)
+                fields = line.rstrip("\r").split(delimiter)
                 if len(fields) == width:
                     yield number, fields
                 elif not _is_blank(line):
@@ -134,7 +136,7 @@ class TextTable:
             field[1:-1].replace('""', '"')
             if _is_quoted(field) and (self._unquotes_all or '""' in field[1:-1])
             else field
-            for field in line.removesuffix("\r").split(self.delimiter)
+            for field in line.rstrip("\r").split(self.delimiter)
         ]
 
     def _next(self) -> tuple[int, _Line] | None:
@@ -156,7 +158,8 @@ def _lines(stream: BinaryIO) -> Iterator[_Line]:
     while chunk := stream.read(_CHUNK_BYTES):
         if first:
             _check_encoding(chunk)
-            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+            while chunk.startswith(codecs.BOM_UTF8):  # two, if a file with one was saved with one
+                chunk = chunk.removeprefix(codecs.BOM_UTF8)
             first = False
         chunk = rest + chunk
         end = chunk.rfind(b"\n") + 1
@@ -186,7 +189,7 @@ def _check_encoding(start: bytes) -> None:
 def _check_first_line(line: _Line) -> None:
     if line is None:
         raise UserError(f"its first line is longer than {LONGEST_ROW} bytes")
-    if "\r" in line.removesuffix("\r"):
+    if "\r" in line.rstrip("\r"):
         raise UserError("its lines end in CR alone, as on old Macs; save it with LF or CRLF")
 
 
@@ -210,7 +213,7 @@ def _read_on(
         quoted: the text so far of the field in quotes in which the line begins.
     """
     fields = list(fields)
-    at, end = 0, len(line) - line.endswith("\r")
+    at, end = 0, len(line.rstrip("\r"))
     while True:
         if quoted is None and line.startswith('"', at):
             quoted, at = [], at + 1

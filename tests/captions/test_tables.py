@@ -5,7 +5,6 @@ import contextlib
 import csv
 import gzip
 import io
-import json
 import os
 import tempfile
 import zipfile
@@ -107,7 +106,7 @@ CAPTIONS = TEXTS.filter(lambda text: not text.strip().startswith(("[", "{")) and
     st.lists(st.tuples(NAMES, CAPTIONS), min_size=1, max_size=12),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     st.sampled_from([",", "\t"]),
-    st.sampled_from(["\r\n", "\n"]),
+    st.sampled_from(["\r\n", "\n", "\r\r\n"]),
 )
 def test_any_rows_of_pythons_csv_module_are_listed_exactly(rows: list, quoting: int, delimiter: str, end: str) -> None:
     if delimiter == "\t":
@@ -197,6 +196,11 @@ def test_an_odd_row_costs_itself(tmp_path: Path) -> None:
     uris = {row["image_id"]: row["image_uri"] for row in listed(path)}
     assert uris["4.jpg"] == f"{tmp_path}/4.jpg"
     assert uris["a.csv:4"] == ""
+
+
+def test_a_file_that_was_given_a_byte_order_mark_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(2 * b"\xef\xbb\xbf" + "image,caption\n1.jpg,ａ\n".encode())
+    assert captions(tmp_path / "a.csv") == {"1.jpg": ["ａ"]}
 
 
 def test_tables_that_are_no_utf8_text_are_named(tmp_path: Path) -> None:
@@ -302,6 +306,11 @@ def test_a_file_of_an_unknown_kind_is_said_to_be_there(tmp_path: Path) -> None:
         ("['\\x']", "bad_caption"),
         ("[" + "'a'," * 5000, ["[" + "'a'," * 5000]),
         ("[" * 5000 + "]" * 5000, ["[" * 5000 + "]" * 5000]),
+        ("('a', \"b's\")", ["a", "b's"]),
+        ("('a',)", ["a"]),
+        ("('a')", ["('a')"]),
+        ("('a', who says 'b')", ["('a', who says 'b')"]),
+        ("(" + "'a'," * 5000 + "(", ["(" + "'a'," * 5000 + "("]),
         ("[removed]", ["[removed]"]),
         ("[sic] a ball [1]", ["[sic] a ball [1]"]),
         ("{a ball}", ["{a ball}"]),
@@ -315,10 +324,59 @@ def test_lists_as_text_are_lists(tmp_path: Path, text: str, expected: list[str] 
         assert captions(tmp_path / name) == {"1.jpg": ["plain"], "2.jpg": expected}
 
 
-def test_a_null_in_a_list_as_text_is_counted(tmp_path: Path) -> None:
-    pq.write_table(pa.table({"image": ["1.jpg"], "caption": [json.dumps(["a", None])]}), tmp_path / "a.parquet")
+@pytest.mark.parametrize("text", ['["a", null]', "['a', None]", "['a', nan]", "(None, 'a')"])
+def test_a_null_in_a_list_as_text_is_counted(tmp_path: Path, text: str) -> None:
+    pq.write_table(pa.table({"image": ["1.jpg"], "caption": [text]}), tmp_path / "a.parquet")
     rows = listed(tmp_path / "a.parquet")
     assert [(row["captions"], row.get("problem")) for row in rows] == [(["a"], None), ([], "null_caption")]
+
+
+# Types of Parquet
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([["a", "b"], None, ["c", None]], pa.list_(pa.string(), 2)),
+        pa.array([["a", "b"], [], ["c", None]], pa.large_list(pa.large_string())),
+        pa.ListArray.from_arrays([0, 2, 2, 4], pa.array(["a", "b", "c", None]).dictionary_encode()),
+    ],
+)
+def test_lists_of_all_types(tmp_path: Path, array: pa.Array) -> None:
+    pq.write_table(pa.table({"image": ["1.jpg", "2.jpg", "3.jpg"], "caption": array}), tmp_path / "a.parquet")
+    rows = [(row["image_id"], row["captions"], row.get("problem")) for row in listed(tmp_path / "a.parquet")]
+    assert rows == [
+        ("1.jpg", ["a", "b"], None),
+        ("2.jpg", [], "null_caption"),
+        ("3.jpg", ["c"], None),
+        ("3.jpg", [], "null_caption"),
+    ]
+
+
+@pytest.mark.parametrize("nothing", [pa.nulls(2), pa.array([[], None], pa.list_(pa.null()))])
+def test_one_file_of_many_without_any_caption_costs_its_rows(tmp_path: Path, nothing: pa.Array) -> None:
+    pq.write_table(pa.table({"image": ["1.jpg"], "caption": ["a"]}), tmp_path / "train-00000-of-00002.parquet")
+    frame = {"image": ["2.jpg", "3.jpg"], "caption": nothing}
+    pq.write_table(pa.table(frame), tmp_path / "train-00001-of-00002.parquet")
+    assert captions(tmp_path) == {"1.jpg": ["a"], "2.jpg": "null_caption", "3.jpg": "null_caption"}
+
+
+def not_utf8(*values: bytes) -> pa.Array:
+    return pa.Array.from_buffers(pa.string(), len(values), pa.array(values, pa.binary()).buffers())
+
+
+def test_bytes_in_a_parquet_table_that_are_no_utf8_cost_their_row(tmp_path: Path) -> None:
+    images, texts = not_utf8(b"1.jpg", b"2.jpg", b"\xe9.jpg"), not_utf8(b"caf\xe9", "é".encode(), b"c")
+    lists = pa.ListArray.from_arrays([0, 1, 2, 3], texts)
+    for column in (texts, lists):
+        pq.write_table(pa.table({"image": images, "caption": column}), tmp_path / "a.parquet")
+        assert captions(tmp_path / "a.parquet") == {"1.jpg": "bad_text", "2.jpg": ["é"], "\ufffd.jpg": "bad_text"}
+    encoded = pa.array(["1.jpg", "2.jpg", None]).dictionary_encode()
+    pq.write_table(pa.table({"image": encoded, "caption": lists}), tmp_path / "a.parquet")
+    assert captions(tmp_path / "a.parquet") == {"1.jpg": "bad_text", "2.jpg": ["é"], "": "null_image"}
+    table = pa.table({"image": images, "caption": texts, "id": [3, 2, 1]})
+    pq.write_table(table, tmp_path / "ids.parquet")
+    assert captions(tmp_path / "ids.parquet", id_column="id") == {"1": "bad_text", "2": ["é"], "3": "bad_text"}
 
 
 # Addresses
