@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.captions.addresses import refusal
+from pipeline.captions.caption_lists import captions_in
 from pipeline.captions.coco_document import load_records, malformed
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.source import image_address, image_root, is_absolute_name
@@ -17,6 +18,7 @@ from schemas import LISTING
 
 _ROWS_PER_BATCH = 4096
 _NUMBER = re.compile(r"0|-?[1-9]\d{0,3999}")
+_DECIMALS = re.compile(r"([+-]?\d+)\.0+")
 
 _Order = tuple[bool, int | str]
 
@@ -38,14 +40,15 @@ class _Annotation(NamedTuple):
     order: _Order
     place: tuple
     image_id: str
-    caption: str | None
+    captions: list[str]
     problem: str | None
 
 
 class CocoCaptions:
     """Images sorted by id (numbers before text), their captions by annotation id.
 
-    Ids are compared as text, so that 1, 1.0 and "1" are the same image. Annotations without an id keep the order of
+    Ids are compared as text, so that 1, 1.0, "1" and "1.0" are the same image. A caption that is a list as text
+    (`["a", "b"]`) is the captions of the list. Annotations without an id keep the order of
     the file, after those with one. Sizes that are no whole number above 0 are taken for unknown. Without
     `captions.images` an image is read from its coco_url, with it from its file_name, and from the other where that
     one is not given.
@@ -56,7 +59,8 @@ class CocoCaptions:
     `null_image` (neither file_name nor coco_url), `relative_path` (a file_name without `captions.images`),
     `refused_address` and `secret_in_address` (see `addresses`), `listed_twice` (an id seen before).
     Problems of annotations: `bad_record`, `bad_id` (of its image), `unknown_image` (one row for all captions of an
-    image that is not listed), `null_caption` (absent, null or NaN), `bad_caption` (no text).
+    image that is not listed), `null_caption` (absent, null, NaN, or in a list as text), `bad_caption` (no
+    text, or JSON that is no list of texts).
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
@@ -150,7 +154,7 @@ class CocoCaptions:
         without = [
             place for place, record in enumerate(records) if not isinstance(record, dict) or "caption" not in record
         ]
-        if without and all(item.caption is None for item in annotations):
+        if without and not any(item.captions for item in annotations):
             raise malformed(self._path, _describe("annotations", records, "caption", without[0]))
         listed, annotated = ({record.image_id for record in side} - {""} for side in (images, annotations))
         if listed and annotated and listed.isdisjoint(annotated):
@@ -189,20 +193,27 @@ def _row(image: _Image) -> dict:
 def _annotation(record: Any, number: int) -> _Annotation:
     """`number`: its place in the file."""
     if not isinstance(record, dict):
-        return _Annotation(_order(""), (True, _order(""), number), "", None, "bad_record")
+        return _Annotation(_order(""), (True, _order(""), number), "", [], "bad_record")
     image_id, annotation_id = _identifier(record.get("image_id")), _identifier(record.get("id"))
     place = (not annotation_id, _order(annotation_id), number)
-    caption, problem = record.get("caption"), None
-    if not isinstance(caption, str):
-        missing = caption is None or (isinstance(caption, float) and math.isnan(caption))
-        caption, problem = None, "null_caption" if missing else "bad_caption"
-    return _Annotation(
-        _order(image_id),
-        place,
-        image_id,
-        None if caption is None else _text(caption),
-        problem if image_id else "bad_id",
-    )
+    captions, problem = _captions_of(record.get("caption"))
+    return _Annotation(_order(image_id), place, image_id, captions, problem if image_id else "bad_id")
+
+
+def _captions_of(value: Any) -> tuple[list[str], str | None]:
+    """The captions, and what is wrong with one at least."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return [], "null_caption"
+    if not isinstance(value, str):
+        return [], "bad_caption"
+    value = _text(value)
+    try:
+        listed = captions_in(value)
+    except ValueError:
+        return [], "bad_caption"
+    listed = [value] if listed is None else listed
+    captions = [text for text in listed if text is not None]
+    return captions, None if captions and len(captions) == len(listed) else "null_caption"
 
 
 def _annotations_of_one_image(annotations: list[_Annotation], position: int) -> tuple[list[_Annotation], int]:
@@ -219,12 +230,12 @@ def _unknown_image(annotations: list[_Annotation]) -> Iterator[dict]:
     if captions:
         yield row | {"captions": captions, "problem": "unknown_image" if row["image_id"] else "bad_id"}
     for item in annotations:
-        if item.caption is None:
+        if not item.captions:
             yield row | {"captions": [], "problem": item.problem}
 
 
 def _captions(annotations: list[_Annotation]) -> list[str]:
-    return [item.caption for item in annotations if item.caption is not None]
+    return [caption for item in annotations for caption in item.captions]
 
 
 def _identifier(value: Any) -> str:
@@ -235,7 +246,9 @@ def _identifier(value: Any) -> str:
         if not math.isfinite(value):
             return ""
         value = int(value) if value.is_integer() else value
-    return _text(str(value))
+    text = _text(str(value)).strip()
+    decimals = _DECIMALS.fullmatch(text)
+    return decimals[1] if decimals else text
 
 
 def _order(identifier: str) -> _Order:

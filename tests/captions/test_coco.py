@@ -42,7 +42,13 @@ def caption(image_id: object, text: object, **more: object) -> dict:
 
 def test_ids_are_compared_as_text(tmp_path):
     images = [image("b"), image(10), image("9"), image(2.0), image("1")]
-    captions = [caption(9, "nine"), caption("10", "ten"), caption("2", "two"), caption(1.0, "one"), caption("b", "b")]
+    captions = [
+        caption(9, "nine"),
+        caption("10.0", "ten"),  # as pandas writes a column of ids that has gaps
+        caption(" 2", "two"),
+        caption(1.0, "one"),
+        caption("b", "b"),
+    ]
     assert short(rows_of(tmp_path, {"images": images, "annotations": captions})) == [
         ("1", ["one"], None),
         ("2", ["two"], None),
@@ -76,6 +82,18 @@ def test_a_caption_that_cannot_be_used_costs_itself(tmp_path):
         ("1", [], "null_caption"),
         ("1", [], "null_caption"),
         ("1", [], "null_caption"),
+        ("1", [], "bad_caption"),
+    ]
+
+
+def test_captions_that_are_lists_as_text(tmp_path):
+    texts = ['["one", "two"]', "['three']", "[removed]", '["four", null]', "[]", '{"raw": "five"}', '["six", 7]']
+    captions = [caption(1, text, id=number) for number, text in enumerate(texts)]
+    assert short(rows_of(tmp_path, {"images": [image(1)], "annotations": captions})) == [
+        ("1", ["one", "two", "three", "[removed]", "four"], None),
+        ("1", [], "null_caption"),
+        ("1", [], "null_caption"),
+        ("1", [], "bad_caption"),
         ("1", [], "bad_caption"),
     ]
 
