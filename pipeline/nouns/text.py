@@ -22,6 +22,8 @@ _BREAKS = r"\s\x00-\x1f\x7f-\x9f\ud800-\udfff"
 _SPACES = re.compile(rf"[{_BREAKS}]+")
 _OUTER_SPACE = re.compile(r"^ | $")
 _WORD = re.compile(rf"[^{_BREAKS}]")
+# What programs write for a caption that is missing.
+_MISSING = re.compile(r"\s*(?:nan|none|null|<na>|#?n/a)\s*", re.I)
 _LONG_WORD = re.compile(r"[^\W\d_]{4,}")
 _LATIN_LETTER = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]")
 
@@ -46,12 +48,13 @@ _PUNCTUATION = re.compile(
 def caption_problem(caption: str, max_length: int = MAX_CAPTION_LENGTH) -> str | None:
     """Why a caption cannot have nouns, as a short code for the rejects table; None if it can.
 
-    "empty": nothing but white space and control characters. "too_long": more than `max_length` characters.
+    "empty": nothing but white space and control characters, or what stands for a missing value ("nan", "N/A").
+    "too_long": more than `max_length` characters.
     "no_latin_letters": only emoji, digits, or another script.
     """
     if len(caption) > max_length:
         return "too_long"
-    if not _WORD.search(caption):
+    if not _WORD.search(caption) or _MISSING.fullmatch(caption):
         return "empty"
     if not _LATIN_LETTER.search(caption) and not _LATIN_LETTER.search(unicodedata.normalize("NFKC", caption)):
         return "no_latin_letters"
