@@ -9,7 +9,7 @@ from braceexpand import UnbalancedBracesError, braceexpand
 from pipeline import storage
 from pipeline.errors import UserError
 
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff")
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff", "ppm")
 """What files with the formats that are read are called."""
 
 _GLOB = re.compile(r"[*?\[]")

@@ -18,6 +18,7 @@ from pipeline.captions.tar_samples import Sample, description_of, rows_of, sampl
 from pipeline.errors import UserError
 from schemas import LISTING
 
+_COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 _TARS_AT_ONCE = 8
 _ROWS_PER_BATCH = 4096
 # How many samples of a tar are shown that has another form than is looked for.
@@ -44,8 +45,8 @@ class WebDatasetCaptions:
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
-        self._tars = matching_files(config.path, (".tar",))
-        compressed = [tar for tar in self._tars if tar.lower().endswith((".gz", ".tgz", ".zst"))]
+        self._tars = matching_files(config.path, (".tar",), named_suffixes=_COMPRESSED)
+        compressed = [tar for tar in self._tars if tar.lower().endswith(_COMPRESSED)]
         if compressed:
             raise UserError(
                 f"captions.path: {compressed[0]} is compressed, and its images cannot be read "

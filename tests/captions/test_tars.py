@@ -102,7 +102,7 @@ def test_names_in_two_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "extension", ["jpg", "JPEG", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff", "heic"]
+    "extension", ["jpg", "JPEG", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff", "ppm", "heic"]
 )
 def test_images_of_all_kinds_are_found(tmp_path: Path, extension: str) -> None:
     tar = write_tar(tmp_path / "a.tar", [(f"1.{extension}", b"1"), ("1.txt", b"a ball")])
