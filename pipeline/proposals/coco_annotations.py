@@ -4,9 +4,11 @@ The format: https://cocodataset.org/#format-data. What people's programs write d
 can be read is read, and what cannot costs itself: see `LeftOut`.
 """
 
+import gzip
 import hashlib
 import json
 import posixpath
+import zlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +51,8 @@ class CocoFile:
         self.sizes: dict[str, tuple[int, int] | None] = {}
         """Height and width in pixels by image id; None where the file does not know them."""
         self.ids_by_name: dict[str, str | None] = {}
-        """Image ids by `file_name`, with and without suffix; None for a name that several images have."""
+        """Image ids by `file_name`, with and without suffix, also with slashes for backslashes; None for a name that
+        several images have."""
         self.categories: dict[str, str] = {}
         """Names by category id."""
         self.instances: dict[str, list[bytes]] = {}
@@ -92,11 +95,17 @@ class CocoFile:
 
     def _text(self, data: bytes) -> str:
         try:
+            if data[:2] == b"\x1f\x8b":
+                data = gzip.decompress(data)
             return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise self.malformed(f"not UTF-8 text: {error.reason} at {error.start}") from error
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise self.malformed(f"not a whole gzip file: {error}") from error
 
     def _index(self, text: str) -> None:
+        if text[:1000].lstrip().startswith("["):
+            raise self.malformed("a JSON list, not an object with images, annotations and categories")
         found: Counter[str] = Counter()
         try:
             for key, index, record in json_records(text):
@@ -143,7 +152,8 @@ class CocoFile:
         self.sizes[image] = size
         if isinstance(name, str):
             self._names[image] = name
-            for known in {name, posixpath.splitext(name)[0]}:
+            slashed = name.replace("\\", "/")
+            for known in {name, posixpath.splitext(name)[0], slashed, posixpath.splitext(slashed)[0]}:
                 self.ids_by_name[known] = image if self.ids_by_name.get(known, image) == image else None
 
     def _add_category(self, record: dict, where: str) -> None:

@@ -85,7 +85,7 @@ def open_masks(file: CocoFile, panoptic_images: str | None, crowd: bool) -> Anno
     """The masks of a file, instances or panoptic by its content. Raises UserError as `CocoFile`."""
     if not file.panoptic:
         return InstanceMasks(file, crowd)
-    folder = panoptic_images or file.uri.removesuffix(".json")
+    folder = panoptic_images or file.uri.removesuffix(".gz").removesuffix(".json")
     if not folder.startswith(("http://", "https://")):  # these need not answer for a directory
         storage.check_readable(folder, "proposals.ground_truth.panoptic_images")
     return PanopticMasks(file, folder, crowd)

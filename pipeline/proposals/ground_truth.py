@@ -104,7 +104,10 @@ class GroundTruth:
 
     def _known(self, image_id: str) -> str:
         image = identifier(image_id) or ""
-        return image if image in self._file.sizes else self._file.ids_by_name.get(image_id) or image
+        if image in self._file.sizes:
+            return image
+        names = self._file.ids_by_name
+        return names.get(image_id) or names.get(image_id.replace("\\", "/")) or image
 
     def _objects(self, image: str) -> list[tuple[str, Rle]]:
         """Category and mask of what is kept. Chosen in the annotated frame, so that the size of

@@ -1,5 +1,6 @@
 """Annotations as people's programs write them: what is odd costs itself, and what can be read is read."""
 
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -358,6 +359,22 @@ def test_byte_order_marks_and_endless_integers(write):
     assert pixels("1", annotations) == pixels("2", annotations) == [INSIDE.tolist()]
 
 
+def test_gzip_files(write):
+    path = Path(write({"segmentation": [BOX]}))
+    packed = gzip.compress(path.read_bytes())
+    path.write_bytes(packed)
+    assert pixels("1", str(path)) == [INSIDE.tolist()]
+    path.write_bytes(packed[:-20])
+    with pytest.raises(UserError, match="is not a whole gzip file"):
+        all_annotated(str(path))
+
+
+def test_a_json_list_is_named(tmp_path):
+    (tmp_path / "tasks.json").write_text('\n[{"annotations": []}]')
+    with pytest.raises(UserError, match=r"tasks\.json is a JSON list, not an object"):
+        all_annotated(str(tmp_path / "tasks.json"))
+
+
 def test_reasons_of_images_without_proposals(write):
     annotations = write({"segmentation": [BOX], "iscrowd": 1}, images=[IMAGE, OTHER, IMAGE | {"id": 5}])
     found = {reject["image_id"]: reject for reject in mined(annotations, "1", "2", "5", "6", min_area=0.9).rejects}
@@ -392,6 +409,12 @@ def test_a_table_without_ids_is_matched_by_file_names(write, table, tmp_path, ca
     planned(tmp_path, annotations, table("1.jpg", "2.jpg"))
     assert capsys.readouterr().err == ""
     for asked in ("1.jpg", "1"):
+        assert pixels(asked, annotations) == [INSIDE.tolist()]
+
+
+def test_file_names_with_backslashes(write):
+    annotations = write({"segmentation": [BOX]}, images=[IMAGE | {"file_name": "train\\a.b.jpg"}, OTHER])
+    for asked in ("train/a.b.jpg", "train\\a.b.jpg", "train/a.b"):
         assert pixels(asked, annotations) == [INSIDE.tolist()]
 
 
