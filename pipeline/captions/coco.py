@@ -12,6 +12,7 @@ from pipeline.captions.addresses import refusal
 from pipeline.captions.caption_lists import captions_in
 from pipeline.captions.coco_document import load_records, malformed
 from pipeline.captions.config import CaptionsConfig
+from pipeline.captions.files import is_local_directory
 from pipeline.captions.source import image_address, image_root, is_absolute_name
 from pipeline.secrets import redacted
 from schemas import LISTING
@@ -65,6 +66,8 @@ class CocoCaptions:
 
     def __init__(self, config: CaptionsConfig) -> None:
         storage.check_readable(config.path, "captions.path")
+        if is_local_directory(config.path):
+            raise malformed(config.path, "is a folder; name the JSON file with the captions")
         self._path = config.path
         self._images = image_root(config.images)
 

@@ -69,7 +69,7 @@ def _expand(pattern: str, suffixes: Sequence[str], key: str, named_suffixes: Seq
         return _glob(pattern, key)
     storage.check_readable(pattern, key)
     is_named = pattern.partition("::")[0].lower().endswith((*suffixes, *named_suffixes))
-    if is_named and not _is_local_directory(pattern):
+    if is_named and not is_local_directory(pattern):
         return [pattern]
     names = storage.list_names(pattern)
     if not names and not is_named and _is_file(pattern):
@@ -106,7 +106,8 @@ def _folder_of(pattern: str) -> str:
     return root
 
 
-def _is_local_directory(path: str) -> bool:
+def is_local_directory(path: str) -> bool:
+    """Whether a path is a folder of this machine."""
     fs, inner = storage.filesystem(path)
     return storage.is_local(path) and fs.isdir(inner)
 

@@ -69,7 +69,8 @@ class ImagesLookedFor:
 
     def _place(self, name: str) -> str:
         """Where the image is instead, as far as that is easily found."""
-        base = posixpath.basename(name.replace("\\", "/"))
+        slashed = name.replace("\\", "/")
+        base = posixpath.basename(slashed)
         if is_zip_member(self._root):
             archive = self._root.partition("::")[2]
             members = storage.zip_members(archive)
@@ -81,7 +82,7 @@ class ImagesLookedFor:
             more = f"has {found!r}" if found else f"begins with {next(iter(members), 'nothing')!r}"
             return f"; the archive {more}"
         if base != name and _is_there(storage.join(self._root, base)):
-            return f"; it has {base!r}: set {_KEY} to the folder in which {posixpath.dirname(name)!r} is"
+            return f"; it has {base!r}: set {_KEY} to the folder in which {posixpath.dirname(slashed)!r} is"
         names = storage.list_names(self._root) if storage.is_local(self._root) else []
         for folder in names[:_LOOKED_FOR]:
             if _is_there(storage.join(self._root, folder, name)):

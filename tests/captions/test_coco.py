@@ -180,6 +180,11 @@ def test_documents_that_are_odd_and_can_be_read(tmp_path, document):
     assert short(rows_of(tmp_path, document)) == [("1", [], None)]
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"^captions\.path: .* is a folder"):
+        open_captions(CaptionsConfig("coco", str(tmp_path), images=str(tmp_path)))
+
+
 def test_an_id_of_any_length_is_an_id(tmp_path):
     document = (
         f'{{"images": [{{"id": {LONG}, "file_name": "a"}}], "annotations": [{{"image_id": {LONG}, "caption": "a"}}]}}'
