@@ -9,7 +9,6 @@ The same command after any failure carries on where it stopped. Exit codes: 0 co
 2 the configuration has to be changed, 130 interrupted.
 """
 
-import json
 import sys
 from collections import defaultdict
 
@@ -18,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from jobs.command import OK, USER_ERROR, Command, parse_arguments
-from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.fusion_search import search_dataset
+from pipeline.evaluation.label_maps import main_branch
 from pipeline.evaluation.published import COLUMNS
-from pipeline.evaluation.result import RESULT
+from pipeline.evaluation.result import RESULT, read_result
 from pipeline.evaluation.run import evaluate
 from pipeline.evaluation.table import comparison_table, result_tables
 
@@ -80,6 +79,9 @@ def _compare(arguments: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
+    except OSError as error:
+        print(f"error: storage failed: {error}", file=sys.stderr)
+        return USER_ERROR
     Console().print(comparison_table(ours))
     return OK
 
@@ -87,7 +89,7 @@ def _compare(arguments: list[str]) -> int:
 def _read(directory: str) -> tuple[str, float]:
     """Column and mIoU of an evaluation."""
     try:
-        result = json.loads(storage.read_bytes(storage.join(directory, RESULT)))
+        result = read_result(directory)
     except FileNotFoundError:
         raise UserError(f"{directory or 'LABEL=DIRECTORY'} holds no complete evaluation ({RESULT})") from None
     name = result["dataset"]["name"]
@@ -96,9 +98,9 @@ def _read(directory: str) -> tuple[str, float]:
     if kind not in columns:
         raise UserError(f"{directory} evaluates {name}; published figures are there for {', '.join(columns)}")
     scores = result["scores"]
-    if not scores:
+    if (branch := main_branch(scores)) not in scores:
         raise UserError(f"{directory}: no pixel of the {result['images']} images of {name} is labelled")
-    return columns[kind], scores.get("fused", scores.get("clip"))["miou"]
+    return columns[kind], scores[branch]["miou"]
 
 
 if __name__ == "__main__":

@@ -3,19 +3,22 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 import schemas
 from pipeline import storage
+from pipeline.errors import UserError
 from pipeline.evaluation.branches import BRANCHES
-from pipeline.evaluation.chunk import chunk_uri
+from pipeline.evaluation.chunk import TABLES, chunk_uri
 from pipeline.evaluation.confusion import ConfusionMatrix, Scores
 from pipeline.evaluation.datasets import IGNORE, SegmentationDataset
 
 _READERS = 16
 CLASSES, RESULT = "classes.parquet", "result.json"
+_SUMMED = [field.name for field in fields(Scores) if field.name not in ("iou", "acc")]
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,18 @@ def read_evaluation(output: str, chunks: int, classes: int) -> Evaluation:
     """The evaluation in an output directory, whose chunks are all there.
 
     Raises:
+        UserError: a table of a chunk is damaged or gone.
         OSError: storage cannot be read.
     """
     tables = {}
     with ThreadPoolExecutor(_READERS) as pool:
-        for name in ("confusion", "regions", "images"):
-            uris = [chunk_uri(output, name, chunk) for chunk in range(chunks)]
-            tables[name] = pa.concat_tables(pool.map(storage.read_table, uris))
+        for name, schema in (
+            ("confusion", schemas.CONFUSION),
+            ("regions", schemas.TRUE_REGIONS),
+            ("images", schemas.EVALUATED_IMAGES),
+        ):
+            found = pool.map(partial(_read_chunk, output, name, schema), range(chunks))
+            tables[name] = pa.concat_tables(found)
     counts: dict[str, np.ndarray] = {}
     branch, label, predicted, pixels = (tables["confusion"][name] for name in schemas.CONFUSION.names)
     branch, label, pixels = np.array(branch.to_pylist()), label.to_numpy(), pixels.to_numpy()
@@ -73,6 +81,20 @@ def read_evaluation(output: str, chunks: int, classes: int) -> Evaluation:
         tables["regions"].sort_by([("image_id", "ascending"), ("label", "ascending")]),
         tables["images"].sort_by("image_id"),
     )
+
+
+def _read_chunk(output: str, name: str, schema: pa.Schema, chunk: int) -> pa.Table:
+    uri = chunk_uri(output, name, chunk)
+    try:
+        table = storage.read_table(uri)
+        table.validate(full=True)
+        return table.select(schema.names).cast(schema)
+    except (FileNotFoundError, KeyError, ValueError, pa.ArrowException) as error:
+        # The table of images, written last, says that a chunk is done.
+        raise UserError(
+            f"{uri} is damaged or gone ({str(error)[:300]}); delete {chunk_uri(output, TABLES[-1], chunk)}, and the "
+            "same command evaluates the images of this chunk again"
+        ) from error
 
 
 def region_accuracy(regions: pa.Table) -> RegionAccuracy:
@@ -97,7 +119,6 @@ def write_result(
     """
     scores = evaluation.scores
     storage.write_table(_class_table(evaluation, scores, dataset), storage.join(output, CLASSES))
-    summed = [field.name for field in fields(Scores) if field.name not in ("iou", "acc")]
     problems = evaluation.images["problem"].drop_null()
     result = {
         "fingerprint": fingerprint,
@@ -108,7 +129,7 @@ def write_result(
         "classes": len(dataset.classes),
         "classes_present": max((int(np.isfinite(found.iou).sum()) for found in scores.values()), default=0),
         "scores": {
-            branch: {name: _number(getattr(found, name)) for name in summed} for branch, found in scores.items()
+            branch: {name: _number(getattr(found, name)) for name in _SUMMED} for branch, found in scores.items()
         },
         "region_accuracy": {
             name: _number(value) for name, value in asdict(region_accuracy(evaluation.regions)).items()
@@ -117,6 +138,40 @@ def write_result(
     content = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
     storage.write_bytes(storage.join(output, RESULT), content.encode())
     return result
+
+
+def read_result(output: str) -> dict:
+    """What `write_result` has written.
+
+    Raises:
+        FileNotFoundError: the evaluation in this output directory is not complete.
+        UserError: the file is damaged, or of something else.
+        OSError: storage cannot be read.
+    """
+    uri = storage.join(output, RESULT)
+    content = storage.read_bytes(uri)
+    try:
+        result = json.loads(content)
+        whole = (
+            isinstance(result["dataset"]["name"], str)
+            and isinstance(result["images"], int)
+            and all(_is_number(found[name]) for found in result["scores"].values() for name in _SUMMED)
+            and all(_is_number(result["region_accuracy"][field.name]) for field in fields(RegionAccuracy))
+            and result["scores"].keys() <= set(BRANCHES)
+        )
+    # ValueError: also of bytes that are no UTF-8, and of numbers with thousands of digits.
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{uri} is damaged, or no result of an evaluation. If the evaluation is there, delete this file and run "
+            "the same command again, which makes it of what is kept"
+        )
+    return result
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)
 
 
 def _class_table(evaluation: Evaluation, scores: dict[str, Scores], dataset: SegmentationDataset) -> pa.Table:

@@ -16,21 +16,20 @@ from pipeline.errors import UserError
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
-from pipeline.evaluation.datasets.contents import Digests, changes, file_digests, summary
-from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, write_result
+from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
+from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
 from pipeline.evaluation.stage import EvaluateStage
 from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
 
-_FILES = "files.json"
 # What `--overwrite` deletes: see `pipeline.overwriting`.
 _OWN_FILES = (
     *(rf"{table}/[0-9]{{6,}}\.parquet" for table in TABLES),
     r"report/index\.html",
     re.escape(CLASSES),
     re.escape(RESULT),
-    re.escape(_FILES),
+    re.escape(FILES),
     r"config\.yaml",
 )
 
@@ -69,11 +68,10 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     check_unclaimed(config.output, _OWN_FILES)
     _check_files(config.output, dataset, digests)
     fingerprint.claim(storage.join(config.output, "config.yaml"), RUNNING_KEYS, description)
-    if not storage.exists(storage.join(config.output, _FILES)):
-        storage.write_bytes(storage.join(config.output, _FILES), json.dumps(digests, indent=0).encode())
-    result = storage.join(config.output, RESULT)
-    if storage.exists(result):
-        return json.loads(storage.read_bytes(result))
+    if not storage.exists(storage.join(config.output, FILES)):
+        storage.write_bytes(storage.join(config.output, FILES), json.dumps(digests, indent=0).encode())
+    if storage.exists(storage.join(config.output, RESULT)):
+        return read_result(config.output)
     for table in TABLES:  # half-written files of a run that was killed
         storage.remove_leftovers(storage.join(config.output, table))
     size = config.images_per_chunk
@@ -99,11 +97,8 @@ def _check_files(output: str, dataset: SegmentationDataset, digests: Digests) ->
     Raises:
         UserError: files have changed since it began.
     """
-    try:
-        before = json.loads(storage.read_bytes(storage.join(output, _FILES)))
-    except FileNotFoundError:  # of another version or killed early; the fingerprint knows
-        return
-    if changed := changes(before, digests):
+    # Without any, of another version or killed early, the fingerprint knows.
+    if changed := changes(read_digests(output), digests):
         raise UserError(
             f"output: {output} holds the evaluation of other files of {dataset.name}: {changed} have changed since. "
             "Use --overwrite to evaluate anew, or another output directory."

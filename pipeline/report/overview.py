@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pipeline import storage
 from pipeline.evaluation.label_maps import main_branch
-from pipeline.evaluation.result import RESULT
+from pipeline.evaluation.result import RESULT, read_result
 from pipeline.layout import Layout
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import write_evaluation_report
@@ -83,7 +83,7 @@ def write_overview(work: Work, to: str) -> str:
 def _benchmarks(evaluated: Sequence[tuple[str, str]]) -> list[_Benchmark]:
     found: dict[str, _Benchmark] = {}
     for name, uri in evaluated:
-        result = _read(storage.join(uri, RESULT))
+        result = read_result(uri)
         data = json.dumps([result["dataset"], result["images"]], sort_keys=True)
         benchmark = found.setdefault(data, _Benchmark(result["dataset"]["name"]))
         label = name if name not in benchmark.evaluations else f"{name}, {uri.rstrip('/').rpartition('/')[2]}"

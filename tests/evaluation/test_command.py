@@ -8,10 +8,20 @@ import pytest
 from jobs.evaluate import main
 
 
+def result(dataset: str, scores: dict[str, float]) -> dict:
+    """The content of a result.json with these mIoU."""
+    others = dict.fromkeys(("miou_gt_or_pred", "fwiou", "macc", "pacc"), 0.5)
+    return {
+        "dataset": {"name": dataset},
+        "images": 2,
+        "scores": {branch: {"miou": miou, **others} for branch, miou in scores.items()},
+        "region_accuracy": {"regions": 0, "top1": None, "top5": None, "mean_per_class": None},
+    }
+
+
 def write_result(folder: Path, dataset: str, scores: dict[str, float]) -> str:
     folder.mkdir()
-    content = {"dataset": {"name": dataset}, "scores": {branch: {"miou": miou} for branch, miou in scores.items()}}
-    (folder / "result.json").write_text(json.dumps(content))
+    (folder / "result.json").write_text(json.dumps(result(dataset, scores)))
     return str(folder)
 
 
@@ -32,6 +42,46 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path, capsys):
     assert "nothing holds no complete evaluation" in capsys.readouterr().err
     assert main(["compare", "mine"]) == 2
     assert "LABEL=DIRECTORY" in capsys.readouterr().err
+
+
+WHOLE = json.dumps(result("voc_20/val", {"clip": 0.5}))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        WHOLE[:-20],
+        "[1, 2]",
+        "null",
+        '"text"',
+        "{}",
+        WHOLE.replace("0.5", '"0.5"'),
+        WHOLE.replace("0.5", "[]"),
+        WHOLE.replace('"clip"', '"strange"'),
+        WHOLE.replace('"miou"', '"mio"'),
+        json.dumps(json.loads(WHOLE) | {"scores": [1]}),
+        json.dumps(json.loads(WHOLE) | {"dataset": "voc_20"}),
+        WHOLE.replace('"images": 2', '"images": ' + "9" * 5000),
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_result_is_named(tmp_path: Path, capsys, content):
+    (tmp_path / "result.json").write_text(content)
+    assert main(["compare", f"it={tmp_path}"]) == 2
+    assert f"{tmp_path / 'result.json'} is damaged" in capsys.readouterr().err
+
+
+def test_a_result_of_arbitrary_bytes_is_named(tmp_path: Path, capsys):
+    (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00{")
+    assert main(["compare", f"it={tmp_path}"]) == 2
+    assert "result.json is damaged" in capsys.readouterr().err
+
+
+def test_a_result_that_is_a_folder_is_named(tmp_path: Path, capsys):
+    (tmp_path / "result.json").mkdir()
+    assert main(["compare", f"it={tmp_path}"]) == 2
+    assert "result.json" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
+from pipeline.evaluation.datasets.contents import FILES, file_digests
 from pipeline.microworld.categories import NAMES
 from pipeline.report.evaluation import default_labels, write_evaluation_report
 from pipeline.report.evaluation.pictures import choose_images, draw_scenes
@@ -155,6 +157,28 @@ def test_what_is_not_there_any_more_is_said(world, tmp_path, gone, said):
     assert said in html
     assert "<article" not in html
     assert 'id="class-table"' in html
+
+
+def test_an_image_whose_labels_were_corrected_is_not_shown_beside_its_old_score(world, tmp_path):
+    shutil.copytree(world, tmp_path / "world")
+    output = made_evaluation(tmp_path / "world", tmp_path / "evaluated", 0.3, limit=4)
+    dataset = open_dataset(DatasetConfig(kind="micro_world", root=str(tmp_path / "world")))
+    ids = dataset.image_ids[:4]
+    (output / FILES).write_text(json.dumps(file_digests(dataset, ids)))
+
+    def page() -> str:
+        return Path(write_evaluation_report({"it": str(output)}, str(tmp_path / "page"))).read_text()
+
+    assert page().count("<article") == 4
+    assert "have changed" not in page()
+    labels = Path(dataset.files.uri(dataset.paths_of(ids[1])[1]))
+    with Image.open(labels) as image:
+        corrected = np.asarray(image)[::-1]
+    Image.fromarray(corrected).save(labels)
+    html = page()
+    assert f"the label files of {ids[1]} have changed" in html
+    assert html.count("<article") == 3
+    assert f'aria-label="Image {ids[1]}"' not in html
 
 
 def test_a_page_of_one_and_of_two(evaluated, page, tmp_path):

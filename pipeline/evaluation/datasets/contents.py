@@ -1,8 +1,11 @@
 """The content of a data set's files: labels that were corrected under the same name are other labels."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 
+from pipeline import storage
+from pipeline.errors import UserError
 from pipeline.evaluation.datasets.dataset import SegmentationDataset
 from pipeline.in_threads import in_threads
 
@@ -10,6 +13,8 @@ Digests = dict[str, list[str]]
 """SHA-256 of the image file and of the label file, by image id."""
 
 KINDS = ("image", "label")
+FILES = "files.json"
+"""The digests of all files of an evaluation, in its output directory."""
 
 
 def file_digests(dataset: SegmentationDataset, image_ids: Sequence[str]) -> Digests:
@@ -30,6 +35,32 @@ def summary(digests: Digests) -> dict[str, str]:
         f"{kind}_files_sha256": hashlib.sha256("".join(found[place] for found in digests.values()).encode()).hexdigest()
         for place, kind in enumerate(KINDS)
     }
+
+
+def read_digests(output: str) -> Digests:
+    """The digests that an evaluation was begun with; empty if it has none, as in older versions.
+
+    Raises:
+        UserError: the file is damaged.
+        OSError: storage cannot be read.
+    """
+    uri = storage.join(output, FILES)
+    try:
+        digests = json.loads(storage.read_bytes(uri))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        digests = None
+    if not isinstance(digests, dict) or not all(
+        isinstance(found, list) and len(found) == len(KINDS) for found in digests.values()
+    ):
+        raise UserError(f"{uri} is damaged; evaluate again with --overwrite, or in another output directory")
+    return digests
+
+
+def changed_images(before: Digests, now: Digests) -> list[str]:
+    """The images that both know and of which a file has changed, in the order of `now`."""
+    return [image for image, found in now.items() if image in before and before[image] != found]
 
 
 def changes(before: Digests, now: Digests) -> str:

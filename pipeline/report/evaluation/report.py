@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.evaluation.branches import BRANCHES
+from pipeline.evaluation.datasets.contents import changed_images, changes, file_digests, read_digests
 from pipeline.report.charts import Chart, bars, histogram
 from pipeline.report.evaluation.pictures import Scene, choose_images, draw_scenes, open_evaluated
 from pipeline.report.evaluation.tables import EvaluatedModel, read_evaluations
@@ -147,7 +148,7 @@ def _charts(models: Sequence[EvaluatedModel]) -> list[Chart | None]:
 def _pictures(
     models: Sequence[EvaluatedModel], count: int
 ) -> tuple[dict[str, Scene], list[tuple[str, list[str]]], str]:
-    """The images to show, the groups that they are in, and why there are none."""
+    """The images to show, the groups that they are in, and why some or all are not there."""
     together = set.intersection(*(set(model.mious) for model in models))
     if not together:
         return {}, [], "This evaluation was made by an older version, which did not keep what it predicted."
@@ -164,7 +165,17 @@ def _pictures(
     shown = list(dict.fromkeys(image_id for _, image_ids in groups for image_id in image_ids))
     try:
         dataset = open_evaluated(models[0])
-        return draw_scenes(dataset, models, shown), [group for group in groups if group[1]], ""
+        before, now = read_digests(models[0].uri), file_digests(dataset, shown)
+        changed = changed_images(before, now)
+        shown = [image_id for image_id in shown if image_id not in changed]
+        groups = [(title, [image_id for image_id in image_ids if image_id in shown]) for title, image_ids in groups]
+        missing = (
+            f"Since this evaluation {changes(before, now)} have changed. They are not shown, since their scores are "
+            "of the files as they were; evaluate again."
+            if changed
+            else ""
+        )
+        return draw_scenes(dataset, models, shown), [group for group in groups if group[1]], missing
     except (UserError, OSError) as error:
         return {}, [], f"The images cannot be shown, since the data set cannot be read from here: {error}"
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 import schemas
 from pipeline import storage
-from pipeline.dataset_files import read_json, read_table, read_yaml
+from pipeline.dataset_files import read_table, read_yaml
 from pipeline.errors import UserError
 from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
-from pipeline.evaluation.result import CLASSES, RESULT
+from pipeline.evaluation.result import CLASSES, RESULT, read_result
 
 _READERS = 16
 # Other programs leave files of their own in folders, such as ._000000.parquet.
@@ -80,7 +80,7 @@ def read_evaluations(uris: Mapping[str, str]) -> list[EvaluatedModel]:
 
 def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
     try:
-        result = read_json(storage.join(uri, RESULT))
+        result = read_result(uri)
     except FileNotFoundError:
         raise UserError(f"{uri}: no {RESULT}: the evaluation is not complete; the same command goes on") from None
     branch = main_branch(result["scores"])
