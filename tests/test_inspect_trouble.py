@@ -1,9 +1,16 @@
 """Failed and slow shards in the tables of jobs.inspect."""
 
+import struct
+
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
+import schemas
+from jobs import inspect
+from pipeline import storage
 from pipeline.inspection.trouble import FailedShard, slow_shards, trouble_tables
+from tests.mining.read_dataset import make, picture
 
 
 def test_slow_shards_are_named_with_the_stage_that_took_the_time():
@@ -41,3 +48,36 @@ def test_tables_are_short_and_say_how_many_there_are():
     assert "000007" in text
     assert "images (4.5 s)" in text
     assert list(trouble_tables([], [])) == []
+
+
+def test_of_every_reason_an_example_is_shown(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    contents = {
+        "gone": None,
+        "good": picture(1),
+        "photo": struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + bytes(200),
+        "odd": b"\x1b[31m[/red]",
+        "good too": picture(2),
+    }
+    for name, content in contents.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    make(tmp_path, [str(tmp_path / name) for name in contents])
+    assert inspect.main([str(tmp_path / "mined")]) == 0
+    [row] = [line for line in capsys.readouterr().out.splitlines() if "not_an_image" in line]
+    reason, count, example = [cell.strip() for cell in row.strip("│").split("│")]
+    assert (reason, count) == ("images: not_an_image", "2")
+    assert "HEIC" in example
+
+
+def test_a_detail_that_would_steer_the_terminal_is_shown_as_it_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    layout = make(tmp_path, ["ftp://[/] \x1b[31m\u202enone"])
+    [row] = storage.read_table(layout.table("rejects", 0)).to_pylist()
+    storage.write_table(
+        pa.Table.from_pylist([row | {"detail": "[/] \x1b[31m\u202enone"}], schemas.REJECTS), layout.table("rejects", 0)
+    )
+    assert inspect.main([layout.uri]) == 0
+    shown = capsys.readouterr().out
+    assert "[/] \ufffd[31m\ufffdnone" in shown
+    assert "\u202e" not in shown

@@ -1,6 +1,7 @@
 """The images of a mined dataset as files of their own, upright and of the size that masks and boxes refer to."""
 
 import dataclasses
+import shlex
 
 from pipeline import storage
 from pipeline.dataset_files import damaged, read_table
@@ -45,7 +46,7 @@ def write_images(pairs: MinedPairs, to: str) -> None:
                 raise UserError(
                     f"--images: {image.row['image_uri']} is {jpeg.width}×{jpeg.height} now and was "
                     f"{row['image_width']}×{row['image_height']}, so masks do not fit it; see python -m jobs.inspect "
-                    f"{pairs.layout.uri} --verify --images"
+                    f"{shlex.quote(pairs.layout.uri)} --verify --images"
                 )
             storage.write_bytes(storage.join(to, image_file(row["key"])), jpeg.data)
 

@@ -17,6 +17,8 @@ from pipeline.nouns import select_vocabulary
 from pipeline.printable import escape
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_DETAIL = 160
+"""Characters of a detail that are shown."""
 _STAGES = ("images", "proposals", "matching", "writing")
 
 
@@ -33,6 +35,9 @@ class Status:
     """images, images_with_pairs, pairs of the committed shards."""
     nouns: Counter = field(default_factory=Counter)
     rejected: Counter = field(default_factory=Counter)
+    """Images by stage and reason."""
+    details: dict[str, str] = field(default_factory=dict)
+    """Of a stage and reason, what was found in the first image where more than the reason is known."""
     scores: dict[str, list[float]] = field(default_factory=dict)
     """Per column of the manifests the quantiles 5, 25, 50, 75 and 95 %."""
     seconds: Counter = field(default_factory=Counter)
@@ -67,7 +72,10 @@ def read_status(output: str) -> Status:
         for shard, (manifest, rejects, seconds) in zip(committed, found, strict=True):
             status.counts.update(counts_of_shard(manifest.schema, layout.table("manifests", shard)))
             status.nouns.update(manifest["noun"].to_pylist())
-            status.rejected.update(rejects)
+            for reason, detail in rejects:
+                status.rejected[reason] += 1
+                if detail:
+                    status.details.setdefault(reason, detail)
             status.seconds.update(seconds)
             times[shard] = seconds
             for column, values in scores.items():
@@ -80,12 +88,13 @@ def read_status(output: str) -> Status:
     return status
 
 
-def _read_shard(layout: Layout, shard: int) -> tuple[pa.Table, Counter, dict]:
+def _read_shard(layout: Layout, shard: int) -> tuple[pa.Table, list[tuple[str, str]], dict]:
+    """Its manifest, reason and detail of every rejected image, seconds by stage."""
     columns = ["noun", "clip_score", "noun_margin", "mask_margin"]
     manifest = read_columns(layout.table("manifests", shard), columns)
-    rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
-    reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
-    return manifest, reasons, read_statistics(layout, shard)["seconds"]
+    rows = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]).to_pylist()
+    rejects = [(f"{row['stage']}: {row['reason']}", row["detail"]) for row in rows if row["caption_index"] is None]
+    return manifest, rejects, read_statistics(layout, shard)["seconds"]
 
 
 def print_status(output: str) -> None:
@@ -120,9 +129,14 @@ def print_status(output: str) -> None:
         top = ", ".join(f"{noun} {status.nouns[noun]}" for noun in select_vocabulary(status.nouns)[:20])
         console.print(f"top nouns: {escape(top)}")
     if status.rejected:
-        reasons = Table("rejected images", "")
+        reasons = Table("rejected images", "", "such as")
         for reason, count in status.rejected.most_common():
-            reasons.add_row(escape(reason), str(count))
+            reasons.add_row(escape(reason), str(count), escape(_printable(status.details.get(reason, ""))))
         console.print(reasons)
     for table in trouble_tables(status.failed, status.slow):
         console.print(table)
+
+
+def _printable(detail: str) -> str:
+    """Of a detail, which may quote what stands in a file, what a terminal shows and does not obey."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in detail[:_DETAIL])

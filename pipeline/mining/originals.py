@@ -13,6 +13,7 @@ Images that are not there any more are no mix of old and new, and are counted ap
 
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -70,8 +71,8 @@ def check_originals(layout: Layout) -> None:
         "the files any more that the shards were made from:\n"
         + "\n".join(f"  {image}" for image in images[:10])
         + ("\n  …" if len(images) > 10 else "")
-        + f"\nTo mine their shards again: python -m jobs.inspect {layout.uri} --repair --images (which reads every "
-        "image), then the same command. Or mine into another directory, or with --overwrite"
+        + f"\nTo mine their shards again: python -m jobs.inspect {shlex.quote(layout.uri)} --repair --images "
+        "(which reads every image), then the same command. Or mine into another directory, or with --overwrite"
     )
 
 

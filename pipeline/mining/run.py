@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import shlex
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -270,5 +271,6 @@ def _check_rejects(rejected: Counter | dict, images: int, config: MineConfig, *,
         reasons = ", ".join(f"{reason} ({count})" for reason, count in Counter(rejected).most_common(5))
         raise MiningError(
             f"{total} of {images} images {'were' if final else 'are already'} rejected, more than "
-            f"max_reject_fraction = {config.max_reject_fraction}: {reasons}. See {config.output}/rejects"
+            f"max_reject_fraction = {config.max_reject_fraction}: {reasons}. See {config.output}/rejects; "
+            f"python -m jobs.inspect {shlex.quote(config.output)} shows an example of each"
         )

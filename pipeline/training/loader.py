@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shlex
 import traceback
 from collections.abc import Iterator
 from functools import partial
@@ -130,7 +131,8 @@ class _Regions(Dataset):
         except DamagedSampleError as error:
             raise UserError(
                 f"dataset: sample {key} of shard {shard} of {self._dataset} is damaged ({error}). See python -m "
-                f"jobs.inspect {self._dataset} --verify, or leave damaged shards out with data.skip_damaged"
+                f"jobs.inspect {shlex.quote(self._dataset)} --verify, or leave damaged shards out with "
+                "data.skip_damaged"
             ) from error
         unmasked = False
         if self._seed is None:

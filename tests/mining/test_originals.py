@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -143,3 +144,33 @@ def test_a_flipped_byte_in_the_listing_is_noticed(layout):
     assert [damage.file for damage in verify(layout.uri)] == ["listing"]
     path.unlink()
     assert [(damage.file, damage.reason) for damage in verify(layout.uri)] == [("listing", "missing")]
+
+
+def test_an_image_that_grew_is_another_image(tmp_path, photos, layout):
+    """Archives are read to be compared, but nothing larger than what they held."""
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for photo in photos:
+            file.write(photo, photo.name)
+    layout = make(tmp_path / "zipped", [f"zip://{photo.name}::{archive}" for photo in photos])
+    assert not find_changed(layout, range(SHARDS), every=True).changed
+    with zipfile.ZipFile(archive, "w") as file:
+        for number, photo in enumerate(photos):
+            file.writestr(photo.name, photo.read_bytes() + bytes(10_000 if number == 4 else 0))
+    storage.reading.zip_members.cache_clear()  # another process has none
+    [(shard, [said])] = find_changed(layout, range(SHARDS), every=True).changed.items()
+    assert shard == 1
+    assert photos[4].name in said
+    size = photos[4].stat().st_size
+    assert f"more than {size} bytes instead of {size}" in said
+
+
+def test_the_command_to_repair_can_be_pasted(tmp_path, photos):
+    folder = tmp_path / "my [1] pairs"
+    folder.mkdir()
+    layout = make(folder, [str(path) for path in photos])
+    photos[0].write_bytes(b"other")
+    with pytest.raises(UserError) as refused:
+        check_originals(layout)
+    command = next(line for line in str(refused.value).splitlines() if "jobs.inspect" in line)
+    assert layout.uri in shlex.split(command.partition("jobs.inspect ")[2])

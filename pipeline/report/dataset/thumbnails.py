@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import tarfile
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,8 @@ def read_region(layout: Layout, shard: int, offset: int, length: int) -> Region:
         problem = "is missing"
     except (tarfile.TarError, KeyError, ValueError, AttributeError, RecursionError) as error:
         problem = f"is damaged at byte {offset} ({error})"
-    raise UserError(f"{uri} {problem}: `python -m jobs.inspect {layout.uri} --repair` makes its shard due again")
+    command = f"python -m jobs.inspect {shlex.quote(layout.uri)} --repair"
+    raise UserError(f"{uri} {problem}: `{command}` makes its shard due again")
 
 
 def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
