@@ -217,8 +217,8 @@ def test_panoptic_ids_as_text(tmp_path):
     [
         (lambda c: c["categories"].append({"id": c["categories"][0]["id"], "name": "cow"}), "is both .* and 'cow'"),
         (lambda c: c["images"].append({"id": c["images"][0]["id"], "file_name": "y.jpg"}), "is both .* and 'y.jpg'"),
-        (lambda c: c["annotations"][0].update(file_name="../../secret.png"), "no file below the directory"),
-        (lambda c: c["images"][0].update(file_name="reference://a::http://host/x.json"), "no file below the directory"),
+        (lambda c: c["annotations"][0].update(file_name="../../secret.png"), "no name inside the folder"),
+        (lambda c: c["images"][0].update(file_name="reference://a::http://host/x.json"), "no name inside the folder"),
         (lambda c: c.update(images=[None]), "not a COCO panoptic annotation file"),
     ],
 )
