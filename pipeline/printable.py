@@ -5,8 +5,6 @@ Control characters in captions, names of files and reasons could hide lines, ren
 
 import unicodedata
 
-from rich import markup
-
 
 def printable(text: object) -> str:
     """Text with what steers a terminal, or turns the direction of writing, shown as `\\x1b`; lines and tabs stay."""
@@ -18,6 +16,8 @@ def printable(text: object) -> str:
 
 def escape(text: object) -> str:
     """The same for the tables of rich, which read square brackets as markup."""
+    from rich import markup  # which errors, that every worker imports, do not need
+
     return markup.escape(printable(text))
 
 
