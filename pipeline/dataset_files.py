@@ -200,21 +200,27 @@ def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:
             if storage.is_damage(error):
                 raise damaged(uri, error) from error
             raise
-    raise UserError(f"{uri} has no column {missing[0]}: an older version of this program mined it; mine again")
+    raise _lacks(uri, missing[0])
 
 
-def read_table(uri: str) -> pa.Table:
-    """A whole Parquet table of a dataset, in one request.
+def read_table(uri: str, columns: Sequence[str] = ()) -> pa.Table:
+    """A whole Parquet table of a dataset, in one request: for small ones.
+
+    Args:
+        columns: that it must have.
 
     Raises:
         FileNotFoundError: it is not there.
-        UserError: it is damaged.
+        UserError: it has not got them, or is damaged.
         OSError: storage cannot be read.
     """
     try:
-        return storage.read_table(uri)
+        table = storage.read_table(uri)
     except pa.ArrowException as error:
         raise damaged(uri, error) from error
+    if missing := [name for name in columns if name not in table.column_names]:
+        raise _lacks(uri, missing[0])
+    return table
 
 
 def read_statistics(layout: Layout, shard: int) -> dict:
@@ -231,6 +237,10 @@ def read_statistics(layout: Layout, shard: int) -> dict:
         "regions": regions if type(regions) is int and 0 <= regions <= _MOST_BYTES else 0,
         "seconds": {stage: float(time) for stage, time in times if type(time) in (int, float) and 0 <= time < 1e12},
     }
+
+
+def _lacks(uri: str, column: str) -> UserError:
+    return UserError(f"{uri} has no column {column}: an older version of this program mined it; mine again")
 
 
 def _metadata(schema: pa.Schema, name: bytes, uri: str) -> dict:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import storage
-from pipeline.dataset_files import counts_of_shard, read_columns, read_description, read_statistics
+from pipeline.dataset_files import counts_of_shard, read_columns, read_description, read_statistics, read_table
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.layout import Layout
 from pipeline.nouns import select_vocabulary
@@ -92,7 +92,7 @@ def _read_shard(layout: Layout, shard: int) -> tuple[pa.Table, list[tuple[str, s
     """Its manifest, reason and detail of every rejected image, seconds by stage."""
     columns = ["noun", "clip_score", "noun_margin", "mask_margin"]
     manifest = read_columns(layout.table("manifests", shard), columns)
-    rows = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]).to_pylist()
+    rows = read_table(layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]).to_pylist()
     rejects = [(f"{row['stage']}: {row['reason']}", row["detail"]) for row in rows if row["caption_index"] is None]
     return manifest, rejects, read_statistics(layout, shard)["seconds"]
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions import Listing
-from pipeline.dataset_files import counts_of_shard, damaged, files_of_shard, read_columns, read_description
+from pipeline.dataset_files import counts_of_shard, damaged, files_of_shard, read_description, read_table
 from pipeline.layout import Layout
 from pipeline.markdown import code, escaped
 from pipeline.nouns import select_vocabulary
@@ -75,7 +75,7 @@ def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, Counter, dic
         raise damaged(uri, error) from error
     files = files_of_shard(parquet.schema_arrow, uri)
     files[layout.relative(uri)] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
+    rejects = read_table(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
     reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
     return counts_of_shard(parquet.schema_arrow, uri), nouns, reasons, files
 

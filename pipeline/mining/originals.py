@@ -169,7 +169,7 @@ def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], i
             data = file.result()
         except ImageProblem as problem:
             if problem.reason == "too_many_bytes":  # more than any of them had
-                changed[image.index] = _described(original, f"more than {original.bytes} bytes")
+                changed[image.index] = _described(original, f"more than {largest} bytes instead of {original.bytes}")
             else:
                 unread += 1
             continue

@@ -14,8 +14,8 @@ _PACE_SECONDS = 15.0
 _KEYS_PER_LIST = 1000
 
 # Attempts of four stages; tables, checksums, tar, statistics; totals and status at the end.
-_OF_A_SHARD = {"GET": 18, "HEAD": 6, "PUT": 10, "DELETE": 4}
-_LISTS_OF_ALL_SHARDS = 8
+_OF_A_SHARD = {"GET": 17, "HEAD": 5, "PUT": 10, "DELETE": 4}
+_LISTS_OF_ALL_SHARDS = 7
 
 
 def requests_of_a_job(images: int, shards: int, tar_bytes: float, stage_seconds: Sequence[float]) -> Counter[str]:
