@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,11 @@ pytest_plugins = ["tests.browser", "tests.s3"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray Train's controller looks at its workers every two seconds, and takes one report of each at a time.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    # No test finds what an earlier run left in the user's cache folder, or leaves something there.
+    _cache = tempfile.TemporaryDirectory(prefix="ovseg-cache-", ignore_cleanup_errors=True)
+    os.environ["XDG_CACHE_HOME"] = _cache.name
 
 # Shells let what they start in the background ignore Ctrl-C, and children inherit that; jobs have to end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

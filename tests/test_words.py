@@ -71,6 +71,7 @@ def test_dictionary_form(word: str, tagged: str, right: str) -> None:
         ("the man takes a photo of him self", ["man", "photo"]),
         ("a woman waits for a bus", ["woman", "bus"]),
         ("a street sign reads stop", ["street sign"]),
+        ("Fourteen college guys and thirty sheep", ["college", "guy", "sheep"]),
         ("a long wait for two reads of a book", ["wait", "read", "book"]),
         # Common nouns that a caption begins with are no names; names are.
         ("Ball and box", ["ball", "box"]),
