@@ -250,7 +250,7 @@ def without(content: dict, key: str) -> dict:
     [
         ("{", "line 1, column 2"),
         ('{"info": [{"id": 1},', "line 1, column 21"),
-        ("[]", "line 1, column 1"),
+        ("[]", "is a JSON list, not an object"),
         ("", "line 1, column 1"),
         ("{}", "no elements in images, annotations, categories"),
         (without(document(POLYGON), "categories"), "no elements in categories"),
