@@ -151,7 +151,7 @@ def _check_names(file: str, columns: Columns, names: list[str], has_header: bool
             given = ", ".join(name[:60] for name in names[:20])
             raise UserError(f"{key}: {file} has no column {column!r}; it has {given}{hint}")
         if names.count(column) > 1:
-            raise UserError(f"{key}: {names.count(column)} columns of {file} are called {column!r}; rename all but one")
+            raise UserError(f"{key}: two columns of {file} are called {column!r}; rename one of them")
 
 
 def _check_type(file: str, name: str, key: str, field: pa.Field) -> None:

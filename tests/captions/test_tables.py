@@ -236,7 +236,7 @@ def test_a_table_of_which_no_row_fits_its_header_is_refused(tmp_path: Path) -> N
 
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("image,caption,caption,other,other\n1.jpg,a,b,c,d\n")
-    expected = "captions.caption_column: 2 columns of {} are called 'caption'; rename all but one"
+    expected = "captions.caption_column: two columns of {} are called 'caption'; rename one of them"
     assert message(tmp_path / "a.csv") == expected.format(tmp_path / "a.csv")
     table = pa.Table.from_arrays(
         [pa.array(["1.jpg"]), pa.array(["a"]), pa.array(["b"])], ["image", "caption", "caption"]
