@@ -29,6 +29,7 @@ lint: $(VENV)/installed
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.nouns
+	$(BIN)/python -m tests.benchmarks.text
 	$(BIN)/python -m tests.benchmarks.proposals --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.backends
 	$(BIN)/python -m tests.benchmarks.regions
