@@ -32,15 +32,25 @@ class ImagesLookedFor:
         """As `CaptionSource.batches`.
 
         Raises:
-            UserError: also if none of the first images is there; one of them is enough.
+            UserError: also if none of the first images is there (one of them is enough), or no address may be read.
         """
         first: list[str] = []
+        refused, others = "", False
         for batch in self._source.batches():
+            if not others:
+                problems = batch["problem"].to_pylist()
+                others = any(problem != "refused_address" for problem in problems)
+                refused = refused or next(iter(batch["image_uri"].to_pylist()), "")
             if self._due:
                 first += self._addresses(batch)[: _LOOKED_FOR - len(first)]
                 if len(first) == _LOOKED_FOR:
                     self._check(first)
             yield batch
+        if refused and not others:
+            raise UserError(
+                f"captions.path: none of the images may be read, such as {refused!r}: names have to stay inside "
+                "captions.images, and addresses are local paths, s3, gs, az, hf, http or https"
+            )
         if self._due:
             self._check(first)
 

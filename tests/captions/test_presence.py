@@ -93,3 +93,12 @@ def test_a_tar_of_images_is_told_from_a_folder(source, tmp_path):
     (tmp_path / "images.tar").touch()
     with pytest.raises(UserError, match=r"^captions\.images: .*images\.tar is a file.*captions\.format webdataset"):
         source(["1.jpg"], tmp_path / "images.tar")
+
+
+def test_a_source_of_which_no_address_is_read_is_refused(source, tmp_path):
+    names = ["..\\..\\label-studio\\1.jpg", "../2.jpg", "ftp://host/3.jpg"]
+    said = message(source(names, tmp_path))
+    assert "none of the images may be read" in said
+    assert "label-studio" in said or "2.jpg" in said
+    (tmp_path / "4.jpg").touch()
+    assert rows(source([*names, "4.jpg"], tmp_path)) == 4
