@@ -94,11 +94,6 @@ def refusals(names: pa.Array | pa.ChunkedArray) -> pa.Array:
     return pa.array(found, pa.string())
 
 
-def refused(names: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """bool: whether each name or address from data is refused, see `refusal`; false for a null."""
-    return pc.is_valid(refusals(names))
-
-
 def all_redacted(names: pa.Array | pa.ChunkedArray) -> pa.Array:
     """`secrets.redacted` of every address; nulls stay."""
     if isinstance(names, pa.ChunkedArray):
