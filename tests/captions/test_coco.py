@@ -173,7 +173,7 @@ LONG = "9" * 5000
         b'{"images": [{"id": 1, "file_name": "a.jpg", "width": %b}], "annotations": []}' % LONG.encode(),
         b'{"images": [{"id": 1, "file_name": "a.jpg", "width": NaN, "height": -Infinity}], "annotations": []}',
         b'{"images": [{"id": 1, "file_name": "a.jpg", "file_name": "b.jpg"}], "annotations": []}',
-        gzip.compress(b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}'),
+        gzip.compress(b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}', mtime=0),
     ],
 )
 def test_documents_that_are_odd_and_can_be_read(tmp_path, document):
