@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.fingerprint import Kind, kind_of_directory
-from pipeline.local_files import TEMPORARY
+from pipeline.storage.local_files import TEMPORARY
 
 
 def clear(output: str, kind: Kind, own: Sequence[str]) -> None:

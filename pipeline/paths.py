@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.proposals import ProposalsConfig
-from pipeline.secrets import has_secret
+from pipeline.storage.secrets import has_secret
 
 _LOCAL_DIR = "local-dir:"
 _WHERE_SECRETS_BELONG = (

@@ -26,8 +26,8 @@ from safetensors.torch import load_file
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.own_folder import CACHE_KEY, locked, open_new, open_own, own_folder, user_cache
 from pipeline.pickles import BY_NAME, load_pickle
+from pipeline.storage.own_folder import CACHE_KEY, locked, open_new, open_own, own_folder, user_cache
 from pipeline.torchscript import StateDict, is_torchscript, read_torchscript
 
 HUB = "hf-hub:"

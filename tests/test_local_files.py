@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.local_files import ReplacingFileSystem
+from pipeline.storage.local_files import ReplacingFileSystem
 
 
 def test_what_arrow_writes_appears_whole(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.own_folder import locked, open_new, own_folder
+from pipeline.storage.own_folder import locked, open_new, own_folder
 from pipeline.training.shard_files import ShardFiles
 from pipeline.weights import fetch
 

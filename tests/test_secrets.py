@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.secrets import has_login, has_secret, redacted
+from pipeline.storage.secrets import has_login, has_secret, redacted
 
 TOKEN = "hf_" + "aB3dE5gH7jK9mN1pQ3sT"
 KEY = "AKIAIOSFODNN7EXAMPLE"

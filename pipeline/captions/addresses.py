@@ -13,7 +13,7 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.secrets import has_login, redacted
+from pipeline.storage.secrets import has_login, redacted
 
 PLAIN_PROTOCOLS = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "http", "https")
 

@@ -12,9 +12,9 @@ from pipeline.captions.addresses import refusal
 from pipeline.captions.caption_lists import captions_in
 from pipeline.captions.coco_document import load_records, malformed
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.files import is_local_directory
 from pipeline.captions.source import image_address, image_root, is_absolute_name
-from pipeline.secrets import redacted
+from pipeline.storage.patterns import is_local_directory
+from pipeline.storage.secrets import redacted
 from schemas import LISTING
 
 _ROWS_PER_BATCH = 4096

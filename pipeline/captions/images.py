@@ -6,7 +6,7 @@ from pipeline import storage
 from pipeline.captions.addresses import address_refusal
 from pipeline.captions.parquet_images import is_in_parquet, read_parquet_image
 from pipeline.images import ImageProblem, ImagesConfig
-from pipeline.secrets import redacted
+from pipeline.storage.secrets import redacted
 from pipeline.storage.uris import is_zip_member
 
 

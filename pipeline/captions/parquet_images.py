@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.captions.addresses import address_refusal
 from pipeline.images import ImageProblem
-from pipeline.secrets import redacted
 from pipeline.storage.errors import plain_errors
+from pipeline.storage.secrets import redacted
 
 _PREFIX = "parquet://"
 _ROWS_PER_BATCH = 2**15

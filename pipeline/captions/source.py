@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline import storage
 from pipeline.captions.addresses import address_refusal
 from pipeline.errors import UserError
-from pipeline.secrets import redacted
+from pipeline.storage.secrets import redacted
 
 # What would end the path of a URL, or be taken for an escaped character. The rest is escaped where it is opened.
 _ESCAPES = (("%", "%25"), ("?", "%3F"), ("#", "%23"))

@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 from pipeline.captions.addresses import all_redacted, refusals
 from pipeline.captions.caption_lists import LIST_LIKE, captions_in
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.files import matching_files
 from pipeline.captions.sorting import sort_batches
 from pipeline.captions.source import image_addresses, image_root
 from pipeline.captions.table_files import FOLDER_SUFFIXES, NAMED_SUFFIXES, open_table, suffix_of
 from pipeline.captions.text_table import shown
-from pipeline.common_folder import common_folder, parts, relative
 from pipeline.errors import UserError
+from pipeline.storage.common_folder import common_folder, parts, relative
+from pipeline.storage.patterns import matching_files
 from schemas import LISTING
 
 # One row per caption of the input, numbered so that the captions of an image keep their order.

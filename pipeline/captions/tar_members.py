@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.captions.files import is_hidden
+from pipeline.storage.patterns import is_hidden
 
 LONGEST_TEXT = 2**20
 """Bytes of a caption or a description that are read."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.captions.caption_lists import captions_in
-from pipeline.captions.files import IMAGE_EXTENSIONS
 from pipeline.captions.tar_members import LONGEST_TEXT, Member, address, shown, whole_members
+from pipeline.storage.patterns import IMAGE_EXTENSIONS
 
 # Images, too, that are rejected with the name of their kind when they are read.
 _IMAGES = (*IMAGE_EXTENSIONS, "heic", "heif", "jxl", "jp2")

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from pipeline.captions.files import IMAGE_EXTENSIONS
 from pipeline.errors import UserError
+from pipeline.storage.patterns import IMAGE_EXTENSIONS
 
 LONGEST_ROW = 16 * 2**20
 """Characters of a row, line breaks in quotes included; longer ones are bad rows and are never in memory as a whole."""

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.files import IMAGE_EXTENSIONS, matching_files
 from pipeline.captions.sorting import sort_batches
 from pipeline.captions.tar_members import shown
 from pipeline.captions.tar_samples import Sample, description_of, rows_of, samples_of, text_extensions
 from pipeline.errors import UserError
+from pipeline.storage.patterns import IMAGE_EXTENSIONS, matching_files
 from schemas import LISTING
 
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")

@@ -16,7 +16,7 @@ import torch
 
 from pipeline.clip.model import Clip
 from pipeline.errors import UserError
-from pipeline.own_folder import CACHE_KEY, own_folder, user_cache
+from pipeline.storage.own_folder import CACHE_KEY, own_folder, user_cache
 
 _DIGEST = 32  # bytes of a SHA-256
 # Whatever computes an embedding: when it is edited, no earlier embedding is found any more.

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline import storage
-from pipeline.common_folder import address, parts, relative
 from pipeline.export.image_files import image_file, write_images
 from pipeline.export.outline import IMAGE_COLUMNS, Outline, is_scaled, outline_of
 from pipeline.export.pairs import MinedPairs, open_pairs
-from pipeline.json_lists import write_json_lists
+from pipeline.storage.common_folder import address, parts, relative
+from pipeline.storage.json_lists import write_json_lists
 
 _BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
 _PAIR = ["key", "image_id", "image_width", "image_height", "noun", "caption", *_BOX, "mask_rle", "mask_area"]

@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 from pipeline import masks, storage
-from pipeline.common_folder import Parts, relative
 from pipeline.errors import UserError
 from pipeline.export.outline import outline_of
 from pipeline.export.pairs import MinedPairs, open_pairs
-from pipeline.json_lists import write_json_lists
 from pipeline.layout import stem
+from pipeline.storage.common_folder import Parts, relative
+from pipeline.storage.json_lists import write_json_lists
 
 _EDGES = ["box_x0", "box_y0", "box_x1", "box_y1"]
 _DETAILS = ["key", "caption", "surface", "noun_margin", "mask_margin", "proposal_score"]

@@ -19,8 +19,8 @@ from pipeline.dataset_files import damaged
 from pipeline.errors import UserError
 from pipeline.export.card import dataset_card, datasets_schema
 from pipeline.export.pairs import Manifest, open_pairs
-from pipeline.in_threads import in_threads
 from pipeline.layout import Layout, stem
+from pipeline.storage import in_threads
 
 # Row groups of this size keep memory small here, and show quickly in the Hub's viewer.
 _ROWS_AT_ONCE = 100

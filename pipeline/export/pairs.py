@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.dataset_files import check_rows, damaged, read_description
 from pipeline.errors import UserError
-from pipeline.in_threads import in_threads
 from pipeline.layout import Layout
 from pipeline.paths import refuse_secrets
+from pipeline.storage import in_threads
 
 
 @dataclass(frozen=True)

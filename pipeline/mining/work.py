@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.images import ImageProblem, UprightJpeg, costs_one_image
 from pipeline.matching import Candidate
 from pipeline.proposals import Proposals
-from pipeline.secrets import redacted
+from pipeline.storage.secrets import redacted
 
 
 @dataclass

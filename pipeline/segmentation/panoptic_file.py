@@ -5,9 +5,9 @@ import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipeline import storage
-from pipeline.in_threads import in_threads
-from pipeline.json_lists import write_json_lists
 from pipeline.segmentation.panoptic import categories
+from pipeline.storage import in_threads
+from pipeline.storage.json_lists import write_json_lists
 
 _UNKNOWN_THINGS = (
     "Nobody has said which categories are countable things: isthing is set for one of them, so that programs which "

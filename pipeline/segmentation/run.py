@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from pipeline import fingerprint, storage
-from pipeline.common_folder import address
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.overwriting import check_unclaimed, clear
@@ -25,6 +24,7 @@ from pipeline.segmentation.panoptic_file import write_panoptic
 from pipeline.segmentation.plan import resolve
 from pipeline.segmentation.sources import Sources, find_images, name_problem
 from pipeline.segmentation.stage import SegmentStage
+from pipeline.storage.common_folder import address
 
 _IMAGES_PER_ROW = 8
 _FOLDERS = ("labels", "overlays", "panoptic", "segments")

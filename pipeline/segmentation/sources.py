@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline import storage
-from pipeline.captions.files import matching_files
-from pipeline.common_folder import Parts, common_folder, parts, relative
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.storage.common_folder import Parts, common_folder, parts, relative
+from pipeline.storage.patterns import matching_files
 from pipeline.storage.uris import protocol
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")

@@ -7,11 +7,11 @@ import posixpath
 from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import UserError
-from pipeline.local_files import check_directory
-from pipeline.secrets import redacted
 from pipeline.storage.connections import filesystem, is_s3
 from pipeline.storage.errors import plain_errors, user_errors
+from pipeline.storage.local_files import check_directory
 from pipeline.storage.reading import exists, info
+from pipeline.storage.secrets import redacted
 from pipeline.storage.uris import is_zip_member, protocol
 
 _READ_ONLY_PROTOCOLS = ("http", "https", "zip", "tar")

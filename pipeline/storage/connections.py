@@ -7,7 +7,7 @@ import fsspec
 import pyarrow.fs
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.local_files import ReplacingFileSystem
+from pipeline.storage.local_files import ReplacingFileSystem
 from pipeline.storage.uris import protocol
 
 ATTEMPTS = 8

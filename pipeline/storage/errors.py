@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 
 from pipeline.errors import UserError
-from pipeline.secrets import has_secret, redacted
+from pipeline.storage.secrets import has_secret, redacted
 
 
 class TooManyBytes(Exception):

@@ -5,9 +5,9 @@ import os
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.local_files import is_temporary
 from pipeline.storage.connections import filesystem
 from pipeline.storage.errors import plain_errors
+from pipeline.storage.local_files import is_temporary
 
 
 def remove(uri: str) -> None:

@@ -5,9 +5,9 @@ import shutil
 
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.local_files import replacing
 from pipeline.storage.connections import filesystem, is_s3
 from pipeline.storage.errors import plain_errors
+from pipeline.storage.local_files import replacing
 
 # One upload holds at most _PART_BYTES * PARTS_AT_ONCE in memory; objects under two parts go up as
 # one PUT.

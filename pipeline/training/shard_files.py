@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.layout import Layout, stem
-from pipeline.own_folder import locked, open_new, open_own, own_folder
+from pipeline.storage.own_folder import locked, open_new, open_own, own_folder
 
 _KEY = "data.cache"
 _FETCHED_AT_ONCE = 4

@@ -10,7 +10,7 @@ from pipeline.captions import read_shard
 from pipeline.dataset_files import DamagedFileError, read_table
 from pipeline.layout import Layout
 from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
-from pipeline.secrets import redacted
+from pipeline.storage.secrets import redacted
 
 
 class FindNouns:

@@ -10,8 +10,8 @@ from pipeline.captions import read_image, read_shard
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.layout import Layout
 from pipeline.mining.work import Image, Shard, costing_only
-from pipeline.secrets import MARK
 from pipeline.storage.errors import is_denied
+from pipeline.storage.secrets import MARK
 from pipeline.vocabulary import Vocabulary
 
 _CONCURRENT_READS = 16
