@@ -15,8 +15,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from jobs.head_watch import head_watch
 from pipeline.errors import IncompleteError, UserError
+from pipeline.escaping.terminal import printable
 from pipeline.paths import refuse_secrets, refuse_secrets_in
-from pipeline.printable import printable
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 

@@ -19,10 +19,10 @@ import sys
 from jobs.command import Command, parse_arguments
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.escaping.terminal import printable
 from pipeline.inspection import print_status, repair, verify
 from pipeline.inspection.proposals import measure_proposals, print_proposals
 from pipeline.mining.config import MineConfig
-from pipeline.printable import printable
 from pipeline.report.directory import write_report
 
 _REPORT = "Write a page to look at: of a mined dataset, of a training run, or of evaluations side by side."

@@ -13,7 +13,7 @@ import sys
 from dataclasses import replace
 
 from jobs.command import Command
-from pipeline.printable import printable
+from pipeline.escaping.terminal import printable
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.run import SegmentResult, segment
 

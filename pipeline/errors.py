@@ -1,6 +1,6 @@
 """Exceptions that a job's command line turns into a message."""
 
-from pipeline.printable import printable
+from pipeline.escaping.terminal import printable
 
 
 class UserError(Exception):

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.errors import IncompleteError, UserError
+from pipeline.escaping.terminal import escape, printable
 from pipeline.evaluation import table as evaluation_table
 from pipeline.inspection import status as inspection_status
 from pipeline.inspection.trouble import FailedShard, trouble_tables
-from pipeline.printable import escape, printable
 
 STEERS = [
     "\x1b]0;owned\x07",

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from pipeline.escaping.terminal import escape
 from pipeline.evaluation import published
 from pipeline.evaluation.branches import BRANCHES
 from pipeline.evaluation.published import COLUMNS, Published
-from pipeline.printable import escape
 
 _FOOTNOTE = (
     "mIoU in per cent. * divided by the classes with ground truth or predictions, the older formula: up to a quarter "

@@ -7,8 +7,8 @@ import yaml
 
 import schemas
 from pipeline.dataset_files import damaged
+from pipeline.escaping.markdown import code, escaped
 from pipeline.export.pairs import MinedPairs
-from pipeline.markdown import code, escaped
 
 _FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _PICTURES = {

@@ -18,13 +18,13 @@ from rich.table import Table
 from pipeline import masks
 from pipeline.captions import open_captions
 from pipeline.errors import UserError
+from pipeline.escaping.terminal import escape
 from pipeline.images import read_upright
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import check_configuration
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image, Shard, costing_only
-from pipeline.printable import escape
 from pipeline.proposals import load_proposer
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
 from pipeline.proposals.recall import Recall, best_overlaps, recall_by_area

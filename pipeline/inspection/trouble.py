@@ -7,8 +7,8 @@ from statistics import median
 from rich.table import Table
 
 from pipeline.dataset_files import DamagedFileError, read_json
+from pipeline.escaping.terminal import escape
 from pipeline.layout import Layout, stem
-from pipeline.printable import escape
 
 _SLOW = 3.0
 """Times the median of all shards."""

@@ -13,7 +13,7 @@ import schemas
 from pipeline import storage
 from pipeline.clip import Clip
 from pipeline.clip.saving import save_clip
-from pipeline.markdown import code
+from pipeline.escaping.markdown import code
 from pipeline.training.layout import RunLayout
 from pipeline.training.samples import Samples
 from pipeline.training.stages import Stage

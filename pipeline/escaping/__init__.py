@@ -1,0 +1,1 @@
+"""Text of others, shown where it could be taken for commands: in terminals and in Markdown."""
