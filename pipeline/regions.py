@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
-from pipeline.boxes import expand_box
+from pipeline.masks.boxes import expand_box
 
 Fill = Literal["mean", "zero", "none"]
 

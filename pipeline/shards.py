@@ -21,8 +21,8 @@ from webdataset import TarWriter
 
 import schemas
 from pipeline import storage
-from pipeline.boxes import expand_box
 from pipeline.layout import Layout, stem
+from pipeline.masks.boxes import expand_box
 
 
 @dataclass

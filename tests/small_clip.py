@@ -10,8 +10,8 @@ import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from safetensors.torch import save_file
 
-from pipeline import masks as rle
 from pipeline.clip.templates import TEMPLATES
+from pipeline.masks import rle
 from pipeline.proposals.ground_truth import all_annotated
 from pipeline.regions import masked_regions
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from pipeline import masks as rle
 from pipeline.evaluation import measure_pairs
+from pipeline.masks import rle
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from pipeline import masks
+from pipeline.masks import rle
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -41,7 +41,7 @@ def runs_by_hand(mask: np.ndarray) -> list[int]:
 
 @given(mask_stacks())
 def test_decode_returns_what_encode_took(stack):
-    decoded = masks.decode(masks.encode(stack), *stack.shape[1:])
+    decoded = rle.decode(rle.encode(stack), *stack.shape[1:])
     assert decoded.dtype == np.uint8
     assert decoded.flags.c_contiguous
     np.testing.assert_array_equal(decoded, stack)
@@ -50,13 +50,13 @@ def test_decode_returns_what_encode_took(stack):
 @given(mask_stacks())
 def test_runs_areas_and_boxes_equal_those_counted_by_hand(stack):
     frame = stack.shape[1:]
-    rles = masks.encode(stack)
+    rles = rle.encode(stack)
     for rle, mask in zip(rles, stack, strict=True):
-        assert masks.run_lengths(rle).tolist() == runs_by_hand(mask)
-    areas = masks.areas(rles, *frame)
+        assert rle.run_lengths(rle).tolist() == runs_by_hand(mask)
+    areas = rle.areas(rles, *frame)
     assert areas.dtype == np.int64
     assert areas.tolist() == [int(mask.sum()) for mask in stack]
-    boxes = masks.boxes(rles, *frame)
+    boxes = rle.boxes(rles, *frame)
     assert boxes.dtype == np.int32
     assert boxes.shape == (len(stack), 4)
     for box, mask in zip(boxes.tolist(), stack, strict=True):
@@ -76,7 +76,7 @@ def test_iou_equals_brute_force(stack, data):
         for column, b in enumerate(others):
             union = (a | b).sum()
             expected[row, column] = (a & b).sum() / union if union else 0
-    measured = masks.iou(masks.encode(stack), masks.encode(others), *frame)
+    measured = rle.iou(rle.encode(stack), rle.encode(others), *frame)
     assert measured.dtype == np.float32
     np.testing.assert_allclose(measured, expected, rtol=1e-6)
 
@@ -84,7 +84,7 @@ def test_iou_equals_brute_force(stack, data):
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=30))
 def test_long_runs_are_read_as_pycocotools_writes_them(runs):
     code = coco_mask.frPyObjects({"size": [sum(runs), 1], "counts": runs}, sum(runs), 1)["counts"]
-    assert masks.run_lengths(code).tolist() == runs
+    assert rle.run_lengths(code).tolist() == runs
 
 
 def test_more_masks_than_fit_a_byte():
@@ -92,38 +92,38 @@ def test_more_masks_than_fit_a_byte():
     stack = np.zeros((300, 4, 6), bool)
     for index, mask in enumerate(stack):
         mask.flat[: index % 24] = True
-    rles = masks.encode(stack)
-    assert masks.areas(rles, 4, 6).tolist() == [index % 24 for index in range(300)]
-    assert masks.boxes(rles, 4, 6).shape == (300, 4)
-    assert masks.iou(rles, rles, 4, 6).shape == (300, 300)
-    np.testing.assert_array_equal(masks.decode(rles, 4, 6), stack)
+    rles = rle.encode(stack)
+    assert rle.areas(rles, 4, 6).tolist() == [index % 24 for index in range(300)]
+    assert rle.boxes(rles, 4, 6).shape == (300, 4)
+    assert rle.iou(rles, rles, 4, 6).shape == (300, 300)
+    np.testing.assert_array_equal(rle.decode(rles, 4, 6), stack)
 
 
 def test_uint8_masks_count_every_value_but_0():
     stack = np.array([[[0, 1, 255]]], np.uint8)
-    assert masks.decode(masks.encode(stack), 1, 3).tolist() == [[[0, 1, 1]]]
+    assert rle.decode(rle.encode(stack), 1, 3).tolist() == [[[0, 1, 1]]]
 
 
-@pytest.mark.parametrize("function", [masks.decode, masks.areas, masks.boxes])
+@pytest.mark.parametrize("function", [rle.decode, rle.areas, rle.boxes])
 @pytest.mark.parametrize(("height", "width"), [(4, 5), (5, 5), (6, 5), (1000, 1000)])
 def test_a_code_of_another_frame_is_an_error_that_names_both(function, height, width):
-    rles = masks.encode(np.eye(4, 6, dtype=bool)[None])
+    rles = rle.encode(np.eye(4, 6, dtype=bool)[None])
     with pytest.raises(ValueError, match=rf"24 pixels .* height {height} × width {width}"):
         function(rles, height, width)
 
 
 def test_iou_checks_both_sides():
-    good, bad = (masks.encode(np.ones((1, 4, width), bool)) for width in (6, 5))
+    good, bad = (rle.encode(np.ones((1, 4, width), bool)) for width in (6, 5))
     with pytest.raises(ValueError, match="20 pixels"):
-        masks.iou(good, bad, 4, 6)
+        rle.iou(good, bad, 4, 6)
     with pytest.raises(ValueError, match="20 pixels"):
-        masks.iou(bad, good, 4, 6)
+        rle.iou(bad, good, 4, 6)
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_give_masks_or_a_value_error(code):
     try:
-        runs = masks.run_lengths(code)
+        runs = rle.run_lengths(code)
     except ValueError:
         return
     assert (runs >= 0).all()
@@ -132,4 +132,4 @@ def test_any_bytes_give_masks_or_a_value_error(code):
 @pytest.mark.parametrize("stack", [np.ones((3, 4), bool), np.ones((1, 3, 4), np.float32), np.ones((1, 3, 4), np.int64)])
 def test_arrays_that_are_no_masks_are_refused(stack):
     with pytest.raises(ValueError, match="bool or uint8"):
-        masks.encode(stack)
+        rle.encode(stack)

@@ -14,9 +14,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from pycocotools.coco import COCO
 
-from pipeline import masks
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
 from pipeline.proposals import (
     GroundTruthConfig,
     Proposals,
@@ -35,7 +35,7 @@ def encode_boxes(boxes: list[tuple[int, int, int, int]], height: int, width: int
     stack = np.zeros((len(boxes), height, width), bool)
     for mask, (x0, y0, x1, y1) in zip(stack, boxes, strict=True):
         mask[y0:y1, x0:x1] = True
-    return masks.encode(stack)
+    return rle.encode(stack)
 
 
 @st.composite
@@ -160,7 +160,7 @@ TWO_POLYGONS = {
 RUNS = {"category_id": 90, "segmentation": {"size": [6, 8], "counts": STRIPES_RUNS}}
 COMPRESSED = {
     "category_id": 3,
-    "segmentation": {"size": [6, 8], "counts": masks.encode(SPECK[None])[0].decode()},
+    "segmentation": {"size": [6, 8], "counts": rle.encode(SPECK[None])[0].decode()},
 }
 CROWD = {"category_id": 3, "iscrowd": 1, "segmentation": {"size": [6, 8], "counts": [0, 48]}}
 
@@ -176,7 +176,7 @@ def write(tmp_path):
 
 
 def decoded(proposals: Proposals) -> np.ndarray:
-    return masks.decode(proposals.masks, proposals.height, proposals.width)
+    return rle.decode(proposals.masks, proposals.height, proposals.width)
 
 
 def test_polygons_and_both_run_length_codes(write):
@@ -228,7 +228,7 @@ def test_masks_follow_an_image_scaled_up(write, factor):
 def test_no_mask_is_lost_when_an_image_is_scaled_down(write):
     proposer = load_proposer(everything(write(document(COMPRESSED, POLYGON))))
     [found] = proposer.propose([grey(2, 3)], ["7"])  # 8 × 6 to a width of 3: 2.25 rows
-    assert masks.areas(found.masks, 2, 3).min() >= 1
+    assert rle.areas(found.masks, 2, 3).min() >= 1
     assert len(found.masks) == len(proposer.categories("7")) == 2
 
 
@@ -374,9 +374,9 @@ def test_panoptic_areas_and_boxes_equal_those_annotated(coco_sample):
         image_id = annotation["image_id"]
         [found] = proposer.propose([grey(*sizes[image_id])], [str(image_id)])
         segments = [item for item in annotation["segments_info"] if not item["iscrowd"]]
-        areas = masks.areas(found.masks, found.height, found.width)
+        areas = rle.areas(found.masks, found.height, found.width)
         assert areas.tolist() == [item["area"] for item in segments]
-        boxes = masks.boxes(found.masks, found.height, found.width)
+        boxes = rle.boxes(found.masks, found.height, found.width)
         boxes[:, 2:] -= boxes[:, :2]
         assert boxes.tolist() == [item["bbox"] for item in segments]
 
@@ -406,11 +406,11 @@ def check_invariants(proposals: Proposals, image: np.ndarray, config: ProposalsC
     assert len(proposals.masks) == len(proposals.scores) <= config.max_proposals
     assert proposals.scores.dtype == np.float32
     assert (np.diff(proposals.scores) <= 0).all()
-    areas = masks.areas(proposals.masks, height, width)
+    areas = rle.areas(proposals.masks, height, width)
     assert (areas > 0).all()
     assert (areas >= config.min_area * height * width).all()
     assert (areas <= config.max_area * height * width).all()
-    overlaps = masks.iou(proposals.masks, proposals.masks, height, width)
+    overlaps = rle.iou(proposals.masks, proposals.masks, height, width)
     assert (overlaps[~np.eye(len(overlaps), dtype=bool)] <= config.max_iou).all()
 
 
@@ -420,7 +420,7 @@ def test_flat_shapes_are_found_among_the_first(factor):
     image = image.repeat(factor, axis=0).repeat(factor, axis=1)
     drawn = drawn.repeat(factor, axis=1).repeat(factor, axis=2)
     [found] = load_proposer(ProposalsConfig()).propose([image], ["shapes"])
-    best = best_overlaps(masks.encode(drawn), found.masks[:10], *image.shape[:2])
+    best = best_overlaps(rle.encode(drawn), found.masks[:10], *image.shape[:2])
     assert (best > 0.9).all()
 
 
@@ -509,7 +509,7 @@ def test_segments_cover_large_objects_of_photographs(sample):
     for objects, proposals in zip(truth, found, strict=True):
         frame = (objects.height, objects.width)
         best.append(best_overlaps(objects.masks, proposals.masks, *frame))
-        areas.append(masks.areas(objects.masks, *frame))
+        areas.append(rle.areas(objects.masks, *frame))
     measured = recall_by_area(np.concatenate(best), np.concatenate(areas))
     assert measured["large"].objects >= 10
     assert measured["large"].mean_best_iou > 0.5

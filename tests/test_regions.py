@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.boxes import expand_box
+from pipeline.masks.boxes import expand_box
 from pipeline.regions import masked_regions, tight_boxes
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073])

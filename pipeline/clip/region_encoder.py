@@ -9,8 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline import masks as rle
 from pipeline.clip.model import Clip
+from pipeline.masks import rle
 from pipeline.regions import RegionsConfig, masked_regions
 
 # Masks are decoded in groups of at most this many pixels, so that 300 proposals of a large photograph

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline import masks as rle
 from pipeline.evaluation.datasets import IGNORE
+from pipeline.masks import rle
 from pipeline.proposals import Proposals
 from pipeline.segmentation import Prediction
 

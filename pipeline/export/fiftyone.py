@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import masks, storage
+from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.export.outline import outline_of
 from pipeline.export.pairs import MinedPairs, open_pairs
 from pipeline.layout import stem
+from pipeline.masks import rle
 from pipeline.storage.common_folder import Parts, relative
 from pipeline.storage.json_lists import write_json_lists
 
@@ -107,7 +108,7 @@ def _detection(row: dict, folder: Path) -> dict:
     """A pair, whose mask is written as the PNG of its box, 0 and 255."""
     width, height = row["image_width"], row["image_height"]
     x0, y0, x1, y1 = (row[edge] for edge in _EDGES)
-    [mask] = masks.decode([row["mask_rle"].encode()], height, width)
+    [mask] = rle.decode([row["mask_rle"].encode()], height, width)
     buffer = io.BytesIO()
     Image.fromarray(mask[y0:y1, x0:x1] * np.uint8(255)).save(buffer, "PNG")
     path = folder / f"{row['key']}.png"

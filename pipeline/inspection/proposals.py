@@ -15,11 +15,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import masks
 from pipeline.captions import open_captions
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape
 from pipeline.images import read_upright
+from pipeline.masks import rle
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import check_configuration
 from pipeline.mining.steps.propose_masks import ProposeMasks
@@ -140,7 +140,7 @@ def _overlaps(image: Image, truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]
     frame = np.broadcast_to(np.uint8(0), (found.height, found.width, 3))
     [objects] = truth.propose([frame], [image.row["image_id"]], [image.jpeg])
     size = (found.height, found.width)
-    return best_overlaps(objects.masks, found.masks, *size), masks.areas(objects.masks, *size)
+    return best_overlaps(objects.masks, found.masks, *size), rle.areas(objects.masks, *size)
 
 
 def _reset_peaks(gpu: bool) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 import schemas
-from pipeline import masks as rle
 from pipeline import storage
 from pipeline.layout import Layout, stem
+from pipeline.masks import rle
 from pipeline.shards import Sample, ShardsConfig, write_tar
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline import masks as rle
+from pipeline.masks import rle
 from pipeline.microworld.captions import write_caption
 from pipeline.microworld.categories import NAMES, THINGS
 from pipeline.microworld.scenes import Scene, draw_scene

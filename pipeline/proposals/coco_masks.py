@@ -6,9 +6,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline import masks, storage
+from pipeline import storage
 from pipeline.images import ImageProblem, ImagesConfig, open_image
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_segmentations import encode
 
@@ -53,7 +54,7 @@ class PanopticMasks:
         ids_HW = self._segment_ids(storage.join(self._folder, name), image_id)
         for segment, category, crowd in segments:
             if self._crowd or not crowd:
-                yield category, masks.encode((ids_HW == segment)[None])[0]
+                yield category, rle.encode((ids_HW == segment)[None])[0]
 
     def _segment_ids(self, uri: str, image_id: str) -> np.ndarray:
         try:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 from pipeline.proposals.coco_values import number, pixels, whole
 
 Segmentation = list[list[float]] | dict
@@ -91,7 +91,7 @@ def _run_lengths(code: dict, height: int, width: int) -> dict:
     try:
         if counts.startswith(("b'", 'b"')):  # what Python makes of bytes; a code holds no quotation marks
             counts = ast.literal_eval(counts).decode("ascii")
-        masks.areas([counts.encode("ascii")], height, width)
+        rle.areas([counts.encode("ascii")], height, width)
     except (ValueError, SyntaxError, AttributeError):
         raise ValueError("have a damaged run-length code") from None
     return {"counts": counts}

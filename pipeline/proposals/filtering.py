@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 from pipeline.proposals.config import ProposalsConfig
 
 _ROWS_PER_BLOCK = 64
@@ -28,7 +28,7 @@ def keep(
         rles: K masks in the frame height × width.
         scores: [K], higher is better.
     """
-    areas = masks.areas(rles, height, width)
+    areas = rle.areas(rles, height, width)
     frame = height * width
     usable = (areas > 0) & (areas >= config.min_area * frame) & (areas <= config.max_area * frame)
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
@@ -39,7 +39,7 @@ def keep(
     while len(waiting) and len(kept) < config.max_proposals:
         block, waiting = waiting[:_ROWS_PER_BLOCK], waiting[_ROWS_PER_BLOCK:]
         compared = [rles[place] for place in (*kept, *block)]
-        overlaps = masks.iou([rles[place] for place in block], compared, height, width)
+        overlaps = rle.iou([rles[place] for place in block], compared, height, width)
         chosen = list(range(len(kept)))  # columns of what is kept, before and in this block
         for row, place in enumerate(block.tolist()):
             if len(kept) == config.max_proposals:

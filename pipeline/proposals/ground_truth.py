@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline import masks
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, UprightJpeg, turned
-from pipeline.masks import Rle
+from pipeline.masks.rle import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
 from pipeline.proposals.coco_values import identifier
@@ -174,7 +173,7 @@ def _is_scaled(size: tuple[int, int], scaled: tuple[int, int]) -> bool:
 
 def _turn(rle: Rle, size: tuple[int, int], orientation: int) -> Rle:
     """A mask of a stored picture of this size, for the picture that is turned upright."""
-    return masks.encode(turned(masks.decode([rle], *size)[0], orientation)[None])[0]
+    return rle.encode(turned(rle.decode([rle], *size)[0], orientation)[None])[0]
 
 
 def _resize(rle: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:
@@ -183,14 +182,14 @@ def _resize(rle: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:
     A mask that falls between the sampled pixels becomes the one pixel at its box's centre: a
     proposal of `propose` must not be missing where `categories` names it.
     """
-    mask_HW = masks.decode([rle], *size)[0]
+    mask_HW = rle.decode([rle], *size)[0]
     rows, columns = (
         ((np.arange(new) + 0.5) * (old / new)).astype(np.int64) for old, new in zip(size, target, strict=True)
     )
     resized_HW = mask_HW[np.ix_(rows, columns)]
     if not resized_HW.any():
-        x0, y0, x1, y1 = masks.boxes([rle], *size)[0]
+        x0, y0, x1, y1 = rle.boxes([rle], *size)[0]
         row = int((y0 + y1) / 2 * target[0] / size[0])
         column = int((x0 + x1) / 2 * target[1] / size[1])
         resized_HW[row, column] = 1
-    return masks.encode(resized_HW[None])[0]
+    return rle.encode(resized_HW[None])[0]

@@ -13,10 +13,10 @@ import math
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from pipeline.masks.soft import encode, logit
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.soft_proposals import are_numbers
-from pipeline.soft_masks import encode, logit
 
 
 def unite_similar(

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pipeline.masks import Rle
+from pipeline.masks.rle import Rle
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 
 SMALL_AREA = 32**2
 """Objects below this many pixels are small, below MEDIUM_AREA medium, others large (COCO)."""
@@ -18,7 +18,7 @@ def best_overlaps(objects: Sequence[Rle], proposals: Sequence[Rle], height: int,
 
     A proposal may serve several objects: the question is whether a good mask was offered.
     """
-    overlaps = masks.iou(objects, proposals, height, width)
+    overlaps = rle.iou(objects, proposals, height, width)
     return overlaps.max(axis=1, initial=0.0)
 
 

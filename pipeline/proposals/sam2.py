@@ -11,6 +11,7 @@ import torch
 from transformers import Sam2Model
 
 from pipeline.errors import UserError
+from pipeline.masks.soft import logit
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.merging import unite_similar
 from pipeline.proposals.networks import Batches, autocast, device
@@ -19,7 +20,6 @@ from pipeline.proposals.pretrained import load_pretrained
 from pipeline.proposals.proposer import Proposals
 from pipeline.proposals.sam2_points import point_grid, sift
 from pipeline.proposals.soft_proposals import soft_proposals
-from pipeline.soft_masks import logit
 
 _KEY = "proposals.sam2.weights"
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from skimage.segmentation import felzenszwalb
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals, check_image
@@ -64,7 +64,7 @@ class Regions:
     def encode(self, places: np.ndarray) -> list[Rle]:
         """Masks of some of the K regions, in the frame of the working image."""
         masks_HW = (tree.mask(node) for tree, node in (self._places[place] for place in places))
-        return [masks.encode(mask_HW[None])[0] for mask_HW in masks_HW]
+        return [rle.encode(mask_HW[None])[0] for mask_HW in masks_HW]
 
 
 class Segments:
@@ -110,7 +110,7 @@ class Segments:
         kept = keep(rles, scores, small_height, small_width, self._config)
         rles, scores = [rles[place] for place in kept], scores[kept]
         if (small_height, small_width) != (height, width):
-            rles = [_enlarge(masks.decode([rle], small_height, small_width)[0], height, width) for rle in rles]
+            rles = [_enlarge(rle.decode([rle], small_height, small_width)[0], height, width) for rle in rles]
             # Enlarging moves areas and overlaps a little: the limits hold for what is given out.
             kept = keep(rles, scores, height, width, self._config)
             rles, scores = [rles[place] for place in kept], scores[kept]
@@ -146,4 +146,4 @@ def _enlarge(mask: np.ndarray, height: int, width: int) -> Rle:
     """A mask uint8 [h, w] of 0 and 1 in a larger frame; its outline is interpolated linearly."""
     # Turned on its side, since run-length codes go down the columns: saves turning the large one.
     grey_WH = cv2.resize(mask.T * np.uint8(255), (height, width), interpolation=cv2.INTER_LINEAR)
-    return masks.encode((grey_WH > 127).T[None])[0]
+    return rle.encode((grey_WH > 127).T[None])[0]

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from pipeline.images import ImageProblem
+from pipeline.masks.soft import binarize, encode, logit
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals
-from pipeline.soft_masks import binarize, encode, logit
 
 
 def soft_proposals(

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks.rle import Rle
 from pipeline.segmentation.fusion import UNLABELLED, winners
 
 _BAND_EDGES = 2**20
@@ -46,7 +45,7 @@ def binary_labels(rles: Sequence[Rle], height: int, width: int, scores_QC: np.nd
 
 def _edges(rle: Rle, height: int, width: int) -> np.ndarray:
     """Pixels, counted down the columns, from which on a mask is in what it was out of, or the reverse; ascending."""
-    ends = masks.run_lengths(rle).cumsum()
+    ends = rle.run_lengths(rle).cumsum()
     if ends[-1] != height * width:
         raise ValueError(f"a mask of {ends[-1]} pixels is not of the frame {height} × {width}")
     return ends[:-1].astype(np.int32 if ends[-1] < 2**31 else np.int64)

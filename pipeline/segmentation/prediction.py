@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.masks import Rle
+from pipeline.masks.rle import Rle
 from pipeline.segmentation.binary_masks import binary_labels
 from pipeline.segmentation.fusion import class_scores
 from pipeline.segmentation.soft_masks import soft_labels

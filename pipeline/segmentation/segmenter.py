@@ -14,13 +14,13 @@ import torch
 from pipeline.clip import Clip, RegionEncoder, TextEmbedder
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, costs_one_image
+from pipeline.masks.soft import binarize
 from pipeline.proposals import Proposals, Proposer
 from pipeline.proposals.proposer import ClassifyingProposer, Queries
 from pipeline.regions import RegionsConfig
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.config import SegmentationConfig
 from pipeline.segmentation.prediction import Prediction
-from pipeline.soft_masks import binarize
 
 Companion = TypeVar("Companion")
 

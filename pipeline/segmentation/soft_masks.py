@@ -6,8 +6,8 @@ Shape suffixes: Q masks, C classes, h×w the model's resolution, H×W the image,
 import numpy as np
 import torch
 
+from pipeline.masks.soft import upsampled_bands
 from pipeline.segmentation.fusion import winners
-from pipeline.soft_masks import upsampled_bands
 
 
 def soft_labels(mask_logits: np.ndarray, height: int, width: int, scores_QC: np.ndarray, classes: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field
 
-from pipeline import masks
+from pipeline.masks import rle
 from pipeline.segmentation import UNLABELLED, Prediction
 from pipeline.segmentation.drawing import class_colours, label_png
 from pipeline.segmentation.fusion import class_scores
@@ -126,8 +126,8 @@ def _legend(labels: np.ndarray, classes: Sequence[tuple[str, ...]]) -> list[Lege
 def _regions(prediction: Prediction, names: list[str], weight: float) -> list[Region]:
     height, width = prediction.height, prediction.width
     scores_QC = class_scores(prediction.proposal_logits, prediction.region_logits, prediction.valid, weight).numpy()
-    areas_Q = masks.areas(prediction.masks, height, width)
-    boxes_Q4 = masks.boxes(prediction.masks, height, width)
+    areas_Q = rle.areas(prediction.masks, height, width)
+    boxes_Q4 = rle.boxes(prediction.masks, height, width)
     regions = []
     for place in np.argsort(-areas_Q, kind="stable").tolist():
         if not prediction.valid[place]:

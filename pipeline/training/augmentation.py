@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.boxes import expand_box
+from pipeline.masks.boxes import expand_box
 from pipeline.regions import cut_window, tight_boxes
 from pipeline.training.samples import DataConfig
 

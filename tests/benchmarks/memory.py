@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline import masks as rle
 from pipeline.images import ImagesConfig, UprightJpeg, decode_jpeg, read_upright
+from pipeline.masks import rle
 from pipeline.proposals import ProposalsConfig, load_proposer
 
 PROPOSALS = 300

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import felzenszwalb
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth
 from pipeline.proposals.recall import best_overlaps, recall, recall_by_area
@@ -49,7 +49,7 @@ def overlaps_with_objects(
         [truth] = objects.propose([images[image_id]], [image_id])
         frame = (truth.height, truth.width)
         best.append(best_overlaps(truth.masks, proposals.masks[:first], *frame))
-        areas.append(masks.areas(truth.masks, *frame))
+        areas.append(rle.areas(truth.masks, *frame))
     return np.concatenate(best), np.concatenate(areas)
 
 
@@ -74,7 +74,7 @@ def fit(truth: dict[str, GroundTruth], images: dict[str, np.ndarray], config: Pr
         for source in truth.values():
             objects += source.propose([small], [image_id])[0].masks
         features.append(regions.features)
-        targets.append(target(masks.iou(objects, rles, *small.shape[:2])))
+        targets.append(target(rle.iou(objects, rles, *small.shape[:2])))
     fold = np.arange(len(images)) % FOLDS
     weights = []
     for left_out in range(FOLDS + 1):

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline import masks as rle
 from pipeline.clip import RegionEncoder, load_clip
 from pipeline.images import decode_jpeg
+from pipeline.masks import rle
 from pipeline.matching import match
 from pipeline.regions import RegionsConfig
 

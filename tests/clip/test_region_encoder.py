@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline import masks as rle
 from pipeline.clip import RegionEncoder, load_clip
+from pipeline.masks import rle
 from pipeline.regions import RegionsConfig, masked_regions
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_mask
 
-from pipeline import masks as rle
 from pipeline.evaluation.branches import (
     BRANCHES,
     TrueRegion,
@@ -19,6 +18,7 @@ from pipeline.evaluation.branches import (
     with_true_classes,
 )
 from pipeline.evaluation.datasets import IGNORE
+from pipeline.masks import rle
 from pipeline.segmentation import UNLABELLED, Prediction
 
 CLASSES, HEIGHT, WIDTH = 3, 5, 7

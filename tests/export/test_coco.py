@@ -13,8 +13,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from jobs import export as export_job
-from pipeline import masks
 from pipeline.export.coco import export_coco
+from pipeline.masks import rle
 from tests.export.changed import changed_copy, pairs_of
 
 
@@ -42,7 +42,7 @@ def test_pycocotools_reads_what_was_mined(mined, world, tmp_path, capsys):
 
     assert len(coco.anns) == len(pairs)
     for pair, annotation in zip(pairs, coco.loadAnns(sorted(coco.anns)), strict=True):
-        [mask] = masks.decode([pair["mask_rle"].encode()], pair["image_height"], pair["image_width"])
+        [mask] = rle.decode([pair["mask_rle"].encode()], pair["image_height"], pair["image_width"])
         assert (coco.annToMask(annotation) == mask).all()
         assert annotation["area"] == mask.sum()
         assert annotation["bbox"] == coco_mask.toBbox(annotation["segmentation"]).tolist()

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from jobs import export as export_job
-from pipeline import masks
 from pipeline.export.fiftyone import export_fiftyone
+from pipeline.masks import rle
 from tests.export.changed import changed_copy, pairs_of
 
 
@@ -25,7 +25,7 @@ def test_samples_name_images_and_masks(mined, world, tmp_path, capsys):
         width, height = Image.open(sample["filepath"]).size
         x, y, box_width, box_height = detection["bounding_box"]
         left, top = round(x * width), round(y * height)
-        [expected] = masks.decode([pair["mask_rle"].encode()], height, width)
+        [expected] = rle.decode([pair["mask_rle"].encode()], height, width)
         part = np.asarray(Image.open(detection["mask_path"]))
         assert part.shape == (round(box_height * height), round(box_width * width))
         found = np.zeros((height, width), np.uint8)
@@ -60,6 +60,6 @@ def test_fiftyone_reads_it(mined, tmp_path):
     found = [detection for sample in importer for detection in sample.pairs.detections]
     for pair, detection in zip(pairs_of(mined), found, strict=True):
         assert (detection.key, detection.label, detection.caption) == (pair["key"], pair["noun"], pair["caption"])
-        [mask] = masks.decode([pair["mask_rle"].encode()], pair["image_height"], pair["image_width"])
+        [mask] = rle.decode([pair["mask_rle"].encode()], pair["image_height"], pair["image_width"])
         box = mask[pair["box_y0"] : pair["box_y1"], pair["box_x0"] : pair["box_x1"]]
         assert (detection.get_mask() == 255 * box).all()

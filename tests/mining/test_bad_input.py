@@ -14,10 +14,10 @@ import webdataset
 from PIL import Image
 
 from jobs import mine as mine_job
-from pipeline import masks as rle
 from pipeline.captions import CaptionsConfig
 from pipeline.inspection import verify
 from pipeline.layout import Layout
+from pipeline.masks import rle
 from pipeline.mining.run import MiningError, mine
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
 from pipeline.proposals.ground_truth import all_annotated

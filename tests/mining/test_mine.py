@@ -18,11 +18,11 @@ import yaml
 from PIL import Image
 
 import schemas
-from pipeline import masks as rle
 from pipeline.clip import TextEmbedder, load_clip
 from pipeline.errors import UserError
 from pipeline.inspection import repair, verify
 from pipeline.layout import Layout
+from pipeline.masks import rle
 from pipeline.matching import MatchingConfig
 from pipeline.mining.config import ResourcesConfig
 from pipeline.mining.run import MiningError, mine

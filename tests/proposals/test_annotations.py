@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
 
-from pipeline import masks
 from pipeline.captions import CaptionsConfig, open_captions
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, read_upright
+from pipeline.masks import rle
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import measure_source
 from pipeline.mining.steps.propose_masks import ProposeMasks
@@ -56,7 +56,7 @@ def write(tmp_path: Path) -> Write:
 def pixels(image: str, annotations: str, size: tuple[int, int] = (HEIGHT, WIDTH)) -> list:
     """The masks of an image, as lists."""
     [found] = all_annotated(annotations).propose([np.zeros((*size, 3), np.uint8)], [image])
-    return masks.decode(found.masks, found.height, found.width).astype(bool).tolist()
+    return rle.decode(found.masks, found.height, found.width).astype(bool).tolist()
 
 
 def mined(annotations: str, *image_ids: str, **options: Any) -> Shard:
@@ -154,8 +154,8 @@ def test_an_object_without_a_mask(write, segmentation):
         [[f"{value}.0" for value in BOX]],
         {"size": [HEIGHT, WIDTH], "counts": [13, 3, 3, 3, 3, 3, 20]},
         {"size": ["6", 8.0], "counts": ["13", 3.0, 3, 3, 3, 3, 20]},
-        {"size": [HEIGHT, WIDTH], "counts": masks.encode(INSIDE[None])[0].decode()},
-        {"size": [HEIGHT, WIDTH], "counts": str(masks.encode(INSIDE[None])[0])},
+        {"size": [HEIGHT, WIDTH], "counts": rle.encode(INSIDE[None])[0].decode()},
+        {"size": [HEIGHT, WIDTH], "counts": str(rle.encode(INSIDE[None])[0])},
     ],
     ids=str,
 )
@@ -180,7 +180,7 @@ def test_any_segmentation_is_a_mask_or_none_or_damaged(value):
     except ValueError:
         return
     if found is not None:
-        assert masks.decode([encode(found, HEIGHT, WIDTH)], HEIGHT, WIDTH).shape == (1, HEIGHT, WIDTH)
+        assert rle.decode([encode(found, HEIGHT, WIDTH)], HEIGHT, WIDTH).shape == (1, HEIGHT, WIDTH)
 
 
 RECORD = st.fixed_dictionaries(
@@ -282,11 +282,11 @@ def test_an_unknown_size_is_that_of_the_picture_or_of_a_run_length_code(write, s
     shard = mined(annotations, "1", "2")
     assert not shard.rejects
     found = shard.images[0].proposals
-    assert masks.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
+    assert rle.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
     assert "the size of 1 images, such as 1, which their pictures tell" in GroundTruth(config(annotations)).check()
     with pytest.raises(ImageProblem, match="does not know the size of image 1"):
         pixels("1", annotations)  # where nothing is known of the picture
-    code = {"size": [HEIGHT, WIDTH], "counts": masks.encode(INSIDE[None])[0].decode()}
+    code = {"size": [HEIGHT, WIDTH], "counts": rle.encode(INSIDE[None])[0].decode()}
     annotations = write({"segmentation": ELSEWHERE}, {"segmentation": code}, images=images)
     assert len(pixels("1", annotations)) == 2
 
@@ -295,7 +295,7 @@ def test_an_unknown_size_is_that_of_the_picture_before_it_is_scaled(write):
     annotations = write({"segmentation": [[2 * value for value in BOX]]}, images=[{"id": 1}, OTHER])
     file = UprightJpeg(b"", WIDTH, HEIGHT, 2 * WIDTH, 2 * HEIGHT)
     [found] = GroundTruth(config(annotations)).propose([np.zeros((HEIGHT, WIDTH, 3), np.uint8)], ["1"], [file])
-    assert masks.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
+    assert rle.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
 
 
 @pytest.mark.parametrize(
@@ -310,13 +310,13 @@ def test_annotations_are_of_the_upright_picture_unless_only_the_stored_one_fits(
     file = read_upright(data.getvalue(), ImagesConfig(min_side=1))
     assert (file.height, file.width) == (HEIGHT, WIDTH)
     upright = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    code = {"size": [WIDTH, HEIGHT], "counts": masks.encode(stored[None])[0].decode()}
+    code = {"size": [WIDTH, HEIGHT], "counts": rle.encode(stored[None])[0].decode()}
     for annotations in (
         write({"segmentation": [BOX]}),
         write({"segmentation": code}, images=[IMAGE | {"height": WIDTH, "width": HEIGHT}, OTHER]),
     ):
         [found] = GroundTruth(config(annotations)).propose([upright], ["1"], [file])
-        assert masks.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
+        assert rle.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
     with pytest.raises(ImageProblem, match="turned by its EXIF orientation"):
         GroundTruth(config(annotations)).propose([upright], ["1"])
 

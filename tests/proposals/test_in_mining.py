@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import Mask2FormerImageProcessor
 
-from pipeline import masks
 from pipeline.captions import CaptionsConfig
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.inspection.proposals import measure_proposals
+from pipeline.masks import rle
 from pipeline.mining.config import MineConfig
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.work import Image, Shard
@@ -70,7 +70,7 @@ class Picky:
                 raise self._failing[image_id]
         assert len({image.shape for image in images}) == 1
         frames = [np.ones((1, *image.shape[:2]), bool) for image in images]
-        return [Proposals(masks.encode(frame), *frame.shape[1:], np.ones(1, np.float32)) for frame in frames]
+        return [Proposals(rle.encode(frame), *frame.shape[1:], np.ones(1, np.float32)) for frame in frames]
 
 
 def shard(*sizes: tuple[int, int]) -> Shard:

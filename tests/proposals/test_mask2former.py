@@ -17,9 +17,9 @@ from transformers import (
 )
 from transformers import Mask2FormerConfig as ModelConfig
 
-from pipeline import masks
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
 from pipeline.proposals import Mask2FormerConfig, Proposals, ProposalsConfig, load_proposer
 from pipeline.proposals.recall import best_overlaps
 from tests.test_proposals import check_invariants
@@ -90,7 +90,7 @@ def by_hand(folder, image: np.ndarray) -> list[tuple[float, np.ndarray]]:
 def check_equal(found: Proposals, expected: list[tuple[float, np.ndarray]]) -> None:
     assert len(found.masks) == len(expected) > QUERIES / 2
     np.testing.assert_allclose(found.scores, [score for score, _ in expected], rtol=1e-4)
-    for mask, (_, inside) in zip(masks.decode(found.masks, found.height, found.width), expected, strict=True):
+    for mask, (_, inside) in zip(rle.decode(found.masks, found.height, found.width), expected, strict=True):
         assert (mask != inside).sum() <= 2  # where upsampled logits are 0 but for rounding
 
 

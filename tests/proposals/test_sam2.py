@@ -16,9 +16,9 @@ from transformers import (
     Sam2Processor,
 )
 
-from pipeline import masks
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
 from pipeline.proposals import ProposalsConfig, Sam2Config, load_proposer
 from pipeline.proposals.recall import best_overlaps
 from pipeline.proposals.sam2_points import point_grid, sift, stability
@@ -64,7 +64,7 @@ def test_masks_and_scores_are_those_of_transformers(folder, batch_size):
         assert len(found.masks) == len(expected) > 2 * POINTS**2
         np.testing.assert_allclose(found.scores, [score for score, _ in expected], rtol=1e-4)
         # Answers with nearly the same score may change places.
-        best = best_overlaps(masks.encode(np.stack([mask for _, mask in expected])), found.masks, *image.shape[:2])
+        best = best_overlaps(rle.encode(np.stack([mask for _, mask in expected])), found.masks, *image.shape[:2])
         assert best.min() > 0.99
 
 
@@ -86,7 +86,7 @@ def test_the_thresholds_are_those_of_transformers_own_generator(folder):
     [found] = load_proposer(config).propose([image], [""])
     assert 3 < len(found.masks) == len(expected["masks"]) < (scores > iou_threshold).sum()
     np.testing.assert_allclose(found.scores, expected["scores"], rtol=1e-5)
-    best = best_overlaps(masks.encode(np.stack(expected["masks"])), found.masks, MASK_SIDE, MASK_SIDE)
+    best = best_overlaps(rle.encode(np.stack(expected["masks"])), found.masks, MASK_SIDE, MASK_SIDE)
     assert best.min() > 0.99
 
 

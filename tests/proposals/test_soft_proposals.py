@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline import masks as rle
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
+from pipeline.masks.soft import encode, encode_runs
 from pipeline.proposals import ProposalsConfig
 from pipeline.proposals.soft_proposals import mask_confidence, soft_proposals
-from pipeline.soft_masks import encode, encode_runs
 
 HEIGHT, WIDTH = 40, 60
 EVERYTHING = ProposalsConfig(min_area=0, max_area=1, max_iou=1)

@@ -8,8 +8,9 @@ import numpy as np
 import yaml
 
 import schemas
-from pipeline import masks, storage
+from pipeline import storage
 from pipeline.layout import Layout
+from pipeline.masks import rle
 from pipeline.matching import match
 from pipeline.shards import Sample, ShardsConfig, commit_shard, image_key
 
@@ -70,7 +71,7 @@ def _image(
     features = _unit(generator.normal(size=(MASKS, EMBEDDING)) + 2 * embeddings_ND[named[0]])
     pixels = generator.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     caption = ", ".join(f"a {nouns[noun]}" for noun in named)
-    rles, boxes, areas = masks.encode(inside), masks.boxes(masks.encode(inside), HEIGHT, WIDTH), inside.sum((1, 2))
+    rles, boxes, areas = rle.encode(inside), rle.boxes(rle.encode(inside), HEIGHT, WIDTH), inside.sum((1, 2))
     samples = []
     for pair, found in enumerate(match(features, embeddings_ND[named], 5)):
         noun = nouns[named[pair]]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline import masks as rle
+from pipeline.masks import rle
+from pipeline.masks.soft import binarize
 from pipeline.segmentation import UNLABELLED, Prediction, fuse
-from pipeline.soft_masks import binarize
 
 
 def predict_binary(masks_QHW, region_logits, *, classes=None, proposal_logits=None):

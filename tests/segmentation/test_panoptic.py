@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import masks, storage
+from pipeline import storage
+from pipeline.masks import rle
 from pipeline.segmentation import UNLABELLED, Prediction
 from pipeline.segmentation.fusion import class_scores
 from pipeline.segmentation.panoptic import categories, panoptic_png, segments_info
@@ -24,7 +25,7 @@ def predicted(masks_QHW: np.ndarray, rng: np.random.Generator, soft: bool = Fals
         height=HEIGHT,
         width=WIDTH,
         classes=CLASSES,
-        masks=masks.encode(masks_QHW),
+        masks=rle.encode(masks_QHW),
         mask_logits=rng.normal(0, 3, (count, 4, 5)).astype(np.float32) if soft else None,
         region_logits=rng.normal(0, 3, (count, CLASSES + 1)).astype(np.float32),  # the last one is a background
         valid=np.ones(count, bool),

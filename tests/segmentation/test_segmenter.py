@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline import masks as rle
 from pipeline.clip.templates import TEMPLATES
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
 from pipeline.proposals import Proposals, ProposalsConfig, load_proposer
 from pipeline.proposals.proposer import ClassifyingProposer, Queries
 from pipeline.regions import RegionsConfig, masked_regions

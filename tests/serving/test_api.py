@@ -14,9 +14,9 @@ from PIL import Image
 
 from jobs import serve as serve_job
 from jobs.command import Command
-from pipeline import masks
 from pipeline.clip import ClipConfig
 from pipeline.images import ImagesConfig, decode_jpeg, read_upright
+from pipeline.masks import rle
 from pipeline.proposals import ProposalsConfig
 from pipeline.segmentation import UNLABELLED, SegmentationConfig, parse_classes
 from pipeline.segmentation.drawing import class_colours
@@ -62,20 +62,20 @@ def test_the_answer_is_what_the_segmenter_says(server):
     ]
     for entry in answer["legend"]:
         assert entry["mask"]["size"] == [48, 60]
-        [mask] = masks.decode([entry["mask"]["counts"].encode()], 48, 60)
+        [mask] = rle.decode([entry["mask"]["counts"].encode()], 48, 60)
         np.testing.assert_array_equal(mask, labels == entry["index"])
         assert (entry["area"], entry["share"]) == (mask.sum(), pytest.approx(mask.mean()))
 
     scores_QC = class_scores(None, expected.region_logits, expected.valid, 1.0).numpy()
     by_mask = dict(zip(expected.masks, scores_QC, strict=True))
     assert [region["area"] for region in answer["regions"]] == sorted(
-        masks.areas(expected.masks, 48, 60).tolist(), reverse=True
+        rle.areas(expected.masks, 48, 60).tolist(), reverse=True
     )
     columns = ["red thing", "grass", "<b>sea", "other"]
     for region in answer["regions"]:
         code = region["mask"]["counts"].encode()
         scores_C = by_mask.pop(code)
-        np.testing.assert_array_equal(region["box"], masks.boxes([code], 48, 60)[0])
+        np.testing.assert_array_equal(region["box"], rle.boxes([code], 48, 60)[0])
         assert [name["name"] for name in region["names"]] == [columns[column] for column in np.argsort(-scores_C)]
         np.testing.assert_allclose([name["score"] for name in region["names"]], np.sort(scores_C)[::-1], atol=1e-4)
         assert [name["name"] for name in region["names"] if name["background"]] == ["other"]

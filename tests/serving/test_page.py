@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import masks
+from pipeline.masks import rle
 from tests.segmentation.colours import fields
 from tests.serving.colours_at_a_gate import GATED, plain
 from tests.serving.conftest import png
@@ -65,7 +65,7 @@ def test_a_picture_becomes_an_overlay_with_its_legend(page):
     # The middle of every field, away from the white outlines, has the colour of the class that the label map says.
     labels = np.zeros((48, 60), int) - 1
     for entry in answer["legend"]:
-        [mask] = masks.decode([entry["mask"]["counts"].encode()], 48, 60)
+        [mask] = rle.decode([entry["mask"]["counts"].encode()], 48, 60)
         labels[mask.astype(bool)] = entry["index"]
     for x, y in ((1 / 6, 1 / 6), (1 / 2, 1 / 2), (5 / 6, 5 / 6)):
         label = labels[int(y * 48), int(x * 60)]
@@ -112,7 +112,7 @@ def test_opacity_regions_time_and_downloads(page):
     expect(page.locator("#opacity-value")).to_have_text("80 %")
 
     # A region stands out while its button is pressed: what is outside of it is shaded.
-    [mask] = masks.decode([answer["regions"][-1]["mask"]["counts"].encode()], 48, 60)
+    [mask] = rle.decode([answer["regions"][-1]["mask"]["counts"].encode()], 48, 60)
     rows.last.get_by_role("button").press("Enter")
     page.mouse.move(0, 0)
     for value, shaded in ((1, False), (0, True)):

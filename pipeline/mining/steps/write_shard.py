@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from pipeline import masks as rle
 from pipeline.images import decode_jpeg
 from pipeline.layout import Layout
+from pipeline.masks import rle
 from pipeline.matching import Candidate, MatchingConfig, passes
 from pipeline.mining.work import Image, Shard, costing_only
 from pipeline.shards import Sample, ShardsConfig, commit_shard, image_key

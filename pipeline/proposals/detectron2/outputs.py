@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from skimage.measure import label
 
-from pipeline import masks
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
+from pipeline.masks.soft import encode
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals
-from pipeline.soft_masks import encode
 
 _PIXELS_AT_ONCE = 2**25
 _Masks = tuple[list[Rle], np.ndarray]
@@ -113,7 +113,7 @@ def _components(logits_CHW: torch.Tensor, config: ProposalsConfig) -> _Masks:
     fits = (areas >= config.min_area * parts_HW.size) & (areas <= config.max_area * parts_HW.size)
     order = np.argsort(-scores, kind="stable")
     chosen = order[(fits | np.isnan(scores))[order]][: config.max_proposals]
-    return [masks.encode((parts_HW == place + 1)[None])[0] for place in chosen], scores[chosen].astype(np.float32)
+    return [rle.encode((parts_HW == place + 1)[None])[0] for place in chosen], scores[chosen].astype(np.float32)
 
 
 def _winners(logits_CHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 
 from pipeline import storage
-from pipeline.boxes import expand_box
 from pipeline.dataset_files import damaged
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, open_image
 from pipeline.layout import Layout
+from pipeline.masks.boxes import expand_box
 from pipeline.report.dataset.tables import Pairs
 
 SIDES = (160, 144, 128, 112, 96, 80, 64)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from pipeline import masks
 from pipeline.errors import UserError
+from pipeline.masks import rle
 from pipeline.proposals import Proposals
 from tests.proposals.detectron2.models import (
     EVERYTHING,
@@ -52,7 +52,7 @@ def expected_masks(output: dict) -> list[np.ndarray]:
 
 def assert_same_masks(found: Proposals, expected: list[np.ndarray]) -> None:
     assert len(expected) > 2
-    assert sorted(found.masks) == sorted(masks.encode(np.stack(expected)))
+    assert sorted(found.masks) == sorted(rle.encode(np.stack(expected)))
 
 
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
@@ -81,7 +81,7 @@ def test_panoptic_models_give_instances_and_stuff(detectron2, tmp_path):
     [found] = proposer(config, tmp_path / "model.pth", **EVERYTHING).propose([image], ["1"])
     scores = dict(zip(found.masks, found.scores, strict=True))
     for segment in stuff:
-        [rle] = masks.encode((ids == segment).numpy()[None])
+        [rle] = rle.encode((ids == segment).numpy()[None])
         assert scores[rle] == pytest.approx(float(probability[ids == segment].mean()), abs=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_images_of_one_size_are_batched(any_model):
     together = proposer(*any_model, batch_size=2, **EVERYTHING).propose(images, list("abcd"))
     for one, other in zip(single, together, strict=True):
         assert abs(len(one.masks) - len(other.masks)) <= 2  # a score may lie on the threshold
-        overlaps = masks.iou(one.masks[:5], other.masks, one.height, one.width)
+        overlaps = rle.iou(one.masks[:5], other.masks, one.height, one.width)
         assert (overlaps.max(axis=1) > 0.95).all()
 
 
@@ -100,7 +100,7 @@ def test_half_precision_moves_masks_a_little(any_model):
     [exact] = proposer(*any_model, **EVERYTHING).propose([photograph()], ["1"])
     [half] = proposer(*any_model, precision="fp16", **EVERYTHING).propose([photograph()], ["1"])
     assert abs(len(exact.masks) - len(half.masks)) <= 2
-    overlaps = masks.iou(exact.masks[:10], half.masks, 60, 80)
+    overlaps = rle.iou(exact.masks[:10], half.masks, 60, 80)
     assert np.median(overlaps.max(axis=1)) > 0.9
 
 
@@ -126,7 +126,7 @@ def test_images_of_odd_sizes(any_model, size):
     [found] = proposer(*any_model).propose([noise], ["1"])
     assert (found.height, found.width) == size
     assert len(found.masks) == len(found.scores)
-    masks.areas(found.masks, *size)  # they fill the frame
+    rle.areas(found.masks, *size)  # they fill the frame
 
 
 def test_images_in_which_nothing_is_found(mask_rcnn):

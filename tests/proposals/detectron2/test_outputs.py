@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline import masks
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
 from pipeline.proposals import ProposalsConfig
 from pipeline.proposals.detectron2 import outputs
 from pipeline.proposals.detectron2.outputs import to_proposals
@@ -37,7 +37,7 @@ def components(classes: np.ndarray) -> list[frozenset[tuple[int, int]]]:
 
 
 def pixels(proposals) -> list[frozenset[tuple[int, int]]]:
-    decoded = masks.decode(proposals.masks, proposals.height, proposals.width)
+    decoded = rle.decode(proposals.masks, proposals.height, proposals.width)
     return [frozenset(zip(*(axis.tolist() for axis in mask.nonzero()), strict=True)) for mask in decoded]
 
 
@@ -87,7 +87,7 @@ def test_panoptic_segments_with_and_without_scores():
         {"id": 4, "isthing": False, "category_id": 1},  # covers nothing
     ]
     found = to_proposals({"panoptic_seg": (PANOPTIC, segments)}, 6, 8, EVERYTHING)
-    assert found.masks == masks.encode(np.stack([PANOPTIC == 2, PANOPTIC == 1]))
+    assert found.masks == rle.encode(np.stack([PANOPTIC == 2, PANOPTIC == 1]))
     np.testing.assert_allclose(found.scores, [1, 0.4])
 
 
@@ -96,7 +96,7 @@ def test_panoptic_segments_are_scored_by_the_semantic_probabilities():
     logits[0, :2] = np.log(3)  # softmax of log 3 and 0: 3/4
     segments = [{"id": 1, "category_id": 0}, {"id": 2, "category_id": 1}]
     found = to_proposals({"panoptic_seg": (PANOPTIC, segments), "sem_seg": logits}, 6, 8, EVERYTHING)
-    assert found.masks == masks.encode(np.stack([PANOPTIC == 1, PANOPTIC == 2]))
+    assert found.masks == rle.encode(np.stack([PANOPTIC == 1, PANOPTIC == 2]))
     np.testing.assert_allclose(found.scores, [0.75, 0.5])
 
 
@@ -104,7 +104,7 @@ def test_panoptic_ids_without_a_list_of_segments():
     """As Panoptic-DeepLab gives them: 0 is a segment, −1 is not."""
     ids = PANOPTIC - 1
     found = to_proposals({"panoptic_seg": (ids, None)}, 6, 8, EVERYTHING)
-    assert found.masks == masks.encode(np.stack([ids == 0, ids == 1, ids == 2]))
+    assert found.masks == rle.encode(np.stack([ids == 0, ids == 1, ids == 2]))
 
 
 def test_scores_that_are_not_numbers():
@@ -115,7 +115,7 @@ def test_scores_that_are_not_numbers():
     expected = np.zeros((2, 6, 8), bool)
     expected[0, :3] = expected[1, 3:] = True
     expected[1, 4, 4] = False
-    assert sorted(found.masks) == sorted(masks.encode(expected))
+    assert sorted(found.masks) == sorted(rle.encode(expected))
     logits[:] = torch.nan
     with pytest.raises(ImageProblem) as caught:
         to_proposals({"sem_seg": logits}, 6, 8, ProposalsConfig())

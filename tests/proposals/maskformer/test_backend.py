@@ -10,10 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import load_file, save_file
 from transformers import MaskFormerImageProcessor
 
-from pipeline import masks as rle
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
+from pipeline.masks import rle
 from pipeline.proposals import MaskFormerConfig, ProposalsConfig, load_proposer
 from pipeline.proposals.proposer import ClassifyingProposer
 from pipeline.regions import RegionsConfig

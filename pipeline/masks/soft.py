@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from pycocotools import mask as coco_mask
 
-from pipeline import masks
-from pipeline.masks import Rle
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
 
 _BAND_ELEMENTS = 2**22
 
@@ -67,7 +67,7 @@ def upsampled_bands(
 def encode(masks_QHW: torch.Tensor) -> list[Rle]:
     """Run-length codes of masks, bool [Q,H,W]. From a GPU only the places where runs begin are copied."""
     if masks_QHW.device.type == "cpu":
-        return masks.encode(masks_QHW.numpy())
+        return rle.encode(masks_QHW.numpy())
     return encode_runs(masks_QHW)
 
 

@@ -1,0 +1,1 @@
+"""Masks of image regions: run-length codes, soft masks, boxes."""
