@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
-from pipeline.image_files import directory, kinds
-from pipeline.image_files.metadata import without_metadata
+from pipeline.images import directory, kinds
+from pipeline.images.metadata import without_metadata
 
 # Pillow's own limit only warns; `max_pixels` decides instead, in `open_image`, which alone opens image files.
 Image.MAX_IMAGE_PIXELS = None

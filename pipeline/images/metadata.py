@@ -8,7 +8,7 @@ import re
 import struct
 import zlib
 
-from pipeline.image_files import directory
+from pipeline.images import directory
 
 # TIFF's places of EXIF, GPS, interoperability and XMP. Under these names no reader knows them.
 _ASIDE = {0x8769: 65010, 0x8825: 65011, 0xA005: 65012, 0x02BC: 65013}

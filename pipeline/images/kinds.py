@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.image_files import directory
+from pipeline.images import directory
 
 _READ = (
     (b"\xff\xd8\xff", "JPEG"),
