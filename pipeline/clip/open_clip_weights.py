@@ -1,7 +1,7 @@
 """An open_clip model with weights that were read here.
 
 open_clip reads a checkpoint and fits it into a model in one function, `load_checkpoint`, which knows nothing of what
-training leaves around the weights. Here they come from `pipeline.weights`, and are fitted as there.
+training leaves around the weights. Here they come from `pipeline.weights.files`, and are fitted as there.
 """
 
 import logging
@@ -12,7 +12,7 @@ import torch
 from open_clip.convert import convert_state_dict
 from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed, resize_text_pos_embed
 
-from pipeline.torchscript import StateDict
+from pipeline.weights.torchscript import StateDict
 
 _OLD_POSITIONS = "text.transformer.embeddings.position_ids"
 

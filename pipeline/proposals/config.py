@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from pipeline.errors import UserError
-from pipeline.precision import Precision
+from pipeline.weights.precision import Precision
 
 
 @dataclass

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from pipeline.precision import Precision, autocast_dtype
 from pipeline.proposals.proposer import check_image
+from pipeline.weights.precision import Precision, autocast_dtype
 
 Result = TypeVar("Result")
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F  # noqa: N812
 from pipeline.clip import Clip, load_clip
 from pipeline.clip.towers import PatchTower, patch_tower
 from pipeline.errors import UserError
-from pipeline.precision import Precision
 from pipeline.proposals.config import Sam2Config
+from pipeline.weights.precision import Precision
 
 
 class PatchFeatures:

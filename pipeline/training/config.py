@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.clip.templates import TemplateSet
-from pipeline.precision import Precision
 from pipeline.training.losses import LossConfig
 from pipeline.training.samples import DataConfig
+from pipeline.weights.precision import Precision
 
 Mode = Literal["pretrain", "full", "mask_prompt", "full_then_mask_prompt"]
 

@@ -18,7 +18,7 @@ from pipeline.evaluation.datasets.dataset import synonyms
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
 from pipeline.evaluation.datasets.labelled_images import LabelledImages
-from pipeline.pickles import load_pickle
+from pipeline.weights.pickles import load_pickle
 
 _SOURCE = (
     "ADE20K_2021_17_01.zip, the directory ADE20K_2021_17_01 of it; the download is given on request at "

@@ -26,9 +26,9 @@ from safetensors.torch import load_file
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.pickles import BY_NAME, load_pickle
 from pipeline.storage.own_folder import CACHE_KEY, locked, open_new, open_own, own_folder, user_cache
-from pipeline.torchscript import StateDict, is_torchscript, read_torchscript
+from pipeline.weights.pickles import BY_NAME, load_pickle
+from pipeline.weights.torchscript import StateDict, is_torchscript, read_torchscript
 
 HUB = "hf-hub:"
 _MODEL_FILES = ("*.json", "*.safetensors")
