@@ -126,7 +126,7 @@ def connect() -> None:
         # The stages of mining hold two logical CPUs together, so one core counts as two.
         ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    # It would tell how to turn on the bars that `pipeline.progress` stands in for.
+    # It would tell how to turn on the bars that `pipeline.execution.progress` stands in for.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
 
 

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from pipeline import metrics
+from pipeline.execution import metrics
 from tests.conftest import REPOSITORY
 from tests.ray_metrics import figure, wait_for_figures
 
 WITH_GPUS = """
 import logging, ray
-from pipeline import metrics
+from pipeline.execution import metrics
 from tests.ray_metrics import figure, wait_for_figures
 
 ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, logging_level=logging.ERROR)

@@ -5,7 +5,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 
 from pipeline.errors import IncompleteError
-from pipeline.placement import watch_placement
+from pipeline.execution.placement import watch_placement
 
 
 class Stage:

@@ -10,7 +10,7 @@ import torch
 from pipeline import storage
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
-from pipeline.progress import Progress
+from pipeline.execution.progress import Progress
 from pipeline.segmentation.loading import load_segmenter
 from pipeline.segmentation.search import FusionScore, search_fusion
 

@@ -19,8 +19,8 @@ from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
 from pipeline.evaluation.stage import EvaluateStage
+from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.overwriting import check_unclaimed, clear
-from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
 
 # What `--overwrite` deletes: see `pipeline.overwriting`.

@@ -18,6 +18,8 @@ from pipeline import fingerprint, storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
 from pipeline.dataset_files import DamagedFileError, read_columns, read_json
 from pipeline.errors import IncompleteError, UserError
+from pipeline.execution.placement import watch_placement
+from pipeline.execution.progress import Progress
 from pipeline.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
@@ -47,8 +49,6 @@ from pipeline.mining.stages import (
 from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
 from pipeline.overwriting import check_unclaimed, clear, remove_files
-from pipeline.placement import watch_placement
-from pipeline.progress import Progress
 from pipeline.proposals import load_proposer
 from pipeline.vocabulary import Vocabulary, vocabulary_table
 

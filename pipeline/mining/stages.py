@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import ray
 
-from pipeline import metrics, storage
+from pipeline import storage
+from pipeline.execution import metrics, worker_log
 from pipeline.images import ImagesConfig
 from pipeline.layout import Layout, stem
 from pipeline.matching import MatchingConfig
@@ -26,7 +27,6 @@ from pipeline.mining.attempts import Attempt
 from pipeline.mining.watchdog import Pace, Watchdog
 from pipeline.mining.work import Shard
 from pipeline.proposals import ProposalsConfig, load_proposer
-from pipeline.worker_log import worker_log
 
 if TYPE_CHECKING:
     from pipeline.clip import Clip, ClipConfig

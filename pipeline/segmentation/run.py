@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 
 from pipeline import fingerprint, storage
 from pipeline.errors import UserError
+from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.images import ImageProblem
 from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.drawing import classes_json
-from pipeline.segmentation.groups import run_groups, worker_resources
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.loading import RUNNING_KEYS, check_models
 from pipeline.segmentation.panoptic_file import write_panoptic

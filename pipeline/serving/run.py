@@ -13,8 +13,8 @@ from ray.serve.config import ControllerOptions, HTTPOptions
 from ray.serve.schema import LoggingConfig
 
 from pipeline.errors import IncompleteError, UserError
+from pipeline.execution.image_groups import worker_gpus
 from pipeline.segmentation.classes import parse_classes
-from pipeline.segmentation.groups import worker_gpus
 from pipeline.segmentation.loading import check_models
 from pipeline.serving.config import ServerConfig
 from pipeline.serving.guard import is_loopback, is_name, proxy_environment

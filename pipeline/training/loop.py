@@ -13,8 +13,9 @@ from ray.train import Checkpoint, CheckpointUploadMode
 from ray.util.queue import Queue
 from torch.nn.parallel import DistributedDataParallel
 
-from pipeline import metrics, storage
+from pipeline import storage
 from pipeline.clip import Clip, load_clip
+from pipeline.execution import metrics
 from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
 from pipeline.training.checkpoints import RunState, load_tuned, read_checkpoint, save_checkpoint, tuned_weights

@@ -8,10 +8,10 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
-from pipeline import metrics
 from pipeline.errors import IncompleteError, UserError
-from pipeline.placement import watch_placement
-from pipeline.progress import Progress
+from pipeline.execution import metrics
+from pipeline.execution.placement import watch_placement
+from pipeline.execution.progress import Progress
 from pipeline.segmentation.loading import ModelsConfig, SegmenterConfig
 
 # A group whose workers died this often fails, instead of taking down one after the other for ever.
