@@ -14,9 +14,9 @@ from jsonargparse import ArgumentParser
 from ray.exceptions import RayError, RayTaskError
 
 from jobs.head_watch import head_watch
+from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
 from pipeline.errors import IncompleteError, UserError
 from pipeline.escaping.terminal import printable
-from pipeline.paths import refuse_secrets, refuse_secrets_in
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 

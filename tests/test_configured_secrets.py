@@ -6,8 +6,8 @@ import pytest
 
 from jobs import demo, evaluate, export, inspect, mine, run, segment, serve, train
 from pipeline import storage
+from pipeline.configuration.paths import refuse_secrets_in
 from pipeline.errors import UserError
-from pipeline.paths import refuse_secrets_in
 from pipeline.storage.errors import plain_errors
 
 SECRET = "wJalr/K7MDENG+bPx"

@@ -9,13 +9,13 @@ import yaml
 from pipeline import layout as dataset_layout
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
+from pipeline.configuration.fingerprint import describe, kind_of
+from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import UserError
 from pipeline.evaluation import run as evaluation_run
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
-from pipeline.fingerprint import describe, kind_of
 from pipeline.mining.config import MineConfig
-from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation import run as segmentation_run
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.training import layout as training_layout

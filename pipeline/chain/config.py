@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from pipeline import storage
 from pipeline.clip import ClipConfig
+from pipeline.configuration.paths import absolute_output, refuse_secrets
 from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.mining.config import MineConfig
-from pipeline.paths import absolute_output, refuse_secrets
 from pipeline.training.config import TrainConfig
 
 TRAINED = "trained"

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from pipeline import storage
+from pipeline.configuration.paths import refuse_secrets
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets import DatasetConfig
-from pipeline.paths import refuse_secrets
 from pipeline.segmentation.loading import RUNNING_KEYS as SEGMENTER_RUNNING_KEYS
 from pipeline.segmentation.loading import SegmenterConfig
 

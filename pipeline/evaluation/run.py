@@ -11,7 +11,9 @@ from dataclasses import asdict
 
 import ray
 
-from pipeline import fingerprint, storage
+from pipeline import storage
+from pipeline.configuration import fingerprint
+from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import UserError
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
@@ -20,10 +22,9 @@ from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
 from pipeline.evaluation.stage import EvaluateStage
 from pipeline.execution.image_groups import run_groups, worker_resources
-from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.loading import check_models
 
-# What `--overwrite` deletes: see `pipeline.overwriting`.
+# What `--overwrite` deletes: see `pipeline.configuration.overwriting`.
 _OWN_FILES = (
     *(rf"{table}/[0-9]{{6,}}\.parquet" for table in TABLES),
     r"report/index\.html",

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.configuration.paths import refuse_secrets
 from pipeline.dataset_files import check_rows, damaged, read_description
 from pipeline.errors import UserError
 from pipeline.layout import Layout
-from pipeline.paths import refuse_secrets
 from pipeline.storage import in_threads
 
 

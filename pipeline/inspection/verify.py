@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions import stored_listing
+from pipeline.configuration.overwriting import check_no_links
 from pipeline.dataset_files import DamagedFileError, check_rows, files_of_shard, listed_files, read_description
 from pipeline.errors import UserError
 from pipeline.layout import FOLDERS, Layout, checked_file, shard_of, stem
 from pipeline.mining.originals import find_changed
-from pipeline.overwriting import check_no_links
 
 _WHOLE_DATASET = ("config.yaml", "vocabulary.parquet")
 _OF_A_SHARD = ("manifests", "captions", "candidates", "rejects", "shards")

@@ -14,8 +14,10 @@ import pyarrow as pa
 import ray
 from ray.data import DataContext, Dataset
 
-from pipeline import fingerprint, storage
+from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
+from pipeline.configuration import fingerprint
+from pipeline.configuration.overwriting import check_unclaimed, clear, remove_files
 from pipeline.dataset_files import DamagedFileError, read_columns, read_json
 from pipeline.errors import IncompleteError, UserError
 from pipeline.execution.placement import watch_placement
@@ -48,7 +50,6 @@ from pipeline.mining.stages import (
 )
 from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
-from pipeline.overwriting import check_unclaimed, clear, remove_files
 from pipeline.proposals import load_proposer
 from pipeline.vocabulary import Vocabulary, vocabulary_table
 

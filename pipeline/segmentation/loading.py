@@ -7,8 +7,8 @@ from typing import Self
 import torch
 
 from pipeline.clip import Clip, ClipConfig, load_clip
+from pipeline.configuration.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
 from pipeline.errors import UserError
-from pipeline.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
 from pipeline.proposals import ProposalsConfig, Proposer, load_proposer
 from pipeline.regions import RegionsConfig
 from pipeline.segmentation.config import SegmentationConfig

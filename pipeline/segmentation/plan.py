@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline import storage
+from pipeline.configuration.paths import refuse_secrets
 from pipeline.errors import UserError
-from pipeline.paths import refuse_secrets
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.job import SegmentConfig
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from pipeline import fingerprint, storage
+from pipeline import storage
+from pipeline.configuration import fingerprint
+from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import UserError
 from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.images import ImageProblem
-from pipeline.overwriting import check_unclaimed, clear
 from pipeline.segmentation.drawing import classes_json
 from pipeline.segmentation.job import SegmentConfig
 from pipeline.segmentation.loading import RUNNING_KEYS, check_models
@@ -28,7 +29,7 @@ from pipeline.storage.common_folder import address
 
 _IMAGES_PER_ROW = 8
 _FOLDERS = ("labels", "overlays", "panoptic", "segments")
-# What `--overwrite` deletes: see `pipeline.overwriting`.
+# What `--overwrite` deletes: see `pipeline.configuration.overwriting`.
 _OWN_FILES = (
     r"labels/.+\.png",
     r"overlays/.+\.jpg",

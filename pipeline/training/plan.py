@@ -8,8 +8,8 @@ import ray
 
 from pipeline import storage
 from pipeline.clip import Clip, load_clip
+from pipeline.configuration.paths import absolute_model, absolute_output, refuse_secrets
 from pipeline.errors import UserError
-from pipeline.paths import absolute_model, absolute_output, refuse_secrets
 from pipeline.training.config import TrainConfig
 from pipeline.training.loggers import check_loggers
 from pipeline.training.stages import with_prompts

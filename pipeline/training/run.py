@@ -19,9 +19,10 @@ from ray.train import (
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-from pipeline import fingerprint, storage
+from pipeline import storage
+from pipeline.configuration import fingerprint
+from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import IncompleteError, UserError
-from pipeline.overwriting import check_unclaimed, clear
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_tuned, read_checkpoint
 from pipeline.training.config import RUNNING_KEYS, TrainConfig

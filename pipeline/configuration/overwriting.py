@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from pipeline import storage
+from pipeline.configuration.fingerprint import Kind, kind_of_directory
 from pipeline.errors import UserError
-from pipeline.fingerprint import Kind, kind_of_directory
 from pipeline.storage.local_files import TEMPORARY
 
 
