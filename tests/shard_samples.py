@@ -3,7 +3,7 @@
 import numpy as np
 
 import schemas
-from pipeline.shards import Sample
+from pipeline.dataset.shards import Sample
 
 
 def make_sample(mask: np.ndarray, key: str = "000000-00000-000", noun: str = "dog", image_id: str = "7") -> Sample:

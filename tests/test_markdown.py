@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.mined_pairs import MinedPairs
 from pipeline.escaping.markdown import code, escaped
 from pipeline.export.card import dataset_card as exported_card
-from pipeline.export.pairs import MinedPairs
-from pipeline.layout import Layout
 from pipeline.mining.dataset import dataset_card
 
 HOSTILE = (

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline import layout as dataset_layout
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.configuration.fingerprint import describe, kind_of
 from pipeline.configuration.overwriting import check_unclaimed, clear
+from pipeline.dataset import layout as dataset_layout
 from pipeline.errors import UserError
 from pipeline.evaluation import run as evaluation_run
 from pipeline.evaluation.config import EvaluateConfig

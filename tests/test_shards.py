@@ -14,8 +14,8 @@ from PIL import Image
 
 import schemas
 from pipeline import storage
-from pipeline.layout import Layout
-from pipeline.shards import IncompleteShardError, ShardsConfig, commit_shard, sample_members, write_tar
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import IncompleteShardError, ShardsConfig, commit_shard, sample_members, write_tar
 from tests.shard_samples import make_sample, rectangle
 
 

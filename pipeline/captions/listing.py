@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions.source import CaptionSource
-from pipeline.layout import shard_of
+from pipeline.dataset.layout import shard_of
 from schemas import LISTING
 
 SHARDS_PER_FILE = 64

@@ -10,7 +10,7 @@ import yaml
 
 import schemas
 from pipeline import storage
-from pipeline.dataset_files import DamagedFileError, read_yaml
+from pipeline.dataset.files import DamagedFileError, read_yaml
 from pipeline.errors import UserError
 
 Kind = Literal["mine", "train", "evaluate", "segment"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import storage
+from pipeline.dataset.layout import Layout
 from pipeline.evaluation import PairPrecision, measure_pairs
 from pipeline.evaluation.result import CLASSES
-from pipeline.layout import Layout
 from pipeline.microworld.categories import NAMES, THINGS
 from pipeline.microworld.groups import Groups
 from pipeline.proposals.ground_truth import all_annotated

@@ -8,6 +8,7 @@ import ray
 
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.demo.scale import Scale
 from pipeline.demo.variants import UNTOUCHED, VISUAL_NOUNS, Variant
 from pipeline.demo.worlds import write_annotated, write_natural, write_pretraining, write_scenes, write_tested
@@ -20,7 +21,6 @@ from pipeline.mining.config import MineConfig
 from pipeline.mining.run import mine
 from pipeline.proposals import ProposalsConfig
 from pipeline.regions import RegionsConfig
-from pipeline.shards import ShardsConfig
 from pipeline.training.config import (
     CheckpointsConfig,
     FullConfig,

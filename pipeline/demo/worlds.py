@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import ray
 
+from pipeline.dataset.layout import Layout
 from pipeline.demo.scale import Scale
-from pipeline.layout import Layout
 from pipeline.microworld.crops import captioned_pairs, named_pairs
 from pipeline.microworld.groups import Groups
 from pipeline.microworld.pairs import Pair, write_pairs

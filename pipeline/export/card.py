@@ -6,9 +6,9 @@ import pyarrow as pa
 import yaml
 
 import schemas
-from pipeline.dataset_files import damaged
+from pipeline.dataset.files import damaged
+from pipeline.dataset.mined_pairs import MinedPairs
 from pipeline.escaping.markdown import code, escaped
-from pipeline.export.pairs import MinedPairs
 
 _FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _PICTURES = {

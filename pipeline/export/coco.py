@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline import storage
+from pipeline.dataset.mined_pairs import MinedPairs, open_pairs
 from pipeline.export.image_files import image_file, write_images
 from pipeline.export.outline import IMAGE_COLUMNS, Outline, is_scaled, outline_of
-from pipeline.export.pairs import MinedPairs, open_pairs
 from pipeline.storage.common_folder import address, parts, relative
 from pipeline.storage.json_lists import write_json_lists
 

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline import storage
+from pipeline.dataset.layout import stem
+from pipeline.dataset.mined_pairs import MinedPairs, open_pairs
 from pipeline.errors import UserError
 from pipeline.export.outline import outline_of
-from pipeline.export.pairs import MinedPairs, open_pairs
-from pipeline.layout import stem
 from pipeline.masks import rle
 from pipeline.storage.common_folder import Parts, relative
 from pipeline.storage.json_lists import write_json_lists

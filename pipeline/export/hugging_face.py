@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
-from pipeline.dataset_files import damaged
+from pipeline.dataset.files import damaged
+from pipeline.dataset.layout import Layout, stem
+from pipeline.dataset.mined_pairs import Manifest, open_pairs
 from pipeline.errors import UserError
 from pipeline.export.card import dataset_card, datasets_schema
-from pipeline.export.pairs import Manifest, open_pairs
-from pipeline.layout import Layout, stem
 from pipeline.storage import in_threads
 
 # Row groups of this size keep memory small here, and show quickly in the Hub's viewer.

@@ -4,9 +4,9 @@ import dataclasses
 import shlex
 
 from pipeline import storage
-from pipeline.dataset_files import damaged, read_table
+from pipeline.dataset.files import damaged, read_table
+from pipeline.dataset.mined_pairs import MinedPairs
 from pipeline.errors import UserError
-from pipeline.export.pairs import MinedPairs
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from pipeline.dataset.mined_pairs import MinedPairs
 from pipeline.errors import UserError
-from pipeline.export.pairs import MinedPairs
 from pipeline.storage.common_folder import Parts, common_folder, parts
 
 IMAGE_COLUMNS = ["image_id", "image_uri", "image_width", "image_height", "original_width", "original_height"]

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import storage
-from pipeline.dataset_files import counts_of_shard, read_columns, read_description, read_statistics, read_table
+from pipeline.dataset.files import counts_of_shard, read_columns, read_description, read_statistics, read_table
+from pipeline.dataset.layout import Layout
 from pipeline.escaping.terminal import escape
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
-from pipeline.layout import Layout
 from pipeline.nouns import select_vocabulary
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 import schemas
 from pipeline import storage
-from pipeline.layout import Layout, stem
+from pipeline.dataset.layout import Layout, stem
+from pipeline.dataset.shards import Sample, ShardsConfig, write_tar
 from pipeline.masks import rle
-from pipeline.shards import Sample, ShardsConfig, write_tar
 
 
 @dataclass(frozen=True)

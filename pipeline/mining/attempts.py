@@ -13,9 +13,9 @@ having noted an image blames none.
 import json
 
 from pipeline import storage
-from pipeline.dataset_files import DamagedFileError, read_json
+from pipeline.dataset.files import DamagedFileError, read_json
+from pipeline.dataset.layout import Layout, stem
 from pipeline.images import ImageProblem
-from pipeline.layout import Layout, stem
 
 DEATHS = 3
 

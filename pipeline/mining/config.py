@@ -5,12 +5,12 @@ from typing import Literal
 
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.images import ImagesConfig
 from pipeline.matching import MatchingConfig
 from pipeline.nouns import NounsConfig
 from pipeline.proposals import ProposalsConfig
 from pipeline.regions import RegionsConfig
-from pipeline.shards import ShardsConfig
 
 # They may differ between two runs into one directory: where and how fast the job runs, not what it writes.
 # (Batch size and threads can move the last bits of a score; the README says so.)

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions import Listing
-from pipeline.dataset_files import counts_of_shard, damaged, files_of_shard, read_description, read_table
+from pipeline.dataset.files import counts_of_shard, damaged, files_of_shard, read_description, read_table
+from pipeline.dataset.layout import Layout
 from pipeline.escaping.markdown import code, escaped
-from pipeline.layout import Layout
 from pipeline.nouns import select_vocabulary
 
 _TOP_NOUNS = 20

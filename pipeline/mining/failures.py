@@ -3,7 +3,7 @@
 import json
 
 from pipeline import storage
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 
 
 class Failures:

@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline import storage
-from pipeline.dataset_files import DamagedFileError, check_rows, read_columns, read_table
+from pipeline.dataset.files import DamagedFileError, check_rows, read_columns, read_table
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
-from pipeline.layout import Layout
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image
 

@@ -13,9 +13,9 @@ from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, measure_listing, open_captions
 from pipeline.clip import load_clip
 from pipeline.configuration.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape, printable
-from pipeline.layout import Layout
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
 from pipeline.proposals import LEARNED, Proposer, load_proposer

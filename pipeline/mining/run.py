@@ -18,11 +18,12 @@ from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
 from pipeline.configuration import fingerprint
 from pipeline.configuration.overwriting import check_unclaimed, clear, remove_files
-from pipeline.dataset_files import DamagedFileError, read_columns, read_json
+from pipeline.dataset.files import DamagedFileError, read_columns, read_json
+from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
+from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import IncompleteError, UserError
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
-from pipeline.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.dataset import summarize, write_dataset
 from pipeline.mining.failures import Failures
@@ -51,7 +52,6 @@ from pipeline.mining.stages import (
 from pipeline.mining.watchdog import write_pace
 from pipeline.nouns import select_vocabulary
 from pipeline.proposals import load_proposer
-from pipeline.vocabulary import Vocabulary, vocabulary_table
 
 # Of the vocabulary, that a worker embeds and then reports. A GPU takes a second for as many; a core, a second for four.
 _NOUNS_PER_CHUNK_ON_GPU, _NOUNS_PER_CHUNK = 256, 8

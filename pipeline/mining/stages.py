@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import ray
 
 from pipeline import storage
+from pipeline.dataset.layout import Layout, stem
 from pipeline.execution import metrics, worker_log
 from pipeline.images import ImagesConfig
-from pipeline.layout import Layout, stem
 from pipeline.matching import MatchingConfig
 from pipeline.mining.attempts import Attempt
 from pipeline.mining.watchdog import Pace, Watchdog
@@ -30,9 +30,9 @@ from pipeline.proposals import ProposalsConfig, load_proposer
 
 if TYPE_CHECKING:
     from pipeline.clip import Clip, ClipConfig
+    from pipeline.dataset.shards import ShardsConfig
     from pipeline.nouns import NounsConfig
     from pipeline.regions import RegionsConfig
-    from pipeline.shards import ShardsConfig
 
 # Shares of a logical CPU. Readers and writers wait for storage most of the time, and a pool of actors must never
 # hold so many CPUs that the tasks before and after it find none (two cores have to be enough).

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.configuration.fingerprint import kind_of as kind_of_job
-from pipeline.dataset_files import read_yaml
+from pipeline.dataset.files import read_yaml
 from pipeline.errors import UserError
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import default_labels, write_evaluation_report

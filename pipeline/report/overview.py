@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline import storage
+from pipeline.dataset.layout import Layout
 from pipeline.evaluation.label_maps import main_branch
 from pipeline.evaluation.result import RESULT, read_result
-from pipeline.layout import Layout
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import write_evaluation_report
 from pipeline.report.page import page_uri, render, write_page

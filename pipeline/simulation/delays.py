@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipeline import storage
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
-from pipeline.layout import Layout
 from pipeline.simulation.config import SimulationConfig
 
 STAGES = ("images", "proposals", "matching", "writing")

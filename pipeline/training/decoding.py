@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from pipeline.dataset.shards import checksum
 from pipeline.images import ImageProblem, open_image, size_of
-from pipeline.shards import checksum
 
 
 class DamagedSampleError(Exception):

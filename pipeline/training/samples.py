@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
-from pipeline.dataset_files import DamagedFileError, check_rows, files_of_shard, listed_files
+from pipeline.dataset.files import DamagedFileError, check_rows, files_of_shard, listed_files
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.verify import Damage, check_file
 from pipeline.errors import UserError
-from pipeline.inspection.verify import Damage, check_file
-from pipeline.layout import Layout
 from pipeline.regions import Fill
 from pipeline.training.condition import filter_pairs
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline import storage
+from pipeline.dataset.layout import Layout, stem
 from pipeline.errors import UserError
-from pipeline.layout import Layout, stem
 from pipeline.storage.own_folder import locked, open_new, open_own, own_folder
 
 _KEY = "data.cache"

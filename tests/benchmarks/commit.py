@@ -19,7 +19,7 @@ from jobs.command import connect
 from pipeline import storage
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.world import write_world
 from pipeline.mining.attempts import Attempt

@@ -17,12 +17,12 @@ import ray
 from jobs.command import connect
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.world import write_world
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.mining.run import mine
 from pipeline.proposals import ProposalsConfig
-from pipeline.shards import ShardsConfig
 from tests.benchmarks.steady import per_second
 
 _IMAGES_PER_SHARD = 8

@@ -27,8 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import schemas
 from pipeline import storage
 from pipeline.clip import load_clip
-from pipeline.layout import Layout
-from pipeline.shards import ShardsConfig, commit_shard, image_key
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
 from pipeline.training.config import FullConfig
 from pipeline.training.stages import Stage, prepare, with_prompts
 from tests.shard_samples import make_sample

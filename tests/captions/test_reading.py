@@ -22,12 +22,12 @@ import schemas
 from pipeline import storage
 from pipeline.captions import CaptionsConfig, open_captions, read_image, write_listing
 from pipeline.captions.webdataset import index_tar
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.images import ImageProblem, ImagesConfig
-from pipeline.layout import Layout
 from pipeline.mining.steps.find_nouns import FindNouns
 from pipeline.mining.steps.read_images import ReadImages
 from pipeline.nouns import NounsConfig
-from pipeline.vocabulary import Vocabulary, vocabulary_table
 
 LIMIT = 100_000
 

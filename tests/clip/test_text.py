@@ -13,8 +13,8 @@ from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 from pipeline.clip import ClipConfig, EmbeddingCache, TextEmbedder, load_clip
 from pipeline.clip.templates import TEMPLATES
 from pipeline.clip.text_tower import encode_text, used_lengths
+from pipeline.dataset.vocabulary import vocabulary_table
 from pipeline.mining.stages import EmbedTextStage
-from pipeline.vocabulary import vocabulary_table
 from tests.clip.conftest import TINY
 
 END = 49407  # the id of CLIP's end token

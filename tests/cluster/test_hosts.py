@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.inspection import verify
-from pipeline.layout import Layout
+from pipeline.dataset import verify
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.mining.run import mine
-from pipeline.shards import ShardsConfig
 from tests.cluster.hosts import Host, Network, network
 from tests.cluster.ray_nodes import head, started, wait_until, worker
 from tests.disturbed_jobs import LIMIT_SECONDS

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pipeline.inspection import verify
-from pipeline.layout import Layout
+from pipeline.dataset import verify
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.mining.run import mine
-from pipeline.shards import ShardsConfig
 from tests.disturbed_jobs import DISTURBANCES, run_disturbed
 from tests.mining.configs import command_line, dataset_bytes, files_in, mine_config
 

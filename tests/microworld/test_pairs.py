@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import storage
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 from pipeline.microworld.categories import GROUNDS, NAMES, THINGS
 from pipeline.microworld.crops import captioned_pairs, named_pairs, natural_crops
 from pipeline.microworld.pairs import Pair, write_pairs

@@ -6,9 +6,9 @@ from typing import Any
 
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.shards import ShardsConfig
 
 
 def mine_config(world: Path, small_clip: str, output: Path | str, **changes: Any) -> MineConfig:

@@ -12,11 +12,11 @@ from PIL import Image
 import schemas
 from pipeline import storage
 from pipeline.captions import read_shard, write_listing
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
+from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.images import ImagesConfig
-from pipeline.layout import Layout
 from pipeline.mining.steps.read_images import ReadImages
-from pipeline.shards import ShardsConfig, commit_shard, image_key
-from pipeline.vocabulary import Vocabulary, vocabulary_table
 from tests.shard_samples import make_sample
 
 SHARDS, IMAGES = 5, 3

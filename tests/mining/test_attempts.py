@@ -4,8 +4,8 @@ import contextlib
 
 import pytest
 
+from pipeline.dataset.layout import Layout
 from pipeline.images import ImageProblem
-from pipeline.layout import Layout
 from pipeline.mining.attempts import DEATHS, Attempt
 
 

@@ -9,12 +9,12 @@ import torch
 
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.evaluation import measure_pairs
 from pipeline.mining.config import MineConfig
 from pipeline.mining.run import mine
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
 from pipeline.proposals.ground_truth import all_annotated
-from pipeline.shards import ShardsConfig
 from tests.small_clip import build_small_clip
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("ray_cluster")]

@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from jobs import inspect
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 from pipeline.mining.failures import Failures
 from pipeline.mining.run import MiningError, mine
 from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig

@@ -19,9 +19,10 @@ from PIL import Image
 
 import schemas
 from pipeline.clip import TextEmbedder, load_clip
+from pipeline.dataset import verify
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
-from pipeline.inspection import repair, verify
-from pipeline.layout import Layout
+from pipeline.inspection import repair
 from pipeline.masks import rle
 from pipeline.matching import MatchingConfig
 from pipeline.mining.config import ResourcesConfig

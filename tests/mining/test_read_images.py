@@ -11,10 +11,10 @@ from PIL import Image
 
 import schemas
 from pipeline import storage
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.images import ImagesConfig
-from pipeline.layout import Layout
 from pipeline.mining.steps.read_images import ReadImages
-from pipeline.vocabulary import Vocabulary, vocabulary_table
 
 
 class Web(http.server.BaseHTTPRequestHandler):

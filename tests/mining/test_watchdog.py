@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 from pipeline.mining.watchdog import Pace, write_pace
 
 HANGS = {

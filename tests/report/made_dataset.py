@@ -9,10 +9,10 @@ import yaml
 
 import schemas
 from pipeline import storage
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_key
 from pipeline.masks import rle
 from pipeline.matching import match
-from pipeline.shards import Sample, ShardsConfig, commit_shard, image_key
 
 HEIGHT, WIDTH, MASKS, EMBEDDING = 60, 80, 8, 8
 STAGES = ("images", "proposals", "matching", "writing")

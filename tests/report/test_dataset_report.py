@@ -15,15 +15,15 @@ import torch
 from open_clip import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from PIL import Image
 
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import ShardsConfig, sample_members
 from pipeline.errors import UserError
 from pipeline.evaluation import measure_pairs
-from pipeline.layout import Layout
 from pipeline.proposals.ground_truth import all_annotated
 from pipeline.regions import masked_regions
 from pipeline.report.charts import histogram
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.dataset.thumbnails import Region, draw
-from pipeline.shards import ShardsConfig, sample_members
 from tests.report.made_dataset import make_dataset
 from tests.report.page_data import page_json
 from tests.shard_samples import make_sample, rectangle

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jobs import inspect as inspect_job
-from pipeline import layout as dataset_layout
 from pipeline import storage
 from pipeline.configuration.overwriting import clear
-from pipeline.inspection import verify
+from pipeline.dataset import layout as dataset_layout
+from pipeline.dataset import verify
 from pipeline.report.directory import kind_of
 from pipeline.report.overview import Work, write_overview
 from pipeline.training import layout as training_layout

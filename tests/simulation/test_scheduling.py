@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from pipeline.captions import CaptionsConfig
+from pipeline.dataset.shards import ShardsConfig
 from pipeline.mining.config import MineConfig
 from pipeline.proposals import ProposalsConfig
-from pipeline.shards import ShardsConfig
 from pipeline.simulation.config import parse_simulation
 from pipeline.simulation.report import print_simulation
 from pipeline.simulation.run import simulate

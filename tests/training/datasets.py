@@ -7,8 +7,8 @@ import numpy as np
 
 import schemas
 from pipeline import storage
-from pipeline.layout import Layout
-from pipeline.shards import ShardsConfig, commit_shard, image_key
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
 from tests.shard_samples import make_sample
 
 NOUNS = ("zebra", "apple", "dog")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.shards import ShardsConfig, write_tar
+from pipeline.dataset.shards import ShardsConfig, write_tar
 from pipeline.training.decoding import DamagedSampleError, decode_sample
 from tests.shard_samples import make_sample
 

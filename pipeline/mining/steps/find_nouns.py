@@ -7,8 +7,8 @@ import pyarrow as pa
 import schemas
 from pipeline import storage
 from pipeline.captions import read_shard
-from pipeline.dataset_files import DamagedFileError, read_table
-from pipeline.layout import Layout
+from pipeline.dataset.files import DamagedFileError, read_table
+from pipeline.dataset.layout import Layout
 from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
 from pipeline.storage.secrets import redacted
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from pipeline.clip import RegionEncoder
+from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import decode_jpeg
 from pipeline.matching import match
 from pipeline.mining.work import Image, Shard, costing_only
-from pipeline.vocabulary import Vocabulary
 
 
 class MatchRegions:

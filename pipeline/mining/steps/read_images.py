@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline import storage
 from pipeline.captions import read_image, read_shard
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
-from pipeline.layout import Layout
 from pipeline.mining.work import Image, Shard, costing_only
 from pipeline.storage.errors import is_denied
 from pipeline.storage.secrets import MARK
-from pipeline.vocabulary import Vocabulary
 
 _CONCURRENT_READS = 16
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_key
 from pipeline.images import decode_jpeg
-from pipeline.layout import Layout
 from pipeline.masks import rle
 from pipeline.matching import Candidate, MatchingConfig, passes
 from pipeline.mining.work import Image, Shard, costing_only
-from pipeline.shards import Sample, ShardsConfig, commit_shard, image_key
 
 
 class WriteShard:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline import storage
-from pipeline.dataset_files import damaged, read_description
+from pipeline.dataset.files import damaged, read_description
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
-from pipeline.layout import Layout
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
 from pipeline.report.dataset import content, gallery
 from pipeline.report.dataset.sample import choose

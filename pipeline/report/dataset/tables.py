@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset_files import check_rows, counts_of_shard, read_columns, read_statistics
-from pipeline.layout import Layout
+from pipeline.dataset.files import check_rows, counts_of_shard, read_columns, read_statistics
+from pipeline.dataset.layout import Layout
 
 Read = TypeVar("Read")
 

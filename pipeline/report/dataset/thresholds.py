@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset_files import read_columns
-from pipeline.layout import Layout
+from pipeline.dataset.files import read_columns
+from pipeline.dataset.layout import Layout
 from pipeline.report.dataset.tables import NounCodes, read_each
 
 QUANTITIES = ("clip_score", "noun_margin", "mask_margin", "mask_area")

@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from pipeline import storage
-from pipeline.dataset_files import damaged
+from pipeline.dataset.files import damaged
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, open_image
-from pipeline.layout import Layout
 from pipeline.masks.boxes import expand_box
 from pipeline.report.dataset.tables import Pairs
 

@@ -7,10 +7,10 @@ from itertools import groupby
 
 import numpy as np
 
-from pipeline.dataset_files import read_columns
+from pipeline.dataset.files import read_columns
+from pipeline.dataset.layout import Layout
 from pipeline.evaluation import Judgement, judge_pairs
 from pipeline.images import ImageProblem
-from pipeline.layout import Layout
 from pipeline.proposals.ground_truth import GroundTruth
 
 _COLUMNS = ["image_id", "image_width", "image_height", "noun", "mask_rle", "clip_score"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 import schemas
 from pipeline import storage
-from pipeline.dataset_files import read_table, read_yaml
+from pipeline.dataset.files import read_table, read_yaml
 from pipeline.errors import UserError
 from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
 from pipeline.evaluation.result import CLASSES, RESULT, read_result

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.layout import Layout
+from pipeline.dataset.layout import Layout
 from pipeline.report.dataset.thumbnails import Thumbnail, draw, read_region
 from pipeline.report.training.tables import Change, TrainingRun
 from pipeline.training.layout import RunLayout

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset_files import damaged, read_json, read_table, read_yaml
+from pipeline.dataset.files import damaged, read_json, read_table, read_yaml
 from pipeline.errors import UserError
 from pipeline.training.layout import RunLayout
 

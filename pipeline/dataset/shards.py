@@ -21,7 +21,7 @@ from webdataset import TarWriter
 
 import schemas
 from pipeline import storage
-from pipeline.layout import Layout, stem
+from pipeline.dataset.layout import Layout, stem
 from pipeline.masks.boxes import expand_box
 
 

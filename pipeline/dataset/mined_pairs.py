@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.configuration.paths import refuse_secrets
-from pipeline.dataset_files import check_rows, damaged, read_description
+from pipeline.dataset.files import check_rows, damaged, read_description
+from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
-from pipeline.layout import Layout
 from pipeline.storage import in_threads
 
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline import storage
+from pipeline.dataset.layout import KEY, Layout, checked_file
 from pipeline.errors import UserError
-from pipeline.layout import KEY, Layout, checked_file
 
 _HASH = re.compile("[0-9a-f]{64}")
 _MOST_BYTES = 2**63 - 1

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.captions import stored_listing
 from pipeline.configuration.overwriting import check_no_links
-from pipeline.dataset_files import DamagedFileError, check_rows, files_of_shard, listed_files, read_description
+from pipeline.dataset.files import DamagedFileError, check_rows, files_of_shard, listed_files, read_description
+from pipeline.dataset.layout import FOLDERS, Layout, checked_file, shard_of, stem
 from pipeline.errors import UserError
-from pipeline.layout import FOLDERS, Layout, checked_file, shard_of, stem
 from pipeline.mining.originals import find_changed
 
 _WHOLE_DATASET = ("config.yaml", "vocabulary.parquet")
