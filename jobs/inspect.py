@@ -22,8 +22,8 @@ from pipeline.dataset import verify
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import printable
 from pipeline.inspection import print_status, repair
-from pipeline.inspection.proposals import measure_proposals, print_proposals
 from pipeline.mining.config import MineConfig
+from pipeline.mining.proposal_trial import measure_proposals, print_proposals
 from pipeline.report.directory import write_report
 
 _REPORT = "Write a page to look at: of a mined dataset, of a training run, or of evaluations side by side."

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from jobs import inspect as inspect_job
-from pipeline.inspection.proposals import measure_proposals
+from pipeline.mining.proposal_trial import measure_proposals
 from pipeline.proposals import ProposalsConfig
 from tests.mining.configs import mine_config
 

@@ -8,7 +8,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.mined_pairs import MinedPairs
 from pipeline.escaping.markdown import code, escaped
 from pipeline.export.card import dataset_card as exported_card
-from pipeline.mining.dataset import dataset_card
+from pipeline.mining.summary import dataset_card
 
 HOSTILE = (
     "[a](http://evil.example)", "<script>alert(1)</script>", "![x](y.png)", "x | y", "`", "a``b", "\\", "# a",

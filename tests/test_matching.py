@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.matching import Candidate, MatchingConfig, match, passes
+from pipeline.mining.matching import Candidate, MatchingConfig, match, passes
 
 
 def unit_rows(rng, count, width):

@@ -41,7 +41,7 @@ class ShardsConfig:
 
 NO_RUNNER_UP = 2.0
 """A margin in `KEY.json` where there is nothing to compare with, null in the manifest: the most that two cosine
-similarities can differ by. Such a pair passes every limit there, too (`pipeline.matching.passes`)."""
+similarities can differ by. Such a pair passes every limit there, too (`pipeline.mining.matching.passes`)."""
 
 
 class IncompleteShardError(Exception):

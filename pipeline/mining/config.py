@@ -7,7 +7,7 @@ from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.dataset.shards import ShardsConfig
 from pipeline.images import ImagesConfig
-from pipeline.matching import MatchingConfig
+from pipeline.mining.matching import MatchingConfig
 from pipeline.nouns import NounsConfig
 from pipeline.proposals import ProposalsConfig
 from pipeline.regions import RegionsConfig

@@ -25,8 +25,8 @@ from pipeline.errors import IncompleteError, UserError
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
-from pipeline.mining.dataset import summarize, write_dataset
-from pipeline.mining.failures import Failures
+from pipeline.mining.faults.failures import Failures
+from pipeline.mining.faults.watchdog import write_pace
 from pipeline.mining.graph import Pool, Tasks, by, in_portions, mining_graph, shards_dataset
 from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
@@ -49,7 +49,7 @@ from pipeline.mining.stages import (
     read_stage,
     write_stage,
 )
-from pipeline.mining.watchdog import write_pace
+from pipeline.mining.summary import summarize, write_dataset
 from pipeline.nouns import select_vocabulary
 from pipeline.proposals import load_proposer
 

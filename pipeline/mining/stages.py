@@ -22,9 +22,9 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout, stem
 from pipeline.execution import metrics, worker_log
 from pipeline.images import ImagesConfig
-from pipeline.matching import MatchingConfig
-from pipeline.mining.attempts import Attempt
-from pipeline.mining.watchdog import Pace, Watchdog
+from pipeline.mining.faults.attempts import Attempt
+from pipeline.mining.faults.watchdog import Pace, Watchdog
+from pipeline.mining.matching import MatchingConfig
 from pipeline.mining.work import Shard
 from pipeline.proposals import ProposalsConfig, load_proposer
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.images import ImageProblem, UprightJpeg, costs_one_image
-from pipeline.matching import Candidate
+from pipeline.mining.matching import Candidate
 from pipeline.proposals import Proposals
 from pipeline.storage.secrets import redacted
 

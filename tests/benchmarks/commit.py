@@ -22,8 +22,8 @@ from pipeline.clip import ClipConfig
 from pipeline.dataset.layout import Layout
 from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.world import write_world
-from pipeline.mining.attempts import Attempt
 from pipeline.mining.config import MineConfig
+from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.run import mine
 from pipeline.proposals import ProposalsConfig
 from tests.s3 import new_bucket, s3_environment

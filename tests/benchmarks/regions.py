@@ -17,7 +17,7 @@ from PIL import Image
 from pipeline.clip import RegionEncoder, load_clip
 from pipeline.images import decode_jpeg
 from pipeline.masks import rle
-from pipeline.matching import match
+from pipeline.mining.matching import match
 from pipeline.regions import RegionsConfig
 
 HEIGHT, WIDTH = 480, 640

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.dataset.layout import Layout
 from pipeline.images import ImageProblem
-from pipeline.mining.attempts import DEATHS, Attempt
+from pipeline.mining.faults.attempts import DEATHS, Attempt
 
 
 def die(layout: Layout, run: str, touched: list[int | tuple[int, ...]]) -> None:

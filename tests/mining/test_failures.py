@@ -10,7 +10,7 @@ import ray
 
 from jobs import inspect
 from pipeline.dataset.layout import Layout
-from pipeline.mining.failures import Failures
+from pipeline.mining.faults.failures import Failures
 from pipeline.mining.run import MiningError, mine
 from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth

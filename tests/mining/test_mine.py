@@ -24,8 +24,8 @@ from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.inspection import repair
 from pipeline.masks import rle
-from pipeline.matching import MatchingConfig
 from pipeline.mining.config import ResourcesConfig
+from pipeline.mining.matching import MatchingConfig
 from pipeline.mining.run import MiningError, mine
 from pipeline.nouns import NounsConfig
 from pipeline.regions import masked_regions

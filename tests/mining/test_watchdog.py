@@ -6,19 +6,19 @@ import sys
 import pytest
 
 from pipeline.dataset.layout import Layout
-from pipeline.mining.watchdog import Pace, write_pace
+from pipeline.mining.faults.watchdog import Pace, write_pace
 
 HANGS = {
     # Backtracks for hours, and lets no other thread run meanwhile.
     "in foreign code": """
 import re
-from pipeline.mining.watchdog import Watchdog
+from pipeline.mining.faults.watchdog import Watchdog
 with Watchdog(lambda: 0.5):
     re.match(r"(a+)+$", "a" * 60 + "b")
 """,
     "waiting for nothing": """
 import threading
-from pipeline.mining.watchdog import Watchdog
+from pipeline.mining.faults.watchdog import Watchdog
 with Watchdog(lambda: 0.5) as dog:
     dog.touch()
     threading.Event().wait()
@@ -26,7 +26,7 @@ with Watchdog(lambda: 0.5) as dog:
 }
 WORKS = """
 import hashlib, time
-from pipeline.mining.watchdog import Watchdog
+from pipeline.mining.faults.watchdog import Watchdog
 end = time.monotonic() + 2
 with Watchdog(lambda: 1) as dog:
     while time.monotonic() < end:

@@ -11,9 +11,9 @@ from transformers import Mask2FormerImageProcessor
 
 from pipeline.captions import CaptionsConfig
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
-from pipeline.inspection.proposals import measure_proposals
 from pipeline.masks import rle
 from pipeline.mining.config import MineConfig
+from pipeline.mining.proposal_trial import measure_proposals
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.work import Image, Shard
 from pipeline.proposals import MaskFormerConfig, Proposals, ProposalsConfig

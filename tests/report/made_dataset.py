@@ -12,7 +12,7 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_key
 from pipeline.masks import rle
-from pipeline.matching import match
+from pipeline.mining.matching import match
 
 HEIGHT, WIDTH, MASKS, EMBEDDING = 60, 80, 8, 8
 STAGES = ("images", "proposals", "matching", "writing")

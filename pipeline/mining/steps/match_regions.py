@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.clip import RegionEncoder
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import decode_jpeg
-from pipeline.matching import match
+from pipeline.mining.matching import match
 from pipeline.mining.work import Image, Shard, costing_only
 
 

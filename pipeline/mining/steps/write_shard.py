@@ -6,7 +6,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_key
 from pipeline.images import decode_jpeg
 from pipeline.masks import rle
-from pipeline.matching import Candidate, MatchingConfig, passes
+from pipeline.mining.matching import Candidate, MatchingConfig, passes
 from pipeline.mining.work import Image, Shard, costing_only
 
 

@@ -17,7 +17,7 @@ from pipeline.report.formats import number, share
 _LISTED_NOUNS = 3000
 _COUPLES = 20
 _SLOW = 10
-# A pair without a margin passes every limit (pipeline.matching.passes).
+# A pair without a margin passes every limit (pipeline.mining.matching.passes).
 _CONDITIONS = {
     "clip_score": "clip_score >= {}",
     "noun_margin": "noun_margin is null or noun_margin >= {}",

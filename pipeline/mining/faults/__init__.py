@@ -1,0 +1,1 @@
+"""What mining does about images that kill or block their worker, and about shards that fail."""
