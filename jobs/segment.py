@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from jobs.command import Command
 from pipeline.escaping.terminal import printable
-from pipeline.segmentation.job import SegmentConfig
+from pipeline.segmentation.job_config import SegmentConfig
 from pipeline.segmentation.run import SegmentResult, segment
 
 

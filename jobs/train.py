@@ -16,7 +16,7 @@ from rich.table import Table
 
 from jobs.command import USER_ERROR, Command, parse_arguments
 from pipeline.clip import load_clip
-from pipeline.clip.layouts import Layout, export_clip
+from pipeline.clip.checkpoint_layouts import Layout, export_clip
 from pipeline.errors import UserError
 from pipeline.training.config import TrainConfig
 from pipeline.training.run import train

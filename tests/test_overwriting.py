@@ -17,8 +17,8 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.mining.config import MineConfig
 from pipeline.segmentation import run as segmentation_run
-from pipeline.segmentation.job import SegmentConfig
-from pipeline.training import layout as training_layout
+from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.training import run_directory as training_layout
 from pipeline.training.config import ModelConfig, TrainConfig
 
 OWN = {

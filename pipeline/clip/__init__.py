@@ -1,7 +1,7 @@
 """CLIP: loading, mask prompts, text embeddings, encoding of masked regions, saving."""
 
+from pipeline.clip.checkpoint_layouts import export_clip
 from pipeline.clip.embedding_cache import EmbeddingCache
-from pipeline.clip.layouts import export_clip
 from pipeline.clip.loading import ClipConfig, load_clip
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.clip.model import Clip

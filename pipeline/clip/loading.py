@@ -10,7 +10,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file
 
-from pipeline.clip.layouts import PROMPTS_KEY, build_openai_model, read_state_dict
+from pipeline.clip.checkpoint_layouts import PROMPTS_KEY, build_openai_model, read_state_dict
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.clip.model import Clip
 from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer

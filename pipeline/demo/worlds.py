@@ -10,7 +10,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.demo.scale import Scale
 from pipeline.microworld.crops import captioned_pairs, named_pairs
 from pipeline.microworld.groups import Groups
-from pipeline.microworld.pairs import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, write_pairs
 from pipeline.microworld.scenes import Scene, draw_scene
 from pipeline.microworld.world import write_world
 

@@ -4,6 +4,6 @@ The data sets are in `pipeline.evaluation.datasets`, the job in `.run`.
 """
 
 from pipeline.evaluation.confusion import ConfusionMatrix
-from pipeline.evaluation.pairs import Judgement, PairPrecision, judge_pairs, measure_pairs
+from pipeline.evaluation.pair_precision import Judgement, PairPrecision, judge_pairs, measure_pairs
 
 __all__ = ["ConfusionMatrix", "Judgement", "PairPrecision", "judge_pairs", "measure_pairs"]

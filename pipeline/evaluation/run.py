@@ -20,7 +20,7 @@ from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
-from pipeline.evaluation.stage import EvaluateStage
+from pipeline.evaluation.worker import EvaluateStage
 from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.microworld.captions import write_caption, write_crop_caption
 from pipeline.microworld.categories import GROUNDS, THINGS
-from pipeline.microworld.pairs import Pair
+from pipeline.microworld.pair_shards import Pair
 from pipeline.microworld.scenes import Scene
 from pipeline.microworld.textures import SIDE
 

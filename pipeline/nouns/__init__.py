@@ -3,8 +3,8 @@
 from pipeline.nouns.config import NounsConfig
 from pipeline.nouns.extractor import NounExtractor
 from pipeline.nouns.noun import Noun, union
+from pipeline.nouns.selection import select_vocabulary
 from pipeline.nouns.text import caption_problem
-from pipeline.nouns.vocabulary import select_vocabulary
 
 __all__ = [
     "Noun",

@@ -12,7 +12,7 @@ from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import write_evaluation_report
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.report.training import write_training_report
-from pipeline.training.layout import RunLayout
+from pipeline.training.run_directory import RunLayout
 
 
 @dataclass(frozen=True)

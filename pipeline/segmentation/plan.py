@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.configuration.paths import refuse_secrets
 from pipeline.errors import UserError
 from pipeline.segmentation.classes import parse_classes
-from pipeline.segmentation.job import SegmentConfig
+from pipeline.segmentation.job_config import SegmentConfig
 
 _FILE_NAME = re.compile(r"\.(txt|json|jsonl|csv|tsv|ya?ml|names|list|lst)$", re.IGNORECASE)
 

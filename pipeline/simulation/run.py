@@ -10,8 +10,8 @@ from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import Delays, Measured, assumed_delays, measured_delays
 from pipeline.simulation.fit import Fit, fit
 from pipeline.simulation.model import Costs, reckon
-from pipeline.simulation.played_cluster import played_cluster
 from pipeline.simulation.scheduling import Scheduled, schedule
+from pipeline.simulation.simulated_cluster import played_cluster
 
 _SHARDS_PER_WORKER = 8
 

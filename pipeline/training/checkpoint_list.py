@@ -11,8 +11,8 @@ import ray
 from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
 
 from pipeline import storage
-from pipeline.training.layout import RunLayout
-from pipeline.training.stages import Stage
+from pipeline.training.phases import Stage
+from pipeline.training.run_directory import RunLayout
 
 _logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.clip import Clip
 from pipeline.errors import UserError
 from pipeline.training.config import StageName
-from pipeline.training.stages import with_prompts
+from pipeline.training.phases import with_prompts
 
 WEIGHTS = "weights.safetensors"
 _OPTIMIZER, _STATE, _CHECKSUMS = "optimizer.pt", "state.json", "checksums.json"

@@ -20,14 +20,14 @@ from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
 from pipeline.training.checkpoints import RunState, load_tuned, read_checkpoint, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
-from pipeline.training.layout import RunLayout
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
 from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from pipeline.training.phases import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.pretraining import PretrainStep
+from pipeline.training.run_directory import RunLayout
 from pipeline.training.samples import Samples
-from pipeline.training.stages import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.step import Step
 from pipeline.training.validation import validate
 from pipeline.training.window import Measured, Window

@@ -12,7 +12,7 @@ from pipeline.configuration.paths import absolute_model, absolute_output, refuse
 from pipeline.errors import UserError
 from pipeline.training.config import TrainConfig
 from pipeline.training.loggers import check_loggers
-from pipeline.training.stages import with_prompts
+from pipeline.training.phases import with_prompts
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:

@@ -14,9 +14,9 @@ from pipeline import storage
 from pipeline.clip import Clip
 from pipeline.clip.saving import save_clip
 from pipeline.escaping.markdown import code
-from pipeline.training.layout import RunLayout
+from pipeline.training.phases import Stage
+from pipeline.training.run_directory import RunLayout
 from pipeline.training.samples import Samples
-from pipeline.training.stages import Stage
 
 
 def write_result(layout: RunLayout, clip: Clip, samples: Samples, stages: list[Stage], history: list[dict]) -> dict:

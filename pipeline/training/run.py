@@ -27,13 +27,13 @@ from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_tuned, read_checkpoint
 from pipeline.training.config import RUNNING_KEYS, TrainConfig
 from pipeline.training.controller import StopAtUserErrors, train_worker
-from pipeline.training.layout import OWN_FILES, RunLayout
 from pipeline.training.loop import WorkerTask
+from pipeline.training.phases import Stage, plan_stages
 from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
-from pipeline.training.progress import shown_progress
+from pipeline.training.progress_bar import shown_progress
 from pipeline.training.result import write_result
+from pipeline.training.run_directory import OWN_FILES, RunLayout
 from pipeline.training.samples import select_samples
-from pipeline.training.stages import Stage, plan_stages
 
 _SAMPLES = "samples_sha256"
 

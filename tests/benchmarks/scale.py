@@ -21,8 +21,8 @@ from pipeline.mining.config import ResourcesConfig
 from pipeline.mining.graph import SHARDS_AT_ONCE
 from pipeline.simulation.delays import STAGES, Delays
 from pipeline.simulation.fit import fit
-from pipeline.simulation.played_cluster import played_cluster
 from pipeline.simulation.scheduling import Scheduled, schedule
+from pipeline.simulation.simulated_cluster import played_cluster
 
 _TAKE = 3000
 

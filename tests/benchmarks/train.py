@@ -30,7 +30,7 @@ from pipeline.clip import load_clip
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
 from pipeline.training.config import FullConfig
-from pipeline.training.stages import Stage, prepare, with_prompts
+from pipeline.training.phases import Stage, prepare, with_prompts
 from tests.shard_samples import make_sample
 
 SHARDS, HEIGHT, WIDTH = 4, 240, 320

@@ -11,7 +11,7 @@ from open_clip.openai import load_openai_model
 from safetensors.torch import save_file
 
 from pipeline.clip import MaskPromptedVision, load_clip
-from pipeline.clip.layouts import export_clip, to_openai_state_dict, to_ovseg_state_dict
+from pipeline.clip.checkpoint_layouts import export_clip, to_openai_state_dict, to_ovseg_state_dict
 from pipeline.errors import UserError
 from tests.clip.openai_weights import (
     EMBED_DIM,

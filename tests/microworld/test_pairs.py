@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.microworld.categories import GROUNDS, NAMES, THINGS
 from pipeline.microworld.crops import captioned_pairs, named_pairs, natural_crops
-from pipeline.microworld.pairs import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, write_pairs
 from pipeline.microworld.scenes import Scene
 from pipeline.microworld.textures import SIDE
 from pipeline.training.decoding import decode_sample

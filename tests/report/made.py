@@ -16,10 +16,10 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
 from pipeline.evaluation.label_maps import label_map_row
 from pipeline.evaluation.result import read_evaluation, write_result
-from pipeline.microworld.pairs import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, write_pairs
 from pipeline.segmentation import UNLABELLED
 from pipeline.training.config import ModelConfig, TrainConfig
-from pipeline.training.layout import RunLayout
+from pipeline.training.run_directory import RunLayout
 from pipeline.training.samples import DataConfig, select_samples
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -12,7 +12,7 @@ from pipeline.dataset import layout as dataset_layout
 from pipeline.dataset import verify
 from pipeline.report.directory import kind_of
 from pipeline.report.overview import Work, write_overview
-from pipeline.training import layout as training_layout
+from pipeline.training import run_directory as training_layout
 from tests.report.made import made_evaluation, made_run
 
 

@@ -17,8 +17,8 @@ from pipeline.evaluation.datasets.contents import FILES, file_digests
 from pipeline.microworld.categories import NAMES
 from pipeline.report.evaluation import default_labels, write_evaluation_report
 from pipeline.report.evaluation.pictures import choose_images, draw_scenes
+from pipeline.report.evaluation.reading import read_evaluations
 from pipeline.report.evaluation.report import class_rows, confused_pairs
-from pipeline.report.evaluation.tables import read_evaluations
 from pipeline.segmentation.drawing import class_colours
 from tests.report.made import made_evaluation
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.report.training import write_training_report
-from pipeline.report.training.tables import changes, noun_gains, read_run
+from pipeline.report.training.reading import changes, noun_gains, read_run
 from tests.report.made import HOSTILE, STEPS, made_run
 
 

@@ -14,7 +14,7 @@ from jobs.command import Command
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.coco_panoptic import CocoPanoptic
 from pipeline.evaluation.datasets.distribution import Distribution
-from pipeline.segmentation.job import SegmentConfig
+from pipeline.segmentation.job_config import SegmentConfig
 from pipeline.segmentation.plan import resolve
 from tests.disturbed_jobs import run
 from tests.segmentation.colours import fields

@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.clip import ClipConfig
 from pipeline.proposals import ProposalsConfig
 from pipeline.segmentation import SegmentationConfig
-from pipeline.segmentation.job import SegmentConfig
-from pipeline.segmentation.stage import SegmentStage
+from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.worker import SegmentStage
 from tests.segmentation.colours import fields
 
 

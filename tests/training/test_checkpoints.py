@@ -12,9 +12,9 @@ from ray.train.v2._internal.execution.checkpoint.checkpoint_manager import _Chec
 
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_checkpoint, save_checkpoint
-from pipeline.training.layout import RunLayout
+from pipeline.training.phases import plan_stages
 from pipeline.training.run import train
-from pipeline.training.stages import plan_stages
+from pipeline.training.run_directory import RunLayout
 from tests.training.configs import train_config
 
 FILES = ["weights.safetensors", "optimizer.pt", "state.json", "checksums.json"]

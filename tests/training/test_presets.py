@@ -4,7 +4,7 @@ import pytest
 
 from jobs.command import Command
 from pipeline.training.config import TrainConfig
-from pipeline.training.stages import plan_stages
+from pipeline.training.phases import plan_stages
 
 PAIRS = 442_117  # mined by the paper from one caption an image
 

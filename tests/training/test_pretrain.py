@@ -19,16 +19,16 @@ from pipeline.clip import Clip, load_clip
 from pipeline.errors import UserError
 from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.crops import captioned_pairs
-from pipeline.microworld.pairs import write_pairs
+from pipeline.microworld.pair_shards import write_pairs
 from pipeline.microworld.scenes import draw_scene
 from pipeline.training.config import CheckpointsConfig, PretrainConfig, TrainConfig
 from pipeline.training.losses import LossConfig
 from pipeline.training.order import epoch_order
+from pipeline.training.phases import plan_stages, prepare
 from pipeline.training.plan import check_configuration, load_model
 from pipeline.training.pretraining import PretrainStep
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, select_samples
-from pipeline.training.stages import plan_stages, prepare
 from tests.training.configs import train_config
 from tests.training.test_train import changed, weights
 

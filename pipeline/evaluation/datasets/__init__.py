@@ -8,9 +8,9 @@ from pipeline.evaluation.datasets.ade20k_847 import open_ade20k_847
 from pipeline.evaluation.datasets.coco_panoptic import open_coco_panoptic, open_micro_world
 from pipeline.evaluation.datasets.coco_stuff_171 import open_coco_stuff_171
 from pipeline.evaluation.datasets.config import DatasetConfig
-from pipeline.evaluation.datasets.dataset import IGNORE, Sample, SegmentationDataset
 from pipeline.evaluation.datasets.folder import open_folder
 from pipeline.evaluation.datasets.pascal_context import open_pascal_context_59, open_pascal_context_459
+from pipeline.evaluation.datasets.protocol import IGNORE, Sample, SegmentationDataset
 from pipeline.evaluation.datasets.voc_20 import open_voc_20
 
 __all__ = ["IGNORE", "DatasetConfig", "Sample", "SegmentationDataset", "open_dataset"]

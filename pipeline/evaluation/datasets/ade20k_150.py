@@ -6,10 +6,10 @@ names in the last of its columns.
 
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.config import DatasetConfig
-from pipeline.evaluation.datasets.dataset import synonyms
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
 from pipeline.evaluation.datasets.labelled_images import LabelledImages, listed_paths
+from pipeline.evaluation.datasets.protocol import synonyms
 
 _SOURCE = (
     "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip, the directory ADEChallengeData2016 of it "

@@ -14,10 +14,10 @@ from pipeline.captions.addresses import inner_name
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.ade20k_847_objects import OBJECTS
 from pipeline.evaluation.datasets.config import DatasetConfig
-from pipeline.evaluation.datasets.dataset import synonyms
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
 from pipeline.evaluation.datasets.labelled_images import LabelledImages
+from pipeline.evaluation.datasets.protocol import synonyms
 from pipeline.weights.pickles import load_pickle
 
 _SOURCE = (

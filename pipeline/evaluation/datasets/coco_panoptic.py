@@ -13,8 +13,8 @@ import numpy as np
 from pipeline.captions.addresses import inner_name
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.config import DatasetConfig
-from pipeline.evaluation.datasets.dataset import IGNORE, Sample, describe
 from pipeline.evaluation.datasets.distribution import Distribution
+from pipeline.evaluation.datasets.protocol import IGNORE, Sample, describe
 from pipeline.proposals.coco_values import identifier
 
 _COCO = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.evaluation.datasets.dataset import SegmentationDataset
+from pipeline.evaluation.datasets.protocol import SegmentationDataset
 from pipeline.storage import in_threads
 
 Digests = dict[str, list[str]]

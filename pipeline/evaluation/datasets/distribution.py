@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.evaluation.datasets.dataset import Sample
+from pipeline.evaluation.datasets.protocol import Sample
 from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, decode_jpeg, open_image, read_upright, turned
 from pipeline.storage import in_threads
 

@@ -7,10 +7,10 @@ import numpy as np
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.config import DatasetConfig
-from pipeline.evaluation.datasets.dataset import IGNORE
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
 from pipeline.evaluation.datasets.labelled_images import LabelledImages
+from pipeline.evaluation.datasets.protocol import IGNORE
 from pipeline.segmentation.classes import parse_classes
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

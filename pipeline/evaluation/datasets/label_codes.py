@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.errors import UserError
-from pipeline.evaluation.datasets.dataset import IGNORE
+from pipeline.evaluation.datasets.protocol import IGNORE
 
 _UNKNOWN = IGNORE - 1  # no data set has so many classes
 

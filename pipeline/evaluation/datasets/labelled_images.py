@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.datasets.dataset import Sample, describe
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
+from pipeline.evaluation.datasets.protocol import Sample, describe
 
 
 @dataclass(frozen=True)

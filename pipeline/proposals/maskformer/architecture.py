@@ -15,7 +15,7 @@ from transformers.models.maskformer.modeling_maskformer import (
     MaskFormerTransformerModule,
 )
 
-from pipeline.clip.layouts import count_blocks
+from pipeline.clip.checkpoint_layouts import count_blocks
 from pipeline.proposals.maskformer.network import MaskFormerNetwork
 from pipeline.proposals.maskformer.resnet import ResNetBackbone
 from pipeline.weights.files import StateDict

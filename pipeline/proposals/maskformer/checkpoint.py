@@ -5,11 +5,11 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.clip import Clip, load_clip
-from pipeline.clip.layouts import CLIP_IN_OVSEG, clip_in_ovseg
+from pipeline.clip.checkpoint_layouts import CLIP_IN_OVSEG, clip_in_ovseg
 from pipeline.errors import UserError
 from pipeline.proposals.maskformer.architecture import build_network
-from pipeline.proposals.maskformer.layout import fill_network
 from pipeline.proposals.maskformer.network import MaskFormerNetwork
+from pipeline.proposals.maskformer.weight_names import fill_network
 from pipeline.weights.files import read_tensors
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from pipeline.inspection.trouble import slow_shards
 from pipeline.report.dataset import plots
 from pipeline.report.dataset.plots import NAMES
+from pipeline.report.dataset.reading import Pairs, Totals
 from pipeline.report.dataset.shared import SharedMasks, couples
-from pipeline.report.dataset.tables import Pairs, Totals
 from pipeline.report.dataset.thresholds import Curve
 from pipeline.report.dataset.truth import Precision
 from pipeline.report.formats import number, share

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.report.dataset.sample import GROUPS, Sample
+from pipeline.report.dataset.reading import Pairs
 from pipeline.report.dataset.shared import SharedMasks
-from pipeline.report.dataset.tables import Pairs
+from pipeline.report.dataset.shown import GROUPS, Sample
 from pipeline.report.dataset.thumbnails import Thumbnail
 
 ROW_BYTES = 900

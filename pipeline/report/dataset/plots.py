@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.report.charts import Chart, bars, histogram, lines
-from pipeline.report.dataset.tables import Pairs, Totals
+from pipeline.report.dataset.reading import Pairs, Totals
 from pipeline.report.dataset.thresholds import Curve
 from pipeline.report.dataset.truth import Precision
 from pipeline.report.formats import number

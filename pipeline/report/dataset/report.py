@@ -10,9 +10,9 @@ from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
 from pipeline.report.dataset import content, gallery
-from pipeline.report.dataset.sample import choose
+from pipeline.report.dataset.reading import read_pairs
 from pipeline.report.dataset.shared import find_shared
-from pipeline.report.dataset.tables import read_pairs
+from pipeline.report.dataset.shown import choose
 from pipeline.report.dataset.thresholds import read_curves
 from pipeline.report.dataset.thumbnails import Thumbnail, Thumbnails
 from pipeline.report.dataset.truth import judge, measure_precision

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.report.dataset.tables import Pairs
+from pipeline.report.dataset.reading import Pairs
 
 _MOST_CLAIMS = 8
 """Nouns further apart than this in the list of a mask's claims are not counted as a couple."""

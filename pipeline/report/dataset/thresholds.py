@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.dataset.files import read_columns
 from pipeline.dataset.layout import Layout
-from pipeline.report.dataset.tables import NounCodes, read_each
+from pipeline.report.dataset.reading import NounCodes, read_each
 
 QUANTITIES = ("clip_score", "noun_margin", "mask_margin", "mask_area")
 _COLUMNS = ["image_id", "noun", "rank", "clip_score", "noun_margin", "mask_area"]

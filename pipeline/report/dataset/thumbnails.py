@@ -19,7 +19,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, open_image
 from pipeline.masks.boxes import expand_box
-from pipeline.report.dataset.tables import Pairs
+from pipeline.report.dataset.reading import Pairs
 
 SIDES = (160, 144, 128, 112, 96, 80, 64)
 """Longest side of a picture in pixels, the largest that the page has room for."""

@@ -1,6 +1,6 @@
 """A report on an evaluation, or on several of the same data: `tables` reads, `pictures` draws, `report` writes."""
 
+from pipeline.report.evaluation.reading import default_labels
 from pipeline.report.evaluation.report import write_evaluation_report
-from pipeline.report.evaluation.tables import default_labels
 
 __all__ = ["default_labels", "write_evaluation_report"]

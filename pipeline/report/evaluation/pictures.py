@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, SegmentationDataset, open_dataset
 from pipeline.images import ImageProblem, open_image
-from pipeline.report.evaluation.tables import EvaluatedModel, read_label_maps
+from pipeline.report.evaluation.reading import EvaluatedModel, read_label_maps
 from pipeline.report.page import data_url
 from pipeline.segmentation import UNLABELLED
 from pipeline.segmentation.drawing import class_colours, outlines

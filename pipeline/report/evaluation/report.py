@@ -9,7 +9,7 @@ from pipeline.evaluation.branches import BRANCHES
 from pipeline.evaluation.datasets.contents import changed_images, changes, file_digests, read_digests
 from pipeline.report.charts import Chart, bars, histogram
 from pipeline.report.evaluation.pictures import Scene, choose_images, draw_scenes, open_evaluated
-from pipeline.report.evaluation.tables import EvaluatedModel, read_evaluations
+from pipeline.report.evaluation.reading import EvaluatedModel, read_evaluations
 from pipeline.report.page import page_uri, render, write_page
 
 IMAGES = 4

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.report.dataset.thumbnails import Thumbnail, draw, read_region
-from pipeline.report.training.tables import Change, TrainingRun
-from pipeline.training.layout import RunLayout
+from pipeline.report.training.reading import Change, TrainingRun
+from pipeline.training.run_directory import RunLayout
 from pipeline.training.samples import Samples
 
 _SIDE = 160

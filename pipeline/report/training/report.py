@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.report.charts import Chart, bars, lines
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.report.training.examples import draw_examples
-from pipeline.report.training.tables import Change, NounGain, TrainingRun, changes, noun_gains, read_run
+from pipeline.report.training.reading import Change, NounGain, TrainingRun, changes, noun_gains, read_run
 
 EXAMPLES = 24
 """Regions shown of those that are named rightly now and were not, and as many of the reverse."""

@@ -10,11 +10,11 @@ import torch.nn.functional as F  # noqa: N812
 from safetensors.torch import save_file
 
 from pipeline.clip import load_clip
-from pipeline.clip.layouts import CLIP_IN_OVSEG, build_openai_model, clip_in_ovseg
+from pipeline.clip.checkpoint_layouts import CLIP_IN_OVSEG, build_openai_model, clip_in_ovseg
 from pipeline.errors import UserError
 from pipeline.proposals.maskformer import load_ovseg_checkpoint
 from pipeline.proposals.maskformer.architecture import build_network
-from pipeline.proposals.maskformer.layout import fill_network
+from pipeline.proposals.maskformer.weight_names import fill_network
 from tests.clip.openai_weights import EMBED_DIM, mask_prompts, openai_weights
 from tests.proposals.maskformer.checkpoints import class_embeddings, random_maskformer, resnet_config, to_detectron2
 from tests.proposals.maskformer.released import r101c_vit_b, swin_base_vit_l

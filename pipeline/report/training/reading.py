@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline.dataset.files import damaged, read_json, read_table, read_yaml
 from pipeline.errors import UserError
-from pipeline.training.layout import RunLayout
+from pipeline.training.run_directory import RunLayout
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from threading import Thread
 from ray.util.queue import Queue
 from tqdm import tqdm
 
-from pipeline.training.stages import Stage
+from pipeline.training.phases import Stage
 
 
 @contextmanager

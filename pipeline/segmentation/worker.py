@@ -17,7 +17,7 @@ from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.drawing import label_png, overlay_jpeg
-from pipeline.segmentation.job import SegmentConfig
+from pipeline.segmentation.job_config import SegmentConfig
 from pipeline.segmentation.loading import load_segmenter
 from pipeline.segmentation.panoptic import panoptic_png, segments_info
 from pipeline.segmentation.prediction import Prediction

@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
+from pipeline.report.dataset.reading import Pairs
 from pipeline.report.dataset.shared import SharedMasks
-from pipeline.report.dataset.tables import Pairs
 
 GROUPS = ("random", "best", "worst", "shared", "nouns")
 """Why a pair was chosen: by chance; for its score; because several nouns claim its mask; as the one of its noun."""
