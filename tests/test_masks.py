@@ -51,8 +51,8 @@ def test_decode_returns_what_encode_took(stack):
 def test_runs_areas_and_boxes_equal_those_counted_by_hand(stack):
     frame = stack.shape[1:]
     rles = rle.encode(stack)
-    for rle, mask in zip(rles, stack, strict=True):
-        assert rle.run_lengths(rle).tolist() == runs_by_hand(mask)
+    for encoded, mask in zip(rles, stack, strict=True):
+        assert rle.run_lengths(encoded).tolist() == runs_by_hand(mask)
     areas = rle.areas(rles, *frame)
     assert areas.dtype == np.int64
     assert areas.tolist() == [int(mask.sum()) for mask in stack]

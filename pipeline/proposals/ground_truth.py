@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, UprightJpeg, turned
+from pipeline.masks import rle
 from pipeline.masks.rle import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
@@ -122,7 +123,7 @@ class GroundTruth:
                 raise ImageProblem("damaged_annotation", self._file.damaged[image])
             return []
         height, width = self._file.sizes[image]
-        rles = [rle for _, rle in objects]
+        rles = [code for _, code in objects]
         kept = keep(rles, np.ones(len(rles)), height, width, self._config)
         return [objects[place] for place in kept]
 
@@ -132,15 +133,15 @@ class GroundTruth:
         known = self._known(image_id)
         if file and known in self._file.unsized:
             self._file.adopt_size(known, file.original_height, file.original_width)
-        rles = [rle for _, rle in self._objects(known)]
+        rles = [code for _, code in self._objects(known)]
         annotated = self._file.sizes.get(known) or (height, width)
         if not _is_scaled(annotated, (height, width)):
             if not (file and file.orientation >= 5 and _is_scaled(annotated[::-1], (height, width))):
                 raise ImageProblem("annotation_size", self._size_difference(known, height, width))
-            rles = [_turn(rle, annotated, file.orientation) for rle in rles]
+            rles = [_turn(code, annotated, file.orientation) for code in rles]
             annotated = annotated[::-1]
         if annotated != (height, width):
-            rles = [_resize(rle, annotated, (height, width)) for rle in rles]
+            rles = [_resize(code, annotated, (height, width)) for code in rles]
         return Proposals(rles, height, width, np.ones(len(rles), np.float32))
 
     def _size_difference(self, image_id: str, height: int, width: int) -> str:
@@ -171,24 +172,24 @@ def _is_scaled(size: tuple[int, int], scaled: tuple[int, int]) -> bool:
     return abs(size[0] * scaled[1] - size[1] * scaled[0]) <= max(size)
 
 
-def _turn(rle: Rle, size: tuple[int, int], orientation: int) -> Rle:
+def _turn(code: Rle, size: tuple[int, int], orientation: int) -> Rle:
     """A mask of a stored picture of this size, for the picture that is turned upright."""
-    return rle.encode(turned(rle.decode([rle], *size)[0], orientation)[None])[0]
+    return rle.encode(turned(rle.decode([code], *size)[0], orientation)[None])[0]
 
 
-def _resize(rle: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:
+def _resize(code: Rle, size: tuple[int, int], target: tuple[int, int]) -> Rle:
     """A mask scaled from frame `size` to frame `target` (height, width), nearest pixel centre.
 
     A mask that falls between the sampled pixels becomes the one pixel at its box's centre: a
     proposal of `propose` must not be missing where `categories` names it.
     """
-    mask_HW = rle.decode([rle], *size)[0]
+    mask_HW = rle.decode([code], *size)[0]
     rows, columns = (
         ((np.arange(new) + 0.5) * (old / new)).astype(np.int64) for old, new in zip(size, target, strict=True)
     )
     resized_HW = mask_HW[np.ix_(rows, columns)]
     if not resized_HW.any():
-        x0, y0, x1, y1 = rle.boxes([rle], *size)[0]
+        x0, y0, x1, y1 = rle.boxes([code], *size)[0]
         row = int((y0 + y1) / 2 * target[0] / size[0])
         column = int((x0 + x1) / 2 * target[1] / size[1])
         resized_HW[row, column] = 1

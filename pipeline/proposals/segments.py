@@ -110,7 +110,7 @@ class Segments:
         kept = keep(rles, scores, small_height, small_width, self._config)
         rles, scores = [rles[place] for place in kept], scores[kept]
         if (small_height, small_width) != (height, width):
-            rles = [_enlarge(rle.decode([rle], small_height, small_width)[0], height, width) for rle in rles]
+            rles = [_enlarge(rle.decode([code], small_height, small_width)[0], height, width) for code in rles]
             # Enlarging moves areas and overlaps a little: the limits hold for what is given out.
             kept = keep(rles, scores, height, width, self._config)
             rles, scores = [rles[place] for place in kept], scores[kept]

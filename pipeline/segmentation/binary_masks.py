@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pipeline.masks import rle
 from pipeline.masks.rle import Rle
 from pipeline.segmentation.fusion import UNLABELLED, winners
 
@@ -33,7 +34,7 @@ def binary_labels(rles: Sequence[Rle], height: int, width: int, scores_QC: np.nd
     Raises:
         ValueError: a mask is of another frame.
     """
-    edges = [_edges(rle, height, width) for rle in rles]
+    edges = [_edges(code, height, width) for code in rles]
     labels = np.full(height * width, UNLABELLED, np.uint16)
     for begin, end, inside in _bands(edges, 0, height * width):
         covers_BR, lengths_R = _runs(inside, begin, end)
@@ -43,9 +44,9 @@ def binary_labels(rles: Sequence[Rle], height: int, width: int, scores_QC: np.nd
     return np.ascontiguousarray(labels.reshape(width, height).T)
 
 
-def _edges(rle: Rle, height: int, width: int) -> np.ndarray:
+def _edges(code: Rle, height: int, width: int) -> np.ndarray:
     """Pixels, counted down the columns, from which on a mask is in what it was out of, or the reverse; ascending."""
-    ends = rle.run_lengths(rle).cumsum()
+    ends = rle.run_lengths(code).cumsum()
     if ends[-1] != height * width:
         raise ValueError(f"a mask of {ends[-1]} pixels is not of the frame {height} × {width}")
     return ends[:-1].astype(np.int32 if ends[-1] < 2**31 else np.int64)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from pipeline.masks import rle
 from pipeline.masks.rle import Rle
 from pipeline.segmentation.drawing import class_colours
 from pipeline.segmentation.fusion import UNLABELLED, class_scores
@@ -91,7 +92,7 @@ def _box(rows: slice, columns: slice) -> list[int]:
 
 def _mean_scores(labels: np.ndarray, rles: Sequence[Rle], scores_QC: np.ndarray, present: list[int]) -> list[float]:
     """Per class its score, averaged over the masks by how many pixels of the class each of them covers."""
-    ends = [rle.run_lengths(rle).cumsum() for rle in rles]
+    ends = [rle.run_lengths(code).cumsum() for code in rles]
     none = np.zeros(0, np.int64)
     starts = np.concatenate([none, *(ends_q[:-1:2] for ends_q in ends)])
     stops = np.concatenate([none, *(ends_q[1::2] for ends_q in ends)])

@@ -16,7 +16,7 @@ OWN_FILES = (
     r"(?:metrics|samples|validation)\.parquet",
     r"config\.yaml",
 )
-"""Patterns of all files of a run, in the order in which `--overwrite` deletes them: see `pipeline.configuration.overwriting`."""
+"""Patterns of all files of a run, in the order in which `--overwrite` deletes them."""
 
 
 @dataclass(frozen=True)

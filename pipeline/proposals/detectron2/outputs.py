@@ -45,7 +45,7 @@ def to_proposals(output: dict[str, Any], height: int, width: int, config: Propos
         UserError: the model gives no masks.
     """
     found = list(_masks(output, config))
-    rles = [rle for codes, _ in found for rle in codes]
+    rles = [code for codes, _ in found for code in codes]
     scores = np.concatenate([scores_K for _, scores_K in found])
     numbers = np.flatnonzero(~np.isnan(scores))
     if len(scores) and not len(numbers):

@@ -81,8 +81,8 @@ def test_panoptic_models_give_instances_and_stuff(detectron2, tmp_path):
     [found] = proposer(config, tmp_path / "model.pth", **EVERYTHING).propose([image], ["1"])
     scores = dict(zip(found.masks, found.scores, strict=True))
     for segment in stuff:
-        [rle] = rle.encode((ids == segment).numpy()[None])
-        assert scores[rle] == pytest.approx(float(probability[ids == segment].mean()), abs=1e-5)
+        [encoded] = rle.encode((ids == segment).numpy()[None])
+        assert scores[encoded] == pytest.approx(float(probability[ids == segment].mean()), abs=1e-5)
 
 
 def test_images_of_one_size_are_batched(any_model):
