@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.storage.own_folder import locked, open_new, own_folder
 from pipeline.training.shard_files import ShardFiles
-from pipeline.weights.files import fetch
+from pipeline.weights.fetching import fetch
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder to another user needs root")
 

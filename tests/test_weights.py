@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import UserError
-from pipeline.weights.files import fetch, fetch_model, read_tensors, sha256
+from pipeline.weights.fetching import fetch, fetch_model, sha256
+from pipeline.weights.reading import read_tensors
 from tests.s3 import s3_environment
 from tests.servers.faulty_proxy import faulty_proxy
 
@@ -245,7 +246,7 @@ def test_a_remote_file_is_fetched_once_for_all_processes_of_a_node(s3, s3_uri, t
     bucket, data = s3_uri.removeprefix("s3://"), np.random.default_rng(0).bytes(3_000_000)
     s3.client().put_object(Bucket=bucket, Key="weights.pth", Body=data)
     with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
-        code = f"from pipeline.weights.files import fetch; print(fetch('{s3_uri}/weights.pth', 'key'))"
+        code = f"from pipeline.weights.fetching import fetch; print(fetch('{s3_uri}/weights.pth', 'key'))"
         processes = [
             subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
         ]

@@ -19,7 +19,7 @@ from open_clip.transformer import VisionTransformer
 
 from pipeline.clip.model import Clip
 from pipeline.errors import UserError
-from pipeline.weights.files import StateDict, read_tensors
+from pipeline.weights.reading import StateDict, read_tensors
 
 Layout = Literal["openai", "ovseg"]
 

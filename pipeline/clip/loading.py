@@ -17,8 +17,9 @@ from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer
 from pipeline.clip.open_clip_weights import load_open_clip_weights
 from pipeline.clip.templates import TemplateSet
 from pipeline.errors import UserError
-from pipeline.weights.files import HUB, check_archive, fetch, fetch_folder
+from pipeline.weights.fetching import HUB, fetch, fetch_folder
 from pipeline.weights.precision import Precision, autocast_dtype
+from pipeline.weights.reading import check_archive
 from pipeline.weights.remote_code import TRUST, explained, refuse_remote_code
 from pipeline.weights.torchscript import StateDict, is_torchscript
 

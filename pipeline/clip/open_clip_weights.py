@@ -1,7 +1,7 @@
 """An open_clip model with weights that were read here.
 
 open_clip reads a checkpoint and fits it into a model in one function, `load_checkpoint`, which knows nothing of what
-training leaves around the weights. Here they come from `pipeline.weights.files`, and are fitted as there.
+training leaves around the weights. Here they come from `pipeline.weights.reading`, and are fitted as there.
 """
 
 import logging

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature, PreTrainedModel
 
 from pipeline.errors import UserError
-from pipeline.weights import files
+from pipeline.weights import fetching
 from pipeline.weights.remote_code import TRUST, explained, refuse_remote_code
 
 _NAMES_SHOWN = 3
@@ -47,7 +47,7 @@ def load_pretrained(
     """Load a model with its image processor.
 
     Args:
-        uri: see `pipeline.weights.files.fetch_model`.
+        uri: see `pipeline.weights.fetching.fetch_model`.
         key: of the configuration, for messages.
         kind: the class of the model.
         supersets: types of models, as config.json names them, that contain a model of this kind; what more they have
@@ -60,7 +60,7 @@ def load_pretrained(
     expected = kind.config_class.model_type
     if not uri:
         raise UserError(f"{key} is empty: give a directory with a model of type {expected}, or hf-hub:org/repo")
-    folder = files.fetch_model(uri, key)
+    folder = fetching.fetch_model(uri, key)
     _check_config(folder, f"{key}: {uri}", (expected, *supersets))
     refuse_remote_code()
     try:
@@ -74,7 +74,7 @@ def load_pretrained(
         raise UserError(
             f"{key}: {uri} holds other weights than those of the model in its config.json: {'; '.join(differences)}"
         )
-    return Pretrained(model.eval().requires_grad_(False), processor, files.sha256(folder))
+    return Pretrained(model.eval().requires_grad_(False), processor, fetching.sha256(folder))
 
 
 def _check_config(folder: Path, what: str, expected: Sequence[str]) -> None:

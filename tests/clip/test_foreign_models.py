@@ -21,7 +21,7 @@ from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.proposals import ProposalsConfig, load_proposer
 from pipeline.proposals.config import Sam2Config
-from pipeline.weights.files import read_tensors
+from pipeline.weights.reading import read_tensors
 from tests.clip.conftest import TINY
 from tests.clip.openai_weights import openai_weights
 from tests.clip.test_layouts import as_torchscript

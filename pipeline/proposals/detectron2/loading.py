@@ -23,7 +23,8 @@ from PIL import Image
 from pipeline.errors import UserError
 from pipeline.proposals.config import Detectron2Config
 from pipeline.proposals.detectron2_bases import check_bases
-from pipeline.weights.files import StateDict, fetch, read_tensors, sha256
+from pipeline.weights.fetching import fetch, sha256
+from pipeline.weights.reading import StateDict, read_tensors
 
 _KEY = "proposals.detectron2"
 # Files of different age have them or not. The configuration says the values, or nothing needs them to predict.

@@ -18,7 +18,7 @@ from transformers.models.maskformer.modeling_maskformer import (
 from pipeline.clip.checkpoint_layouts import count_blocks
 from pipeline.proposals.maskformer.network import MaskFormerNetwork
 from pipeline.proposals.maskformer.resnet import ResNetBackbone
-from pipeline.weights.files import StateDict
+from pipeline.weights.reading import StateDict
 
 _DECODER_HEADS = 8
 _PREDICTOR = "sem_seg_head.predictor."

@@ -19,7 +19,7 @@ from pipeline.proposals.networks import Batches, autocast, device
 from pipeline.proposals.pretrained import load_pretrained
 from pipeline.proposals.proposer import Proposals, Queries
 from pipeline.proposals.soft_proposals import mask_confidence, soft_proposals
-from pipeline.weights.files import fetch, sha256
+from pipeline.weights.fetching import fetch, sha256
 
 _KEY = "proposals.maskformer.weights"
 _FILES = (".pth", ".pt", ".bin", ".pkl", ".safetensors")

@@ -10,7 +10,7 @@ from pipeline.errors import UserError
 from pipeline.proposals.maskformer.architecture import build_network
 from pipeline.proposals.maskformer.network import MaskFormerNetwork
 from pipeline.proposals.maskformer.weight_names import fill_network
-from pipeline.weights.files import read_tensors
+from pipeline.weights.reading import read_tensors
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from pipeline.errors import UserError
 from pipeline.proposals.maskformer.network import MaskFormerNetwork
 from pipeline.proposals.maskformer.resnet import ResNetBackbone
-from pipeline.weights.files import StateDict
+from pipeline.weights.reading import StateDict
 
 # Numbers of training, constants of pre-processing, and counters that evaluation does not need.
 _UNUSED = re.compile(r"criterion\.empty_weight|(clip_adapter\.)?pixel_(mean|std)|.*\.num_batches_tracked")

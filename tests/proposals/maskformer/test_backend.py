@@ -18,7 +18,7 @@ from pipeline.proposals import MaskFormerConfig, ProposalsConfig, load_proposer
 from pipeline.proposals.proposer import ClassifyingProposer
 from pipeline.regions import RegionsConfig
 from pipeline.segmentation import UNLABELLED, SegmentationConfig, Segmenter
-from pipeline.weights.files import sha256
+from pipeline.weights.fetching import sha256
 from tests.clip.openai_weights import EMBED_DIM
 from tests.proposals.maskformer.checkpoints import class_embeddings
 
