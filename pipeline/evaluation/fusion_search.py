@@ -1,18 +1,78 @@
-"""λ and mask threshold for a data set: `search_fusion` over the images of a configuration."""
+"""Which fusion weight and mask threshold segment a held-out split best (OVSeg's results depend on both)."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
 from pipeline import storage
+from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.datasets import open_dataset
 from pipeline.execution.progress import Progress
+from pipeline.proposals import Proposals
+from pipeline.proposals.proposer import Queries
+from pipeline.segmentation.fusion import UNLABELLED
 from pipeline.segmentation.loading import load_segmenter
-from pipeline.segmentation.search import FusionScore, search_fusion
+from pipeline.segmentation.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class FusionScore:
+    """What one setting reaches."""
+
+    weight: float
+    threshold: float
+    miou: float
+    """Mean over the classes that the split shows, 0..1; nan if it shows none."""
+
+
+def search_fusion(
+    segmenter: Segmenter,
+    samples: Iterable[tuple[np.ndarray, str, np.ndarray]],
+    weights: Sequence[float],
+    thresholds: Sequence[float],
+) -> list[FusionScore]:
+    """Try all weights with all thresholds; the best first, of equal ones the first tried.
+
+    One pass over the split, a few images at a time: proposals are made once, CLIP runs once per threshold, and a weight
+    costs no more than a label map. Binary proposals have no threshold: they are tried with the segmenter's alone.
+
+    Args:
+        samples: image uint8 [H,W,3], its id, and its labels uint16 [H,W]: class index, or 65535 to ignore.
+
+    Raises:
+        UserError: there are no weights or thresholds; and whatever the segmenter raises.
+    """
+    if not segmenter.classifies:
+        thresholds = [segmenter.config.mask_threshold]
+    matrices = {
+        (weight, threshold): ConfusionMatrix(len(segmenter.classes), ignore_index=UNLABELLED)
+        for weight in weights
+        for threshold in thresholds
+    }
+    if not matrices:
+        raise UserError("weights, thresholds: name at least one of each to search among")
+    waiting: deque[tuple[float, np.ndarray]] = deque()
+
+    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
+        for image, labels, found in segmenter.propose_each(samples):
+            if isinstance(found, Exception):
+                raise found
+            for threshold in thresholds:
+                waiting.append((threshold, labels))
+                yield image, found, threshold
+
+    for prediction in segmenter.classify(proposed()):
+        threshold, labels = waiting.popleft()
+        for weight in weights:
+            matrices[weight, threshold].update(prediction.label_map(weight), labels)
+    found = [FusionScore(*setting, matrix.result().miou) for setting, matrix in matrices.items()]
+    return sorted(found, key=lambda score: -score.miou)
 
 
 def search_dataset(config: EvaluateConfig, weights: Sequence[float], thresholds: Sequence[float]) -> list[FusionScore]:

@@ -1,6 +1,6 @@
 """Open-vocabulary segmentation in two stages (OVSeg Sec. 3.1): mask proposals, then CLIP on each masked region.
 
-The search for the best fusion on a held-out split is in `pipeline.segmentation.search`, the job in `.run`.
+The job is in `.run`.
 """
 
 from pipeline.segmentation.classes import parse_classes

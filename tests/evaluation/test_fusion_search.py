@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.evaluation.confusion import ConfusionMatrix
+from pipeline.evaluation.fusion_search import search_fusion
 from pipeline.segmentation import UNLABELLED
-from pipeline.segmentation.search import search_fusion
 from tests.segmentation.colours import ColourProposer, ColourQueries, fields
 from tests.segmentation.test_segmenter import segmenter
 
