@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.parser.add_argument(
         "--simulate",
         metavar="KEY=VALUE,…",
-        help="Schedule the job on a cluster that is played here, and print hours and costs; read and write nothing.",
+        help="Schedule the job on a cluster that is simulated here, and print hours and costs; read and write nothing.",
     )
     try:
         config, flags = command.parse(arguments)

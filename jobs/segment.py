@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from jobs.command import Command
 from pipeline.escaping.terminal import printable
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.run import SegmentResult, segment
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, segment, say what there is to look at; gives the exit code."""
-    command = Command("jobs.segment", __doc__, SegmentConfig)
+    command = Command("jobs.segment", __doc__, SegmentJobConfig)
     command.parser.add_argument(
         "paths", metavar="IMAGES", nargs="*", help="What to segment; takes the place of `images` in the configuration."
     )
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--overwrite", action="store_true", help="Delete what an earlier job wrote into the output directory."
     )
 
-    def run(config: SegmentConfig, flags: dict) -> None:
+    def run(config: SegmentJobConfig, flags: dict) -> None:
         if flags["paths"]:
             config = replace(config, images=flags["paths"])
         _print_result(config.output, segment(config, overwrite=flags["overwrite"]))

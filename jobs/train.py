@@ -16,7 +16,7 @@ from rich.table import Table
 
 from jobs.command import USER_ERROR, Command, parse_arguments
 from pipeline.clip import load_clip
-from pipeline.clip.checkpoint_layouts import Layout, export_clip
+from pipeline.clip.checkpoint_layouts import CheckpointLayout, export_clip
 from pipeline.errors import UserError
 from pipeline.training.config import TrainConfig
 from pipeline.training.run import train
@@ -47,7 +47,9 @@ def _export(arguments: list[str]) -> int:
         prog="python -m jobs.train export", description="Write an adapted CLIP as one file in another layout."
     )
     parser.add_argument("model", type=Path, help="model/ of a training run, or any open_clip directory")
-    parser.add_argument("--layout", type=Layout, required=True, help="openai: original CLIP code; ovseg: OVSeg's code")
+    parser.add_argument(
+        "--layout", type=CheckpointLayout, required=True, help="openai: original CLIP code; ovseg: OVSeg's code"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     options = parse_arguments(parser, arguments)
     try:

@@ -17,7 +17,7 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.mining.config import MineConfig
 from pipeline.segmentation import run as segmentation_run
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.training import run_directory as training_layout
 from pipeline.training.config import ModelConfig, TrainConfig
 
@@ -31,7 +31,7 @@ CONFIGURATIONS = {
     "mine": MineConfig(captions=CaptionsConfig(format="coco", path="captions.json"), output="out", clip=ClipConfig()),
     "train": TrainConfig(dataset="mined", output="out", model=ModelConfig()),
     "evaluate": EvaluateConfig(dataset=DatasetConfig(kind="folder", root="data"), output="out"),
-    "segment": SegmentConfig(images=["photos"], classes=["dog"], output="out"),
+    "segment": SegmentJobConfig(images=["photos"], classes=["dog"], output="out"),
 }
 WRITTEN = {
     "mine": [

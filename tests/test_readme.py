@@ -19,7 +19,7 @@ from pipeline.chain.config import ChainConfig
 from pipeline.clip import load_clip, save_clip
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.mining.config import MineConfig
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.serving.config import ServerConfig
 from pipeline.training.config import TrainConfig
 from tests.cluster.documents import indented_commands
@@ -36,7 +36,7 @@ INLINE = [
 CONFIGS = {
     "mine": MineConfig,
     "train": TrainConfig,
-    "segment": SegmentConfig,
+    "segment": SegmentJobConfig,
     "evaluate": EvaluateConfig,
     "serve": ServerConfig,
     "run": ChainConfig,

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.captions import parquet_images
 from pipeline.captions.parquet_texts import checked, is_list, is_text
-from pipeline.captions.text_table import TextTable, in_portions, looks_like_data, shown
+from pipeline.captions.text_table import TextTable, in_batches, looks_like_data, shown
 from pipeline.errors import UserError
 
 # Of .txt the first line tells.
@@ -111,7 +111,7 @@ def _text_batches(stream: BinaryIO, file: str, columns: Columns, names: list[str
 
 
 def _text_columns(table: TextTable, file: str, places: dict[str, int]) -> Iterator[pa.RecordBatch]:
-    for portion in in_portions(table.rows(places["image"]), _ROWS_PER_BATCH):
+    for portion in in_batches(table.rows(places["image"]), _ROWS_PER_BATCH):
         problems: list[str | None] = [None] * len(portion)
         values: dict[str, list] = {name: [] for name in places}
         for row, (line, fields) in enumerate(portion):

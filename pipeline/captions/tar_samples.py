@@ -21,7 +21,7 @@ _NAMES_OF_A_SAMPLE = 8
 
 
 @dataclass
-class Sample:
+class TarSample:
     """Consecutive members of a tar with one key, in their order."""
 
     key: str
@@ -36,7 +36,7 @@ class Sample:
         return [(extension, member) for extension, member in self.parts if _is_image(extension)]
 
 
-def samples_of(tar: str, caption: str) -> Iterator[Sample | None]:
+def samples_of(tar: str, caption: str) -> Iterator[TarSample | None]:
     """The samples of one tar, in their order; None at the end if the tar is damaged.
 
     Where names of a run are repeated, each repetition is a sample of its own, if all of them have the same parts in the
@@ -54,7 +54,7 @@ def samples_of(tar: str, caption: str) -> Iterator[Sample | None]:
     def wanted(name: str, size: int) -> bool:
         return key_and_extension(name)[1] in texts and size <= LONGEST_TEXT
 
-    run: Sample | None = None
+    run: TarSample | None = None
     size = 0
     # Headers, captions and the ends of images are read in order: blocks ahead, not many requests.
     with storage.open_input(tar, read_ahead=True) as file:
@@ -66,7 +66,7 @@ def samples_of(tar: str, caption: str) -> Iterator[Sample | None]:
             key, extension = key_and_extension(member.name)
             if run is None or key != run.key or len(run.parts) == _PARTS_OF_A_SAMPLE:
                 yield from _divided(run)
-                run, size = Sample(key), 0
+                run, size = TarSample(key), 0
             size += len(member.data or b"")
             if size > _TEXTS_OF_A_SAMPLE:
                 member = Member(member.name, member.offset, member.size, None)
@@ -77,7 +77,7 @@ def samples_of(tar: str, caption: str) -> Iterator[Sample | None]:
     yield from _divided(run)
 
 
-def rows_of(sample: Sample, tar: str, caption: str) -> Iterator[dict]:
+def rows_of(sample: TarSample, tar: str, caption: str) -> Iterator[dict]:
     """Listing rows (without null fields) of a sample: one, or where its picture is unclear one for each image."""
     captions, width, height, problem = _captions(sample, caption)
     row = {"image_id": shown(sample.key), "captions": captions, "width": width, "height": height}
@@ -110,12 +110,12 @@ def text_extensions(caption: str) -> Sequence[str]:
     return ("txt", "caption", "caption.txt") if caption == "caption" else (caption, f"{caption}.txt")
 
 
-def has_repeated_names(sample: Sample) -> bool:
+def has_repeated_names(sample: TarSample) -> bool:
     """Whether two parts have one extension: then nobody can tell what belongs together."""
     return len({extension for extension, _ in sample.parts}) < len(sample.parts)
 
 
-def description_of(sample: Sample) -> Any:
+def description_of(sample: TarSample) -> Any:
     """The content of KEY.json; {} if there is none, None if it is no JSON or too long."""
     part = next((member for extension, member in sample.parts if extension == "json"), None)
     if part is None:
@@ -126,7 +126,7 @@ def description_of(sample: Sample) -> Any:
         return None
 
 
-def _divided(run: Sample | None) -> Iterator[Sample]:
+def _divided(run: TarSample | None) -> Iterator[TarSample]:
     if run is None:
         return
     if not has_repeated_names(run):
@@ -136,7 +136,7 @@ def _divided(run: Sample | None) -> Iterator[Sample]:
     length = next(place for place in range(1, len(first)) if first[place] in first[:place])
     if first == first[:length] * (len(first) // length):
         for start in range(0, len(first), length):
-            yield Sample(run.key, run.parts[start : start + length])
+            yield TarSample(run.key, run.parts[start : start + length])
     else:
         yield run
 
@@ -145,7 +145,7 @@ def _is_image(extension: str) -> bool:
     return extension.rpartition(".")[2] in _IMAGES
 
 
-def _picture(sample: Sample) -> Member | None:
+def _picture(sample: TarSample) -> Member | None:
     """KEY.jpg, the first if there are more; or else KEY.image.jpg."""
     for names in (_IMAGES, [f"{name}.{kind}" for name in _PICTURE_NAMES for kind in _IMAGES]):
         found = next((member for extension, member in sample.parts if extension in names), None)
@@ -154,7 +154,7 @@ def _picture(sample: Sample) -> Member | None:
     return None
 
 
-def _captions(sample: Sample, caption: str) -> tuple[list[str], int | None, int | None, str | None]:
+def _captions(sample: TarSample, caption: str) -> tuple[list[str], int | None, int | None, str | None]:
     """Captions, width and height in pixels, and what is wrong with the texts of a sample."""
     description, problem = description_of(sample), None
     if not isinstance(description, dict):

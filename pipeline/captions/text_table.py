@@ -256,7 +256,7 @@ def _are_alike(name: str, other: str) -> bool:
     return shapes[0] == shapes[1]
 
 
-def in_portions(rows: Iterator[tuple[int, list[str] | None]], count: int) -> Iterator[list]:
+def in_batches(rows: Iterator[tuple[int, list[str] | None]], count: int) -> Iterator[list]:
     """Lists of at most `count` rows and of about 32 million characters."""
     while portion := list(islice(_until_large(rows), count)):
         yield portion

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.sorting import sort_batches
 from pipeline.captions.tar_members import shown
-from pipeline.captions.tar_samples import Sample, description_of, rows_of, samples_of, text_extensions
+from pipeline.captions.tar_samples import TarSample, description_of, rows_of, samples_of, text_extensions
 from pipeline.errors import UserError
 from pipeline.storage.patterns import IMAGE_EXTENSIONS, matching_files
 from schemas import LISTING
@@ -123,7 +123,7 @@ def index_tar(tar: str, caption: str = "caption") -> list[dict]:
 
 def _unusable(tar: str, caption: str) -> str | None:
     """What to say if nothing of a tar can be used; None if something can, or if the tar is damaged or empty."""
-    seen: list[Sample] = []
+    seen: list[TarSample] = []
     reasons: dict[str, set[str]] = {}
     for sample in samples_of(tar, caption):
         if sample is None:

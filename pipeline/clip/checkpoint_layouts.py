@@ -21,7 +21,7 @@ from pipeline.clip.model import Clip
 from pipeline.errors import UserError
 from pipeline.weights.reading import StateDict, read_tensors
 
-Layout = Literal["openai", "ovseg"]
+CheckpointLayout = Literal["openai", "ovseg"]
 
 PROMPTS_KEY = "visual.mask_embedding"
 CLIP_IN_OVSEG = "clip_adapter.clip_model."
@@ -158,7 +158,7 @@ def to_ovseg_state_dict(clip: Clip) -> StateDict:
     return weights
 
 
-def export_clip(clip: Clip, layout: Layout, path: Path) -> None:
+def export_clip(clip: Clip, layout: CheckpointLayout, path: Path) -> None:
     """Write a checkpoint that `torch.load(weights_only=True)` reads.
 
     OpenAI's layout is the bare state dict, as `clip.load` takes it. OVSeg's is wrapped as its training wrote it

@@ -11,7 +11,7 @@ import schemas
 from pipeline import storage
 from pipeline.evaluation.branches import TrueRegion, label_maps, true_masks, true_regions
 from pipeline.evaluation.confusion import ConfusionMatrix
-from pipeline.evaluation.datasets import IGNORE, Sample, SegmentationDataset
+from pipeline.evaluation.datasets import IGNORE, LabelledImage, SegmentationDataset
 from pipeline.evaluation.label_maps import LABEL_MAPS, label_map_row
 from pipeline.images import ImageProblem
 from pipeline.proposals import Proposals
@@ -32,7 +32,7 @@ class _Waiting:
     """An image whose regions are with CLIP: first the proposals, then the true masks."""
 
     image_id: str
-    sample: Sample
+    sample: LabelledImage
     present: list[int]
     problem: str | None
 
@@ -50,7 +50,7 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
     waiting: deque[_Waiting] = deque()
     threshold = segmenter.config.mask_threshold
 
-    def read() -> Iterator[tuple[np.ndarray, str, tuple[str, Sample]]]:
+    def read() -> Iterator[tuple[np.ndarray, str, tuple[str, LabelledImage]]]:
         for image_id in image_ids:
             sample = dataset.read(image_id)
             yield sample.image, image_id, (image_id, sample)

@@ -8,13 +8,13 @@ from pipeline.configuration.paths import refuse_secrets
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.segmentation.loading import RUNNING_KEYS as SEGMENTER_RUNNING_KEYS
-from pipeline.segmentation.loading import SegmenterConfig
+from pipeline.segmentation.loading import ModelJobConfig
 
 RUNNING_KEYS = (*SEGMENTER_RUNNING_KEYS, "dataset.root")
 
 
 @dataclass(kw_only=True)
-class EvaluateConfig(SegmenterConfig):
+class EvaluateConfig(ModelJobConfig):
     """Everything that `python -m jobs.evaluate` can be told."""
 
     dataset: DatasetConfig
@@ -24,7 +24,7 @@ class EvaluateConfig(SegmenterConfig):
     """Images evaluated together: the unit of work and of resumption."""
 
     def resolved(self) -> Self:
-        """See `SegmenterConfig.resolved`."""
+        """See `ModelJobConfig.resolved`."""
         refuse_secrets("dataset.root", self.dataset.root)
         for key, value in (("limit", self.limit), ("images_per_chunk", self.images_per_chunk)):
             if value is not None and value < 1:

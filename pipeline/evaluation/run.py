@@ -20,7 +20,7 @@ from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
-from pipeline.evaluation.worker import EvaluateStage
+from pipeline.evaluation.worker import EvaluateWorker
 from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.segmentation.loading import check_models
 
@@ -88,7 +88,7 @@ def _evaluate_chunks(config: EvaluateConfig, dataset: SegmentationDataset, chunk
         {"chunk": chunk, "images": images} for chunk, images in enumerate(chunks) if f"{chunk:06d}.parquet" not in done
     ]
     arguments = [config, [ray.put(dataset)]]
-    for _ in run_groups("evaluation", EvaluateStage, arguments, due, config, sum(map(len, chunks))):
+    for _ in run_groups("evaluation", EvaluateWorker, arguments, due, config, sum(map(len, chunks))):
         pass
 
 

@@ -11,7 +11,7 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.segmentation.loading import load_segmenter
 
 
-class EvaluateStage:
+class EvaluateWorker:
     """Row {chunk, images} → {images, error, user_error}. The chunk's tables are written; errors are empty then."""
 
     def __init__(self, config: EvaluateConfig, dataset: list[ray.ObjectRef], gpus: float):

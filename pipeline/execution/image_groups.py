@@ -12,7 +12,7 @@ from pipeline.errors import IncompleteError, UserError
 from pipeline.execution import metrics
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
-from pipeline.segmentation.loading import ModelsConfig, SegmenterConfig
+from pipeline.segmentation.loading import ModelJobConfig, ModelsConfig
 
 # A group whose workers died this often fails, instead of taking down one after the other for ever.
 _DEATHS = 3
@@ -35,7 +35,7 @@ def worker_gpus(config: ModelsConfig) -> float:
     return gpus
 
 
-def worker_resources(config: SegmenterConfig) -> tuple[float, int]:
+def worker_resources(config: ModelJobConfig) -> tuple[float, int]:
     """GPUs of one worker, and how many workers.
 
     Raises:
@@ -66,7 +66,7 @@ class _Counted:
 
 
 def run_groups(
-    name: str, stage: type, arguments: Sequence[Any], groups: list[dict], config: SegmenterConfig, total: int
+    name: str, stage: type, arguments: Sequence[Any], groups: list[dict], config: ModelJobConfig, total: int
 ) -> Iterator[dict]:
     """Give every group to a worker; yields their rows in the order in which they are done.
 

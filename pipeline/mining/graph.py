@@ -48,10 +48,12 @@ def shards_dataset(shards: Sequence[int]) -> Dataset:
 def mining_graph(shards: Sequence[int], read: Tasks, propose: Pool, match: Pool, write: Tasks) -> Dataset:
     """The pipeline, from rows {shard} to what the last stage gives; nothing runs yet."""
     rows = shards_dataset(shards).map(read.do, fn_args=read.arguments, num_cpus=read.cpus)
-    return by(match, by(propose, rows)).map(write.do, fn_args=write.arguments, num_cpus=write.cpus)
+    return map_on_actors(match, map_on_actors(propose, rows)).map(
+        write.do, fn_args=write.arguments, num_cpus=write.cpus
+    )
 
 
-def by(pool: Pool, rows: Dataset) -> Dataset:
+def map_on_actors(pool: Pool, rows: Dataset) -> Dataset:
     """What the workers of a pool make of rows."""
     return rows.map(
         pool.do,
@@ -69,7 +71,7 @@ def by(pool: Pool, rows: Dataset) -> Dataset:
     )
 
 
-def in_portions(
+def in_batches(
     shards: Sequence[int], pipeline: Callable[[Sequence[int]], Dataset], at_once: int = SHARDS_AT_ONCE
 ) -> Iterator[dict]:
     """What a pipeline gives for all shards, made anew for every so many of them.

@@ -24,7 +24,7 @@ from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import check_configuration
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.steps.read_images import read_ahead
-from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.proposals import load_proposer
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
 from pipeline.proposals.recall import Recall, best_overlaps, recall_by_area
@@ -127,7 +127,7 @@ def _shards(config: MineConfig) -> Iterator[Shard]:
             if image.row["problem"] is not None:
                 shard.reject(image, "captions", image.row["problem"])
         for image, file in read_ahead(shard.remaining(), config.images.max_bytes):
-            with costing_only(shard, image, "images"):
+            with reject_on_error(shard, image, "images"):
                 image.jpeg = read_upright(file.result(), config.images)
         yield shard
         number += 1

@@ -27,7 +27,7 @@ from pipeline.execution.progress import Progress
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.faults.failures import Failures
 from pipeline.mining.faults.watchdog import write_pace
-from pipeline.mining.graph import Pool, Tasks, by, in_portions, mining_graph, shards_dataset
+from pipeline.mining.graph import Pool, Tasks, in_batches, map_on_actors, mining_graph, shards_dataset
 from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
     check_configuration,
@@ -185,7 +185,7 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures
     cpus = int(ray.cluster_resources().get("CPU", 1))
     finders = Pool(FindNounsStage, (layout, captions_per_image, config.nouns), cpus=1, gpus=0, workers=cpus)
     progress = Progress("nouns", len(shards), "shards")
-    for row in in_portions(shards, lambda shards: by(finders, shards_dataset(shards))):
+    for row in in_batches(shards, lambda shards: map_on_actors(finders, shards_dataset(shards))):
         if row["error"]:
             failures.record(row["shard"], row["error"])
         progress.advance(1)
@@ -206,7 +206,7 @@ def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     )
     progress = Progress("vocabulary", len(nouns), "nouns")
     found = {}
-    for row in by(embedders, ray.data.from_items(items, override_num_blocks=len(items))).iter_rows():
+    for row in map_on_actors(embedders, ray.data.from_items(items, override_num_blocks=len(items))).iter_rows():
         found[row["chunk"]] = np.asarray(row["embeddings"], dtype=np.float32).reshape(len(chunks[row["chunk"]]), -1)
         progress.advance(len(chunks[row["chunk"]]))
     progress.close()
@@ -224,7 +224,7 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
         failures.clear()
         done_images = min(listing.images, (listing.shards - len(due)) * config.shards.images_per_shard)
         progress = Progress("regions", listing.images, "images", initial=done_images)
-        for row in in_portions(due, lambda shards: _pipeline(config, run, shards, vocabulary)):
+        for row in in_batches(due, lambda shards: _pipeline(config, run, shards, vocabulary)):
             if row["error"]:
                 failures.record(row["shard"], row["error"])
                 if len(failures.errors) > _FAILURES_AT_ONCE and len(failures.errors) > progress.shards:

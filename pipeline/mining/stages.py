@@ -61,8 +61,8 @@ def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Callable[..., N
     """Run one step on a shard and pack it; an exception becomes the shard's error instead of the end of the job."""
     started = time.perf_counter()
     try:
-        with _attempt(run, stage, shard.number) as touch:
-            shard = step(touch)
+        with _attempt(run, stage, shard.number) as announce:
+            shard = step(announce)
     except Exception:
         shard.error = _failure(run.layout, stage, shard.number)
     shard.seconds[stage] = time.perf_counter() - started
@@ -76,11 +76,11 @@ def _attempt(run: Run, stage: str, shard: int) -> Iterator[Callable[..., None]]:
     pace = Pace(run.layout, run.straggler_factor, run.straggler_seconds)
     with Attempt(run.layout, run.name, stage, shard) as attempt, Watchdog(lambda: pace.patience(stage)) as watchdog:
 
-        def touch(*images: int) -> None:
-            attempt.touch(*images)
+        def announce(*images: int) -> None:
+            attempt.announce(*images)
             watchdog.touch()
 
-        yield touch
+        yield announce
 
 
 def _failure(layout: Layout, stage: str, shard: int) -> str:
@@ -129,7 +129,7 @@ def read_stage(row: dict, run: Run, config: ImagesConfig, vocabulary: list[ray.O
 
     step = ReadImages(run.layout, config, ray.get(vocabulary[0]))
     number = int(row["shard"])
-    return _advance(run, "images", Shard(number), lambda touch: step(number, touch))
+    return _advance(run, "images", Shard(number), lambda announce: step(number, announce))
 
 
 class ProposeStage:
@@ -145,7 +145,7 @@ class ProposeStage:
         shard = pickle.loads(row["work"])
         if shard.error:
             return row
-        return _advance(self._run, "proposals", shard, lambda touch: self._step(shard, touch))
+        return _advance(self._run, "proposals", shard, lambda announce: self._step(shard, announce))
 
 
 class MatchStage:
@@ -171,7 +171,7 @@ class MatchStage:
         shard = pickle.loads(row["work"])
         if shard.error:
             return row
-        return _advance(self._run, "matching", shard, lambda touch: self._step(shard, touch))
+        return _advance(self._run, "matching", shard, lambda announce: self._step(shard, announce))
 
 
 def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: "ShardsConfig") -> dict:
@@ -185,8 +185,8 @@ def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: "ShardsCo
         started = time.perf_counter()
         try:
             step = WriteShard(run.layout, matching, shards)
-            with _attempt(run, "writing", shard.number) as touch:
-                pairs = len(step(shard, touch))
+            with _attempt(run, "writing", shard.number) as announce:
+                pairs = len(step(shard, announce))
             shard.seconds["writing"] = time.perf_counter() - started
             counts = {"images": len(shard.images), "regions": regions, "pairs": pairs}
             details = {**counts, "rejected": shard.reasons(), "seconds": shard.seconds}

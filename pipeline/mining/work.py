@@ -85,7 +85,7 @@ class Shard:
 
 
 @contextlib.contextmanager
-def costing_only(shard: Shard, image: Image, stage: str) -> Iterator[None]:
+def reject_on_error(shard: Shard, image: Image, stage: str) -> Iterator[None]:
     """Whatever is wrong with one image costs that image."""
     try:
         yield

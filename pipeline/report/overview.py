@@ -12,7 +12,7 @@ from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import write_evaluation_report
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.report.training import write_training_report
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def result_uris(work: Work) -> list[str]:
     """The files that say what each job came to: if none of them changes, neither do the reports."""
     return [
         Layout(work.mined).dataset,
-        *(RunLayout(uri).result for uri in work.trained.values()),
+        *(RunDirectory(uri).result for uri in work.trained.values()),
         *(storage.join(uri, RESULT) for _, uri in work.evaluated),
     ]
 
@@ -62,7 +62,7 @@ def write_overview(work: Work, to: str) -> str:
     for place, (name, uri) in enumerate(work.trained.items(), 1):
         folder = _numbered("adapted", place)
         write_training_report(uri, storage.join(to, folder))
-        runs[name] = {"result": _read(RunLayout(uri).result), "page": f"{folder}/index.html"}
+        runs[name] = {"result": _read(RunDirectory(uri).result), "page": f"{folder}/index.html"}
     benchmarks = _benchmarks(work.evaluated)
     for place, benchmark in enumerate(benchmarks, 1):
         folder = _numbered("evaluated", place)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from pipeline.segmentation.loading import SegmenterConfig
+from pipeline.segmentation.loading import ModelJobConfig
 
 
 @dataclass(kw_only=True)
-class SegmentConfig(SegmenterConfig):
+class SegmentJobConfig(ModelJobConfig):
     """Everything that `python -m jobs.segment` can be told."""
 
     images: list[str] | str = field(default_factory=list)

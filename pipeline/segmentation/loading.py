@@ -49,7 +49,7 @@ class ModelsConfig:
 
 
 @dataclass(kw_only=True)
-class SegmenterConfig(ModelsConfig):
+class ModelJobConfig(ModelsConfig):
     """The same of a job that works on many images."""
 
     output: str

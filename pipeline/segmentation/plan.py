@@ -10,12 +10,12 @@ from pipeline import storage
 from pipeline.configuration.paths import refuse_secrets
 from pipeline.errors import UserError
 from pipeline.segmentation.classes import parse_classes
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 
 _FILE_NAME = re.compile(r"\.(txt|json|jsonl|csv|tsv|ya?ml|names|list|lst)$", re.IGNORECASE)
 
 
-def resolve(config: SegmentConfig) -> tuple[SegmentConfig, list[tuple[str, ...]]]:
+def resolve(config: SegmentJobConfig) -> tuple[SegmentJobConfig, list[tuple[str, ...]]]:
     """The configuration with its images and classes as lists and its local paths absolute, and the classes.
 
     Raises:

@@ -19,12 +19,12 @@ from pipeline.errors import UserError
 from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.images import ImageProblem
 from pipeline.segmentation.drawing import classes_json
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.loading import RUNNING_KEYS, check_models
 from pipeline.segmentation.panoptic_file import write_panoptic
 from pipeline.segmentation.plan import resolve
 from pipeline.segmentation.sources import Sources, find_images, name_problem
-from pipeline.segmentation.worker import SegmentStage
+from pipeline.segmentation.worker import SegmentWorker
 from pipeline.storage.common_folder import address
 
 _IMAGES_PER_ROW = 8
@@ -54,7 +54,7 @@ class SegmentResult:
     """`image`, `reason` and `detail` of each image that could not be used."""
 
 
-def segment(config: SegmentConfig, *, overwrite: bool = False) -> SegmentResult:
+def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResult:
     """Segment images on the Ray cluster that this process is connected to.
 
     Images whose label map is there are skipped, so running the same again after any failure carries on; images that
@@ -113,14 +113,14 @@ def _present(output: str, names: Iterable[str]) -> set[str]:
         return set(names) & set().union(*pool.map(done, folders))
 
 
-def _run(config: SegmentConfig, due: dict[str, str], total: int) -> list[dict]:
+def _run(config: SegmentJobConfig, due: dict[str, str], total: int) -> list[dict]:
     names, uris = list(due), list(due.values())
     groups = [
         {"images": uris[start : start + _IMAGES_PER_ROW], "names": names[start : start + _IMAGES_PER_ROW]}
         for start in range(0, len(due), _IMAGES_PER_ROW)
     ]
     rejects = []
-    for row in run_groups("segmentation", SegmentStage, [config], groups, config, total):
+    for row in run_groups("segmentation", SegmentWorker, [config], groups, config, total):
         rejects += json.loads(row["rejects"])
     return rejects
 

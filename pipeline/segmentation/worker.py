@@ -17,7 +17,7 @@ from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.drawing import label_png, overlay_jpeg
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.loading import load_segmenter
 from pipeline.segmentation.panoptic import panoptic_png, segments_info
 from pipeline.segmentation.prediction import Prediction
@@ -26,13 +26,13 @@ from pipeline.segmentation.prediction import Prediction
 _ANY_SIZE = ImagesConfig(max_side=0, min_side=1)
 
 
-class SegmentStage:
+class SegmentWorker:
     """Row {images, names} → row {images, rejects, error, user_error}.
 
     Rejects are JSON, errors are empty if it succeeded.
     """
 
-    def __init__(self, config: SegmentConfig, gpus: float):
+    def __init__(self, config: SegmentJobConfig, gpus: float):
         self._config = config
         self._classes = parse_classes(config.classes)
         self._segmenter = load_segmenter(config, self._classes, gpu=gpus > 0)

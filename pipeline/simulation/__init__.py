@@ -1,5 +1,5 @@
 """How long a large mining job would take and what it would cost, before any machine is rented.
 
-`scheduling` runs the real pipeline of mining on real Ray with machines and workers that are played here and only wait;
-`model` reckons what cannot be played. Every figure that was assumed is said to be.
+`scheduling` runs the real pipeline of mining on real Ray, with machines and workers that are simulated and only wait;
+`model` computes what cannot be simulated. Every figure that was assumed is said to be.
 """

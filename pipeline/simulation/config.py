@@ -20,7 +20,7 @@ class SimulationConfig:
     shards: int | None = None
     """Shards that are really scheduled. Empty: eight for each GPU worker, at most all."""
     memory_gb: float | None = None
-    """Memory that the played machines may take here. Empty: two thirds of what is free."""
+    """Memory that the simulated machines may take here. Empty: two thirds of what is free."""
     measured: str | None = None
     """Output directory of a mining job: seconds and pairs are those of its shards, not those below."""
     read_seconds: float = 0.05

@@ -25,7 +25,7 @@ _PROCESSES_PER_CORE = 8
 
 @dataclass(frozen=True)
 class Fit:
-    """What is played here."""
+    """What is simulated here."""
 
     nodes: int
     """Ray nodes; each stands for as many machines as the division leaves."""
@@ -64,13 +64,13 @@ def fit(nodes: int, resources: "ResourcesConfig", memory_gb: float | None, cores
             f"simulate: memory_gb is {memory_gb:.1f}; to play the smallest cluster takes {_REST_GB + least:.1f} GB"
         )
     cores = cores or os.cpu_count() or 1
-    played = max(count for count in _divisors(nodes) if count * least <= left and count <= _NODES_PER_CORE * cores)
-    on_a_node = math.ceil(resources.clip_workers / played)
-    room = int((left / played - _NODE_GB) / (2 * _WORKER_GB))
-    most = max(1, min(room, _PROCESSES_PER_CORE * cores // (2 * played)))
+    simulated = max(count for count in _divisors(nodes) if count * least <= left and count <= _NODES_PER_CORE * cores)
+    on_a_node = math.ceil(resources.clip_workers / simulated)
+    room = int((left / simulated - _NODE_GB) / (2 * _WORKER_GB))
+    most = max(1, min(room, _PROCESSES_PER_CORE * cores // (2 * simulated)))
     processes = max(count for count in _divisors(on_a_node) if count <= most)
-    proposers = math.ceil(resources.proposal_workers / (played * processes))
-    return Fit(played, processes, proposers, on_a_node // processes)
+    proposers = math.ceil(resources.proposal_workers / (simulated * processes))
+    return Fit(simulated, processes, proposers, on_a_node // processes)
 
 
 def _divisors(number: int) -> list[int]:

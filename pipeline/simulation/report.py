@@ -1,4 +1,4 @@
-"""A simulation as tables: what was assumed, what was played, what was seen, and what the whole job comes to."""
+"""A simulation as tables: what was assumed, what was simulated, what was seen, and what the whole job comes to."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,7 +16,7 @@ def print_simulation(config: MineConfig, simulation: SimulationConfig, done: Sim
     """Print all tables."""
     for title, rows in (
         ("assumed", _assumed(config, simulation, done)),
-        ("played on this machine", _played(simulation, done)),
+        ("simulated on this machine", _simulated(simulation, done)),
         ("seen", _seen(done)),
         ("the whole job, reckoned", _whole(simulation, done)),
     ):
@@ -49,7 +49,7 @@ def _assumed(config: MineConfig, simulation: SimulationConfig, done: Simulation)
     ]
 
 
-def _played(simulation: SimulationConfig, done: Simulation) -> list[tuple[str, str]]:
+def _simulated(simulation: SimulationConfig, done: Simulation) -> list[tuple[str, str]]:
     fit = done.fit
     return [
         ("real", "Ray, Ray Data, the driver, and the pipeline of mining with its pools and limits"),
@@ -74,7 +74,7 @@ def _seen(done: Simulation) -> list[tuple[str, str]]:
     mb = seen.driver_mb
     rows = [
         ("shards", f"{seen.finished} of {done.costs.shards} in {seen.seconds:.0f} s"),
-        ("to start the played nodes", f"{done.cluster_seconds:.1f} s"),
+        ("to start the simulated nodes", f"{done.cluster_seconds:.1f} s"),
         ("to plan", f"{seen.planning_seconds:.2f} s, {1000 * seen.planning_seconds / seen.shards:.2f} ms a shard"),
         ("until the first shard was done", f"{seen.first_seconds:.1f} s"),
     ]

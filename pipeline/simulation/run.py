@@ -11,7 +11,7 @@ from pipeline.simulation.delays import Delays, Measured, assumed_delays, measure
 from pipeline.simulation.fit import Fit, fit
 from pipeline.simulation.model import Costs, reckon
 from pipeline.simulation.scheduling import Scheduled, schedule
-from pipeline.simulation.simulated_cluster import played_cluster
+from pipeline.simulation.simulated_cluster import simulated_cluster
 
 _SHARDS_PER_WORKER = 8
 
@@ -27,7 +27,7 @@ class Simulation:
     pairs_per_image: float
     fit: Fit
     cluster_seconds: float
-    """To start the played nodes here."""
+    """To start the simulated nodes here."""
     scheduled: Scheduled
     busy: float
     """Share of the time that the scarcer kind of workers works."""
@@ -35,7 +35,7 @@ class Simulation:
 
 
 def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
-    """Schedule the first shards on a played cluster, and reckon the rest.
+    """Schedule the first shards on a simulated cluster, and reckon the rest.
 
     Raises:
         UserError: the configurations, or this machine, have to be changed.
@@ -54,7 +54,7 @@ def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
     shards = simulation.shards or _SHARDS_PER_WORKER * resources.clip_workers
     shards = min(shards, math.ceil(simulation.images / images_per_shard))
     started = time.perf_counter()
-    with played_cluster(fitted):
+    with simulated_cluster(fitted):
         cluster_seconds = time.perf_counter() - started
         scheduled = schedule(range(shards), images_per_shard, delays, fitted, take=shards)
     busy = _busy(scheduled, delays, resources)

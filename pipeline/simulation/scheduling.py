@@ -70,7 +70,7 @@ def schedule(shards: Sequence[int], images_per_shard: int, delays: Delays, fit: 
     dataset = mining_graph(
         shards,
         read=Tasks(_read, (), 1),
-        # The GPU of a worker process is what ties it to a played node.
+        # The GPU of a worker process is what ties it to a simulated node.
         propose=Pool(Wait, (_POOLS[0], delays, images_per_shard), 0, 1, processes, fit.propose_threads),
         match=Pool(Wait, (_POOLS[1], delays, images_per_shard), 0, 1, processes, fit.match_threads),
         write=Tasks(_write, (), 1),

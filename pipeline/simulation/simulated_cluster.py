@@ -16,8 +16,8 @@ _STORE_BYTES = 80 * 2**20
 
 
 @contextlib.contextmanager
-def played_cluster(fit: Fit) -> Iterator[None]:
-    """Start it, and connect this process to it. Every played node has room for its worker processes and nothing else;
+def simulated_cluster(fit: Fit) -> Iterator[None]:
+    """Start it, and connect this process to it. A simulated node has room for its worker processes and nothing else;
     tasks run on the head.
 
     Raises:
@@ -26,7 +26,7 @@ def played_cluster(fit: Fit) -> Iterator[None]:
     if ray.is_initialized():
         raise RuntimeError("this process is connected to Ray already")
     # Ray notes the newest cluster of a machine in its temporary folder: jobs of others must not find this one.
-    with tempfile.TemporaryDirectory(prefix="played-") as folder, _environment("RAY_TMPDIR", folder):
+    with tempfile.TemporaryDirectory(prefix="simulated-") as folder, _environment("RAY_TMPDIR", folder):
         cluster = Cluster(
             initialize_head=True,
             head_node_args={

@@ -12,12 +12,12 @@ from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAM
 
 from pipeline import storage
 from pipeline.training.phases import Stage
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
 
 
-def mend_list(layout: RunLayout, stages: list[Stage]) -> None:
+def mend_list(layout: RunDirectory, stages: list[Stage]) -> None:
     """Take checkpoints that are gone out of the list; if the list itself is damaged, make it anew from the folders.
 
     Raises:
@@ -45,7 +45,7 @@ def mend_list(layout: RunLayout, stages: list[Stage]) -> None:
         _write(layout, listed, stages, without=set(names) - set(found))
 
 
-def drop_checkpoint(layout: RunLayout, name: str, stages: list[Stage]) -> None:
+def drop_checkpoint(layout: RunDirectory, name: str, stages: list[Stage]) -> None:
     """Take one checkpoint out of the list, and delete it: the run will write one of the same name.
 
     Raises:
@@ -56,7 +56,7 @@ def drop_checkpoint(layout: RunLayout, name: str, stages: list[Stage]) -> None:
     storage.remove_tree(storage.join(layout.checkpoints, name))
 
 
-def _write(layout: RunLayout, listed: dict, stages: list[Stage], without: set[str] = frozenset()) -> None:
+def _write(layout: RunDirectory, listed: dict, stages: list[Stage], without: set[str] = frozenset()) -> None:
     uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
     pairs = zip(listed["checkpoint_results"], listed["checkpoint_report_indices"], strict=True)
     kept = [(result, index) for result, index in pairs if result["checkpoint_dir_name"] not in without]

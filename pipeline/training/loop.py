@@ -26,7 +26,7 @@ from pipeline.training.losses import RegionLoss
 from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 from pipeline.training.phases import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.pretraining import PretrainStep
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 from pipeline.training.step import Step
 from pipeline.training.validation import validate
@@ -247,7 +247,7 @@ class Worker:
             return {}
         if self._rank == 0:
             keys = [self._validated.key(row) for row in found.rows]
-            place = RunLayout(self._config.output).nearest(self._stages[self._state.stage].name, self._state.step)
+            place = RunDirectory(self._config.output).nearest(self._stages[self._state.stage].name, self._state.step)
             storage.write_table(found.table(keys, self._validated.nouns), place)
         return {"accuracy_top1": found.top1, "accuracy_top5": found.top5}
 

@@ -32,7 +32,7 @@ from pipeline.training.phases import Stage, plan_stages
 from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
 from pipeline.training.progress_bar import shown_progress
 from pipeline.training.result import write_result
-from pipeline.training.run_directory import OWN_FILES, RunLayout
+from pipeline.training.run_directory import OWN_FILES, RunDirectory
 from pipeline.training.samples import select_samples
 
 _SAMPLES = "samples_sha256"
@@ -63,7 +63,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     check_configuration(config)
     storage.check_writable(config.output, "output")
     gpu = check_resources(config)
-    layout = RunLayout(config.output)
+    layout = RunDirectory(config.output)
     if storage.list_names(layout.path("manifests")):
         raise UserError(f"output: {config.output} holds a mined dataset; choose another directory for the run")
     samples = select_samples(config.dataset, config.data)
@@ -108,7 +108,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     return write_result(layout, load_tuned(clip, weights), samples, stages, state.history)
 
 
-def _claim(layout: RunLayout, description: dict) -> None:
+def _claim(layout: RunDirectory, description: dict) -> None:
     try:
         fingerprint.claim(layout.config, RUNNING_KEYS, description)
     except UserError as error:
@@ -121,7 +121,7 @@ def _claim(layout: RunLayout, description: dict) -> None:
 
 
 def _fit_from_whole_checkpoints(
-    config: TrainConfig, layout: RunLayout, task: WorkerTask, stages: list[Stage], gpu: bool, has_accuracy: bool
+    config: TrainConfig, layout: RunDirectory, task: WorkerTask, stages: list[Stage], gpu: bool, has_accuracy: bool
 ) -> tuple[dict[str, torch.Tensor], RunState]:
     """Train to the end from the newest checkpoint that is whole; gives the weights and the place at the end.
 
@@ -142,7 +142,7 @@ def _fit_from_whole_checkpoints(
             drop_checkpoint(layout, error.name, stages)
 
 
-def _fit(config: TrainConfig, layout: RunLayout, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
+def _fit(config: TrainConfig, layout: RunDirectory, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
     """Train from the last checkpoint, if there is one, to the end; gives the final checkpoint."""
     # Ray overwrites its list of checkpoints after each: our filesystem does so in one go even on a local disk, where
     # a driver that is killed at that moment would leave half a list, with which no run can go on.

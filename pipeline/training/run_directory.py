@@ -20,7 +20,7 @@ OWN_FILES = (
 
 
 @dataclass(frozen=True)
-class RunLayout:
+class RunDirectory:
     """Where everything lies below one output URI."""
 
     uri: str

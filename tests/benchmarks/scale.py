@@ -1,8 +1,8 @@
-"""Scheduling on 512 played GPU workers, and the driver's memory and planning against the number of shards.
+"""Scheduling on 512 simulated GPU workers, and the driver's memory and planning against the number of shards.
 
 python -m tests.benchmarks.scale [--shards 1000 10000 100000]
 
-First `python -m jobs.mine --simulate` with 64 machines of 8 GPUs. Then pipelines for so many shards, on a played
+First `python -m jobs.mine --simulate` with 64 machines of 8 GPUs. Then pipelines for so many shards, on a simulated
 machine whose workers do not wait: made as a whole, and stopped after the first 3,000 shards, which tell what each of
 them costs; "all done" is reckoned from that. (Jobs make a pipeline for 25,000 shards at a time.) The targets are 95 %
 busy, under 2 GB at 100,000 shards, and seconds that grow with the shards.
@@ -22,7 +22,7 @@ from pipeline.mining.graph import SHARDS_AT_ONCE
 from pipeline.simulation.delays import STAGES, Delays
 from pipeline.simulation.fit import fit
 from pipeline.simulation.scheduling import Scheduled, schedule
-from pipeline.simulation.simulated_cluster import played_cluster
+from pipeline.simulation.simulated_cluster import simulated_cluster
 
 _TAKE = 3000
 
@@ -68,7 +68,7 @@ def _simulate() -> None:
 
 def _plan(shards: int) -> Scheduled:
     fitted = fit(1, ResourcesConfig(0.5, 0.5, 8, 8), memory_gb=2)
-    with played_cluster(fitted):
+    with simulated_cluster(fitted):
         return schedule(range(shards), 1, Delays(dict.fromkeys(STAGES, (0.0,)), 0), fitted, take=min(shards, _TAKE))
 
 

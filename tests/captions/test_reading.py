@@ -211,7 +211,7 @@ def mined_rows(tmp_path: Path, names: list[str], **options: object) -> tuple[lis
     write_listing(open_captions(config), layout.uri, 100)
     FindNouns(layout, 1, NounsConfig())(0)
     vocabulary = Vocabulary(vocabulary_table(["dog"], [1], np.ones((1, 4), np.float32)))
-    shard = ReadImages(layout, ImagesConfig(max_bytes=LIMIT), vocabulary)(0, touch=lambda image: None)
+    shard = ReadImages(layout, ImagesConfig(max_bytes=LIMIT), vocabulary)(0, announce=lambda image: None)
     assert all(image.address is None for image in shard.images)
     read = {image.row["image_id"]: image.jpeg.width for image in shard.remaining()}
     return storage.read_table(layout.table("captions", 0)).to_pylist(), shard.rejects, read
@@ -277,5 +277,5 @@ def test_an_edited_table_reaches_nothing_else(tmp_path):
     row["image_uri"] = "ftp://127.0.0.1/a.jpg"
     storage.write_table(pa.Table.from_pylist([row], schemas.CAPTIONS), layout.table("captions", 0))
     vocabulary = Vocabulary(vocabulary_table(["dog"], [1], np.ones((1, 4), np.float32)))
-    shard = ReadImages(layout, ImagesConfig(), vocabulary)(0, touch=lambda image: None)
+    shard = ReadImages(layout, ImagesConfig(), vocabulary)(0, announce=lambda image: None)
     assert [reject["reason"] for reject in shard.rejects] == ["refused_address"]

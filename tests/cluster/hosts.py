@@ -1,4 +1,4 @@
-"""Hosts on a network of their own, played by namespaces of this machine.
+"""Hosts on a network of their own, simulated by namespaces of this machine.
 
 Each has its own address, name, processes, /tmp, /run, /etc and home; the other folders are the machine's. Nobody else
 sees or reaches any of it: the same addresses do for any number of tests at a time, `ray stop` on a host ends the Rays

@@ -1,4 +1,4 @@
-"""Ray machines played by processes of this one, or on hosts of tests.cluster.hosts.
+"""Ray machines simulated by processes of this one, or on hosts of tests.cluster.hosts.
 
 They leave other Rays here alone (`ray stop` would not).
 """

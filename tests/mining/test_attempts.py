@@ -9,21 +9,21 @@ from pipeline.images import ImageProblem
 from pipeline.mining.faults.attempts import DEATHS, Attempt
 
 
-def die(layout: Layout, run: str, touched: list[int | tuple[int, ...]]) -> None:
-    """An attempt that dies after touching these images or groups of images, the last of them under its hands."""
+def die(layout: Layout, run: str, announced: list[int | tuple[int, ...]]) -> None:
+    """An attempt that dies after announcing these images or groups of images, the last of them under its hands."""
     attempt = Attempt(layout, run, "matching", 3)
     attempt.__enter__()
-    for images in touched:
-        attempt.touch(*(images if isinstance(images, tuple) else (images,)))
+    for images in announced:
+        attempt.announce(*(images if isinstance(images, tuple) else (images,)))
 
 
 def condemned(layout: Layout, run: str, images: int = 6) -> dict[int, str]:
-    """The images that the next attempt refuses to touch, with the reason."""
+    """The images that the next attempt refuses, with the reason."""
     refused = {}
     with Attempt(layout, run, "matching", 3) as attempt:
         for image in range(images):
             try:
-                attempt.touch(image)
+                attempt.announce(image)
             except ImageProblem as problem:
                 refused[image] = problem.reason
     return refused
@@ -53,11 +53,11 @@ def test_of_images_touched_together_only_the_poisonous_one_is_condemned(tmp_path
     for _ in range(DEATHS - 1):
         attempt = Attempt(layout, "run", "matching", 3)
         attempt.__enter__()
-        attempt.touch(0, 1)
+        attempt.announce(0, 1)
         with pytest.raises(ImageProblem, match="suspect"):
-            attempt.touch(2, 3, 4)
-        attempt.touch(2)
-        attempt.touch(3)
+            attempt.announce(2, 3, 4)
+        attempt.announce(2)
+        attempt.announce(3)
     assert condemned(layout, "run") == {3: "kills_worker"}
 
 
@@ -69,8 +69,8 @@ def test_two_poisonous_images_are_both_found(tmp_path):
         attempt = Attempt(layout, "run", "matching", 3)
         attempt.__enter__()
         with pytest.raises(ImageProblem):
-            attempt.touch(2)
-        attempt.touch(5)
+            attempt.announce(2)
+        attempt.announce(5)
     assert condemned(layout, "run") == {2: "kills_worker", 5: "kills_worker"}
 
 
@@ -85,6 +85,6 @@ def test_an_exception_is_not_a_death(tmp_path):
     layout = Layout(str(tmp_path))
     for _ in range(6):
         with contextlib.suppress(OSError), Attempt(layout, "run", "matching", 3) as attempt:
-            attempt.touch(1)
+            attempt.announce(1)
             raise OSError("disk full")
     assert condemned(layout, "run") == {}

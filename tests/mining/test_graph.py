@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.mining.graph import in_portions, shards_dataset
+from pipeline.mining.graph import in_batches, shards_dataset
 
 
 @pytest.mark.usefixtures("ray_cluster")
@@ -13,7 +13,7 @@ def test_every_shard_is_in_one_portion():
         portions.append(list(shards))
         return shards_dataset(shards)
 
-    rows = list(in_portions([1, 2, 3, 5, 8, 13, 21], pipeline, at_once=3))
+    rows = list(in_batches([1, 2, 3, 5, 8, 13, 21], pipeline, at_once=3))
     assert portions == [[1, 2, 3], [5, 8, 13], [21]]
     assert sorted(row["shard"] for row in rows) == [1, 2, 3, 5, 8, 13, 21]
     assert shards_dataset(range(5)).num_blocks() == 5

@@ -65,7 +65,7 @@ def read(tmp_path):
     def read_uris(uris):
         table = pa.Table.from_pylist([captions_row(uri) for uri in uris], schemas.CAPTIONS)
         storage.write_table(table, layout.table("captions", 0))
-        return step(0, touch=lambda image: None)
+        return step(0, announce=lambda image: None)
 
     return read_uris
 

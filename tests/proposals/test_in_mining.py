@@ -87,10 +87,10 @@ SIZES = [(20, 30), (30, 20), (20, 30), (20, 30), (30, 20), (20, 30)]
 
 
 def test_images_of_one_size_go_together():
-    proposer, touched = Picky(3, {}), []
-    done = ProposeMasks(proposer)(shard(*SIZES), lambda *images: touched.append(images))
+    proposer, announced = Picky(3, {}), []
+    done = ProposeMasks(proposer)(shard(*SIZES), lambda *images: announced.append(images))
     assert sorted(map(sorted, proposer.batches)) == [["0", "2", "3"], ["1", "4"], ["5"]]
-    assert sorted(touched) == [(0, 2, 3), (1, 4), (5,)]
+    assert sorted(announced) == [(0, 2, 3), (1, 4), (5,)]
     for image, size in zip(done.images, SIZES, strict=True):
         assert (image.proposals.height, image.proposals.width) == size
 
@@ -112,12 +112,12 @@ def test_what_is_not_about_an_image_costs_the_shard(error):
 def test_suspects_are_done_one_by_one():
     proposer, alone = Picky(3, {}), []
 
-    def touch(*images: int) -> None:
+    def announce(*images: int) -> None:
         if len(images) > 1 and 3 in images:
             raise ImageProblem("suspect")
         if len(images) == 1:
             alone.extend(images)
 
-    done = ProposeMasks(proposer)(shard(*SIZES), touch)
+    done = ProposeMasks(proposer)(shard(*SIZES), announce)
     assert sorted(alone) == [0, 2, 3, 5]
     assert not done.rejects

@@ -19,7 +19,7 @@ from pipeline.evaluation.result import read_evaluation, write_result
 from pipeline.microworld.pair_shards import Pair, write_pairs
 from pipeline.segmentation import UNLABELLED
 from pipeline.training.config import ModelConfig, TrainConfig
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import DataConfig, select_samples
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -40,7 +40,7 @@ def made_run(folder: Path, held_out_share: float = 0.5) -> Path:
     write_pairs(folder / "pairs", 0, pairs)
     data = DataConfig(held_out_share=held_out_share)
     samples = select_samples(str(folder / "pairs"), data)
-    layout = RunLayout(str(folder / "run"))
+    layout = RunDirectory(str(folder / "run"))
     samples.write(layout.samples)
     rows: list[dict] = []
 

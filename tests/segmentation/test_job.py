@@ -14,7 +14,7 @@ from jobs.command import Command
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.coco_panoptic import CocoPanoptic
 from pipeline.evaluation.datasets.distribution import Distribution
-from pipeline.segmentation.job_config import SegmentConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.plan import resolve
 from tests.disturbed_jobs import run
 from tests.segmentation.colours import fields
@@ -232,7 +232,7 @@ def test_a_class_file_that_is_not_utf_8(tmp_path):
     file = tmp_path / "classes.txt"
     file.write_bytes("Tür".encode("latin-1"))
     with pytest.raises(UserError, match=r"classes_file: .*classes\.txt is not text in UTF-8"):
-        resolve(SegmentConfig(images="photos", output="out", classes_file=str(file)))
+        resolve(SegmentJobConfig(images="photos", output="out", classes_file=str(file)))
 
 
 @pytest.mark.parametrize("given", ["classes.txt", " lists/classes.TXT", "@classes.txt", ["classes.json"], "my.classes"])
@@ -240,34 +240,34 @@ def test_the_name_of_a_file_is_no_class(tmp_path, monkeypatch, given):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my.classes").write_text("dog")
     with pytest.raises(UserError, match=r"classes: .* is the name of a file.* use --classes_file .*[cC]lasses"):
-        resolve(SegmentConfig(images="photos", output="out", classes=given))
+        resolve(SegmentJobConfig(images="photos", output="out", classes=given))
 
 
 @pytest.mark.parametrize("given", ["dog", "st. bernard", "dog, classes.txt", ["st. bernard", "a.txt"]])
 def test_classes_that_are_none_of_a_file(tmp_path, monkeypatch, given):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dog").mkdir()
-    assert resolve(SegmentConfig(images="photos", output="out", classes=given))[1]
+    assert resolve(SegmentJobConfig(images="photos", output="out", classes=given))[1]
 
 
 def test_a_class_file_may_be_a_json_list(tmp_path):
     file = tmp_path / "classes.json"
     for content, classes in (('["dog", "door, double door"]', [("dog",), ("door", "double door")]), ("a\nb", None)):
         file.write_text(content)
-        found = resolve(SegmentConfig(images="photos", output="out", classes_file=str(file)))[1]
+        found = resolve(SegmentJobConfig(images="photos", output="out", classes_file=str(file)))[1]
         assert found == (classes or [("a",), ("b",)])
     for content in ('{"0": "dog"}', "[1, 2]", '["dog"', "[dog]"):
         file.write_text(content)
         with pytest.raises(UserError, match=r"classes_file: .*JSON"):
-            resolve(SegmentConfig(images="photos", output="out", classes_file=str(file)))
+            resolve(SegmentJobConfig(images="photos", output="out", classes_file=str(file)))
 
 
 def test_things_are_classes():
     with pytest.raises(UserError, match=r"things: 'cat' are no first names of the classes"):
-        resolve(SegmentConfig(images="photos", output="out", classes="dog, sky", things=["dog", "cat"]))
+        resolve(SegmentJobConfig(images="photos", output="out", classes="dog, sky", things=["dog", "cat"]))
 
 
 def test_the_example_configuration_is_complete_and_known():
-    parsed = Command("jobs.segment", "", SegmentConfig).parser.parse_args(["--config", "jobs/segment.yaml"])
+    parsed = Command("jobs.segment", "", SegmentJobConfig).parser.parse_args(["--config", "jobs/segment.yaml"])
     assert parsed.output == "./segmented"
     assert "sofa, couch" in parsed.classes

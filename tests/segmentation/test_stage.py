@@ -11,22 +11,22 @@ from PIL import Image
 from pipeline.clip import ClipConfig
 from pipeline.proposals import ProposalsConfig
 from pipeline.segmentation import SegmentationConfig
-from pipeline.segmentation.job_config import SegmentConfig
-from pipeline.segmentation.worker import SegmentStage
+from pipeline.segmentation.job_config import SegmentJobConfig
+from pipeline.segmentation.worker import SegmentWorker
 from tests.segmentation.colours import fields
 
 
 @pytest.fixture
 def segment(tiny_folder, tmp_path):
     """Segments images by their URIs; gives the reasons of the rejected and the sizes of the others, by name."""
-    config = SegmentConfig(
+    config = SegmentJobConfig(
         output=str(tmp_path / "out"),
         classes=["red", "green"],
         clip=ClipConfig(architecture=f"local-dir:{tiny_folder}", weights=None),
         proposals=ProposalsConfig(backend="tests.segmentation.colours:ColourQueries"),
         segmentation=SegmentationConfig(templates="none"),
     )
-    stage = SegmentStage(config, gpus=0)
+    stage = SegmentWorker(config, gpus=0)
 
     def run(uris: dict[str, str]) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
         row = stage({"images": list(uris.values()), "names": list(uris)})

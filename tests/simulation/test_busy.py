@@ -1,4 +1,4 @@
-"""How busy workers were, and how many of them are played."""
+"""How busy workers were, and how many of them are simulated."""
 
 import pytest
 from hypothesis import given

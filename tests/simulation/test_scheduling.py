@@ -1,4 +1,4 @@
-"""A small cluster that is really played."""
+"""A small cluster that is really simulated."""
 
 import math
 import multiprocessing
@@ -47,12 +47,12 @@ def test_forty_shards_on_two_machines(capsys):
 
     print_simulation(config, simulation, done)
     printed = capsys.readouterr().out
-    for shown in ("assumed", "played on this machine", "40 of 101", "each with 2 threads", "dollars"):
+    for shown in ("assumed", "simulated on this machine", "40 of 101", "each with 2 threads", "dollars"):
         assert shown in printed
 
 
 def test_workers_load_no_models():
-    """Their memory limits how many of them can be played."""
+    """Their memory limits how many of them can be simulated."""
     program = (
         "import sys, pipeline.simulation.scheduling; sys.exit(' '.join({'torch', 'open_clip'} & set(sys.modules)))"
     )

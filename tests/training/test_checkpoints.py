@@ -14,7 +14,7 @@ from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_checkpoint, save_checkpoint
 from pipeline.training.phases import plan_stages
 from pipeline.training.run import train
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 from tests.training.configs import train_config
 
 FILES = ["weights.safetensors", "optimizer.pt", "state.json", "checksums.json"]
@@ -70,7 +70,7 @@ STAGES = plan_stages(train_config("", "", ""), 64)
 
 
 @pytest.fixture
-def run(tmp_path) -> RunLayout:
+def run(tmp_path) -> RunDirectory:
     """A run with a list of three checkpoints, as Ray writes it, sorted by their score."""
     folder = tmp_path / "checkpoints"
     for name in NAMES:
@@ -89,10 +89,10 @@ def run(tmp_path) -> RunLayout:
         failed_validation_checkpoint_dir_names=[],
     )
     (folder / LIST).write_text(state.json())
-    return RunLayout(str(tmp_path))
+    return RunDirectory(str(tmp_path))
 
 
-def listed(run: RunLayout) -> tuple[list[str], str]:
+def listed(run: RunDirectory) -> tuple[list[str], str]:
     """Names in the list, sorted, and the newest, as Ray reads them."""
     state = _CheckpointManagerState.parse_obj(json.loads(Path(run.checkpoints, LIST).read_text()))
     assert len(state.checkpoint_results) == len(state.checkpoint_report_indices)
@@ -134,7 +134,7 @@ def test_a_damaged_list_is_made_anew(run, damage):
 
 
 def test_no_checkpoint_yet(tmp_path):
-    mend_list(RunLayout(str(tmp_path)), STAGES)
+    mend_list(RunDirectory(str(tmp_path)), STAGES)
     assert not list(tmp_path.iterdir())
 
 
@@ -149,7 +149,7 @@ def test_training_goes_on_from_the_checkpoint_before(
     for name in ("result.json", "metrics.parquet"):
         (output / name).unlink()
     shutil.rmtree(output / "model")
-    _, newest = listed(RunLayout(str(output)))
+    _, newest = listed(RunDirectory(str(output)))
     damage(output / "checkpoints" / newest / "weights.safetensors")
     train(train_config(mined, small_clip, output))
     assert f"checkpoint {newest} is damaged: weights.safetensors differs" in capsys.readouterr().err

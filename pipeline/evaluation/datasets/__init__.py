@@ -10,10 +10,10 @@ from pipeline.evaluation.datasets.coco_stuff_171 import open_coco_stuff_171
 from pipeline.evaluation.datasets.config import DatasetConfig
 from pipeline.evaluation.datasets.folder import open_folder
 from pipeline.evaluation.datasets.pascal_context import open_pascal_context_59, open_pascal_context_459
-from pipeline.evaluation.datasets.protocol import IGNORE, Sample, SegmentationDataset
+from pipeline.evaluation.datasets.protocol import IGNORE, LabelledImage, SegmentationDataset
 from pipeline.evaluation.datasets.voc_20 import open_voc_20
 
-__all__ = ["IGNORE", "DatasetConfig", "Sample", "SegmentationDataset", "open_dataset"]
+__all__ = ["IGNORE", "DatasetConfig", "LabelledImage", "SegmentationDataset", "open_dataset"]
 
 _KINDS: dict[str, Callable[[DatasetConfig], SegmentationDataset]] = {
     "ade20k_150": open_ade20k_150,

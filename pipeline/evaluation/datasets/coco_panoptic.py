@@ -14,7 +14,7 @@ from pipeline.captions.addresses import inner_name
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.config import DatasetConfig
 from pipeline.evaluation.datasets.distribution import Distribution
-from pipeline.evaluation.datasets.protocol import IGNORE, Sample, describe
+from pipeline.evaluation.datasets.protocol import IGNORE, LabelledImage, describe
 from pipeline.proposals.coco_values import identifier
 
 _COCO = (
@@ -70,7 +70,7 @@ class CocoPanoptic:
         image_name, segments_name, _ = self._entries[image_id]
         return f"{self._images}/{image_name}", f"{self._segments}/{segments_name}"
 
-    def read(self, image_id: str) -> Sample:
+    def read(self, image_id: str) -> LabelledImage:
         """See `SegmentationDataset`."""
         image_name, segments_name, classes = self._entries[image_id]
         path = f"{self._segments}/{segments_name}"

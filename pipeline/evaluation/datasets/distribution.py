@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.evaluation.datasets.protocol import Sample
+from pipeline.evaluation.datasets.protocol import LabelledImage
 from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, decode_jpeg, open_image, read_upright, turned
 from pipeline.storage import in_threads
 
@@ -102,7 +102,7 @@ class Distribution:
             more = f" with {len(absent) - 1} others" if len(absent) > 1 else ""
             raise self.missing(f"{folder}/{min(absent)}", more)
 
-    def sample(self, image_path: str, labels: np.ndarray, labels_path: str, as_stored: bool) -> Sample:
+    def sample(self, image_path: str, labels: np.ndarray, labels_path: str, as_stored: bool) -> LabelledImage:
         """An image with its labels, both upright. Raises UserError if the sizes differ.
 
         Args:
@@ -122,7 +122,7 @@ class Distribution:
                 f"{picture.width}×{picture.height}: labels must have the size of the image"
                 + (" (was the image turned and lost its EXIF orientation?)" if swapped else "")
             )
-        return Sample(decode_jpeg(picture.data), labels)
+        return LabelledImage(decode_jpeg(picture.data), labels)
 
     def picture(self, path: str) -> UprightJpeg:
         """An image as mining reads it, but of any size. Raises UserError."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
-from pipeline.evaluation.datasets.protocol import Sample, describe
+from pipeline.evaluation.datasets.protocol import LabelledImage, describe
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class LabelledImages:
         """See `SegmentationDataset`."""
         return self.paths[image_id]
 
-    def read(self, image_id: str) -> Sample:
+    def read(self, image_id: str) -> LabelledImage:
         """See `SegmentationDataset`."""
         image_path, labels_path = self.paths[image_id]
         values_HW = self.values(self.files, labels_path)

@@ -15,7 +15,7 @@ IGNORE = 65535
 
 
 @dataclass(frozen=True)
-class Sample:
+class LabelledImage:
     """An image and its labels, both turned upright by the EXIF orientation of the image."""
 
     image: np.ndarray
@@ -42,7 +42,7 @@ class SegmentationDataset(Protocol):
         """The image file and the label file of an image, for `files`."""
         ...
 
-    def read(self, image_id: str) -> Sample:
+    def read(self, image_id: str) -> LabelledImage:
         """One image with its labels.
 
         Raises:

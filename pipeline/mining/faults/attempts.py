@@ -2,9 +2,9 @@
 
 Ray starts a dead worker again and gives it the same shard, for ever. So before a stage touches a shard it leaves
 a record in the output directory, and takes it away when it is done. A record that is already there says that the
-last attempt of this run died: from then on the stage notes every image before touching it. An image that was
-being touched at `DEATHS` such deaths is rejected with the reason `kills_worker`; its neighbours survive. Images that
-were being touched together are suspects from then on, and are touched one by one.
+last attempt of this run died: from then on the stage notes every image before work on it. An image that was
+announced at `DEATHS` such deaths is rejected with the reason `kills_worker`; its neighbours survive. Images that
+were announced together are in doubt from then on, and are worked on one by one.
 
 Deaths of the whole job (another `run`) are nobody's fault and are not counted, and an attempt that dies without
 having noted an image blames none.
@@ -21,7 +21,7 @@ DEATHS = 3
 
 
 class Attempt:
-    """One attempt of a stage at a shard. Use as a context manager; call `touch` before work on an image or several."""
+    """One attempt of a stage at a shard. A context manager; call `announce` before work on an image or several."""
 
     def __init__(self, layout: Layout, run: str, stage: str, shard: int):
         self._uri = layout.path("attempts", f"{stem(shard)}.{stage}.json")
@@ -42,7 +42,7 @@ class Attempt:
         # An exception is a result, too: only a death leaves the record behind.
         storage.remove(self._uri)
 
-    def touch(self, *images: int) -> None:
+    def announce(self, *images: int) -> None:
         """Announce work on an image of the shard, or on several together.
 
         Raises:

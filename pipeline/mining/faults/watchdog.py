@@ -21,7 +21,7 @@ _FILE = "pace.json"
 
 
 class Watchdog:
-    """Ends this process when `touch` was not called for too long. Use as a context manager; one at a time.
+    """Ends this process when `announce` was not called for too long. Use as a context manager; one at a time.
 
     It ends also while the interpreter is stuck in foreign code: the timer is faulthandler's, which needs no Python.
     """
@@ -47,7 +47,7 @@ class Watchdog:
             faulthandler.cancel_dump_traceback_later()
         self._thread.join()
 
-    def touch(self) -> None:
+    def announce(self) -> None:
         """Say that work goes on."""
         self._since = time.monotonic()
         self._arm()

@@ -8,7 +8,7 @@ from pipeline.clip import RegionEncoder
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import decode_jpeg
 from pipeline.mining.matching import match
-from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.mining.work import Image, Shard, reject_on_error
 
 
 class MatchRegions:
@@ -19,13 +19,13 @@ class MatchRegions:
         self._candidates = candidates
         self._vocabulary = vocabulary
 
-    def __call__(self, shard: Shard, touch: Callable[[int], None]) -> Shard:
+    def __call__(self, shard: Shard, announce: Callable[[int], None]) -> Shard:
         images: list[Image] = []
 
         def inputs() -> Iterator[tuple[np.ndarray, list[bytes]]]:
             for image in shard.remaining():
-                with costing_only(shard, image, "matching"):
-                    touch(image.index)
+                with reject_on_error(shard, image, "matching"):
+                    announce(image.index)
                     pixels = decode_jpeg(image.jpeg.data)
                 if not image.rejected:
                     images.append(image)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from pipeline.images import ImageProblem, costs_one_image, decode_jpeg
-from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.proposals import Proposer
 from pipeline.proposals.ground_truth import GroundTruth
 
@@ -15,13 +15,13 @@ class ProposeMasks:
     def __init__(self, proposer: Proposer):
         self._proposer = proposer
 
-    def __call__(self, shard: Shard, touch: Callable[..., None]) -> Shard:
+    def __call__(self, shard: Shard, announce: Callable[..., None]) -> Shard:
         for batch in _batches(shard.remaining(), self._proposer.batch_size):
-            done = len(batch) > 1 and self._together(batch, touch)
+            done = len(batch) > 1 and self._together(batch, announce)
             for image in batch:
-                with costing_only(shard, image, "proposals"):
+                with reject_on_error(shard, image, "proposals"):
                     if not done:
-                        self._propose([image], touch)
+                        self._propose([image], announce)
                     if not image.proposals.masks:
                         raise self._absence(image.row["image_id"])
         return shard
@@ -31,18 +31,18 @@ class ProposeMasks:
         absence = getattr(self._proposer, "absence", None)
         return absence(image_id) if absence else ImageProblem("no_proposals")
 
-    def _together(self, batch: list[Image], touch: Callable[..., None]) -> bool:
+    def _together(self, batch: list[Image], announce: Callable[..., None]) -> bool:
         """Whether it worked; if it did not, one of them is the reason, and they have to be done one by one."""
         try:
-            self._propose(batch, touch)
+            self._propose(batch, announce)
         except Exception as error:
             if not costs_one_image(error):
                 raise
             return False
         return True
 
-    def _propose(self, batch: list[Image], touch: Callable[..., None]) -> None:
-        touch(*(image.index for image in batch))
+    def _propose(self, batch: list[Image], announce: Callable[..., None]) -> None:
+        announce(*(image.index for image in batch))
         pixels = [decode_jpeg(image.jpeg.data) for image in batch]
         ids = [image.row["image_id"] for image in batch]
         if isinstance(self._proposer, GroundTruth):

@@ -10,7 +10,7 @@ from pipeline.captions import read_image, read_shard
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
-from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.storage.errors import is_denied
 from pipeline.storage.secrets import MARK
 
@@ -25,7 +25,7 @@ class ReadImages:
         self._config = config
         self._vocabulary = vocabulary
 
-    def __call__(self, number: int, touch: Callable[[int], None]) -> Shard:
+    def __call__(self, number: int, announce: Callable[[int], None]) -> Shard:
         shard = Shard(number)
         rows = storage.read_table(self._layout.table("captions", number)).to_pylist()
         shard.images = [Image(index, row) for index, row in enumerate(rows)]
@@ -36,8 +36,8 @@ class ReadImages:
         answering = set()
         for image, file in read_ahead(shard.remaining(), self._config.max_bytes):
             place = _place(image)
-            with costing_only(shard, image, "images"):
-                touch(image.index)
+            with reject_on_error(shard, image, "images"):
+                announce(image.index)
                 try:
                     data = file.result()
                 except OSError as error:

@@ -7,7 +7,7 @@ from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_ke
 from pipeline.images import decode_jpeg
 from pipeline.masks import rle
 from pipeline.mining.matching import Candidate, MatchingConfig, passes
-from pipeline.mining.work import Image, Shard, costing_only
+from pipeline.mining.work import Image, Shard, reject_on_error
 
 
 class WriteShard:
@@ -18,23 +18,23 @@ class WriteShard:
         self._matching = matching
         self._shards = shards
 
-    def __call__(self, shard: Shard, touch: Callable[[int], None]) -> list[dict]:
+    def __call__(self, shard: Shard, announce: Callable[[int], None]) -> list[dict]:
         """Commit the shard and give the rows of its manifest."""
         candidates: list[dict] = []
         return commit_shard(
             self._layout,
             shard.number,
             len(shard.images),
-            self._samples(shard, touch, candidates),
+            self._samples(shard, announce, candidates),
             candidates,
             shard.rejects,
             self._shards,
         )
 
-    def _samples(self, shard: Shard, touch: Callable[[int], None], candidates: list[dict]) -> Iterator[Sample]:
+    def _samples(self, shard: Shard, announce: Callable[[int], None], candidates: list[dict]) -> Iterator[Sample]:
         for image in shard.remaining():
-            with costing_only(shard, image, "writing"):
-                touch(image.index)
+            with reject_on_error(shard, image, "writing"):
+                announce(image.index)
             if image.rejected:
                 continue
             proposals = [index for index, valid in enumerate(image.valid) if valid]

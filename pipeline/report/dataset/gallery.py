@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.report.dataset.reading import Pairs
 from pipeline.report.dataset.shared import SharedMasks
-from pipeline.report.dataset.shown import GROUPS, Sample
+from pipeline.report.dataset.shown import GROUPS, ShownPairs
 from pipeline.report.dataset.thumbnails import Thumbnail
 
 ROW_BYTES = 900
@@ -30,7 +30,7 @@ EMPTY = {"rows": [], "blocks": [], "groups": []}
 
 
 def describe(
-    pairs: Pairs, shared: SharedMasks, sample: Sample, thumbnails: Sequence[Thumbnail], judged: Mapping[str, bool]
+    pairs: Pairs, shared: SharedMasks, sample: ShownPairs, thumbnails: Sequence[Thumbnail], judged: Mapping[str, bool]
 ) -> dict:
     """Values of `dataset.html`: rows, their pictures in blocks of base64, and the groups with their sizes.
 

@@ -16,7 +16,7 @@ _SHARES = {"best": 0.15, "worst": 0.15, "shared": 0.15, "nouns": 0.25}
 
 
 @dataclass(frozen=True)
-class Sample:
+class ShownPairs:
     """Pairs to show; S of them, in a random order."""
 
     pairs: np.ndarray
@@ -26,10 +26,10 @@ class Sample:
 
     def first(self, count: int) -> Self:
         """The first `count` of them."""
-        return Sample(self.pairs[:count], {group: chosen[:count] for group, chosen in self.groups.items()})
+        return ShownPairs(self.pairs[:count], {group: chosen[:count] for group, chosen in self.groups.items()})
 
 
-def choose(pairs: Pairs, shared: SharedMasks, count: int, seed: int) -> Sample:
+def choose(pairs: Pairs, shared: SharedMasks, count: int, seed: int) -> ShownPairs:
     """At most `count` pairs of every kind; all if there are no more. Equal seeds choose equally."""
     generator = np.random.default_rng(seed)
     all_of_them = count >= len(pairs)
@@ -45,7 +45,7 @@ def choose(pairs: Pairs, shared: SharedMasks, count: int, seed: int) -> Sample:
     random = count - len(np.unique(np.concatenate(list(chosen.values())))) if not all_of_them else len(pairs)
     chosen["random"] = generator.choice(len(pairs), random, replace=False) if len(pairs) else by_score
     places = generator.permutation(np.unique(np.concatenate(list(chosen.values()))))
-    return Sample(places, {group: np.isin(places, chosen[group]) for group in GROUPS})
+    return ShownPairs(places, {group: np.isin(places, chosen[group]) for group in GROUPS})
 
 
 def _of_shared_masks(shared: SharedMasks, quota: int, generator: np.random.Generator) -> np.ndarray:

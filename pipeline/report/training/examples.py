@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.report.dataset.thumbnails import Thumbnail, draw, read_region
 from pipeline.report.training.reading import Change, TrainingRun
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 
 _SIDE = 160
@@ -41,7 +41,7 @@ def draw_examples(run: TrainingRun, changes: Sequence[Change]) -> list[Example]:
     """
     if not changes:
         return []
-    layout, data = RunLayout(run.uri), run.description["configuration"]["data"]
+    layout, data = RunDirectory(run.uri), run.description["configuration"]["data"]
     samples = Samples.read(layout.validation if storage.exists(layout.validation) else layout.samples)
     rows = pa.compute.index_in(pa.array([change.key for change in changes]), samples.table["key"].combine_chunks())
     places = samples.table.select(["shard", "tar_offset", "tar_length"]).take(rows).to_pylist()

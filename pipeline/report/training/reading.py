@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipeline.dataset.files import damaged, read_json, read_table, read_yaml
 from pipeline.errors import UserError
-from pipeline.training.run_directory import RunLayout
+from pipeline.training.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def read_run(uri: str) -> TrainingRun:
         UserError: the run is not complete.
         OSError: storage cannot be read.
     """
-    layout = RunLayout(uri)
+    layout = RunDirectory(uri)
     try:
         result = read_json(layout.result)
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def read_run(uri: str) -> TrainingRun:
     )
 
 
-def _validation(layout: RunLayout, row: dict) -> Validation:
+def _validation(layout: RunDirectory, row: dict) -> Validation:
     if row["stage"] not in ("pretrain", "full", "mask_prompt"):  # it is part of a file's name
         raise damaged(layout.metrics, f"there is no stage {row['stage']!r}")
     try:
