@@ -12,7 +12,7 @@ from pipeline.configuration.paths import refuse_secrets
 from pipeline.dataset.files import check_rows, damaged, read_description
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
-from pipeline.storage import in_threads
+from pipeline.storage.in_threads import in_threads
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipeline.dataset.layout import Layout, stem
 from pipeline.dataset.mined_pairs import Manifest, open_pairs
 from pipeline.errors import UserError
 from pipeline.export.card import dataset_card, datasets_schema
-from pipeline.storage import in_threads
+from pipeline.storage.in_threads import in_threads
 
 # Row groups of this size keep memory small here, and show quickly in the Hub's viewer.
 _ROWS_AT_ONCE = 100

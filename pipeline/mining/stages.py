@@ -20,7 +20,8 @@ import ray
 
 from pipeline import storage
 from pipeline.dataset.layout import Layout, stem
-from pipeline.execution import metrics, worker_log
+from pipeline.execution import metrics
+from pipeline.execution.worker_log import worker_log
 from pipeline.images import ImagesConfig
 from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.faults.watchdog import Pace, Watchdog
@@ -78,7 +79,7 @@ def _attempt(run: Run, stage: str, shard: int) -> Iterator[Callable[..., None]]:
 
         def announce(*images: int) -> None:
             attempt.announce(*images)
-            watchdog.touch()
+            watchdog.announce()
 
         yield announce
 

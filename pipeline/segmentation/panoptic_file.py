@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipeline import storage
 from pipeline.segmentation.panoptic import categories
-from pipeline.storage import in_threads
+from pipeline.storage.in_threads import in_threads
 from pipeline.storage.json_lists import write_json_lists
 
 _UNKNOWN_THINGS = (

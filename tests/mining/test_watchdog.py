@@ -20,7 +20,7 @@ with Watchdog(lambda: 0.5):
 import threading
 from pipeline.mining.faults.watchdog import Watchdog
 with Watchdog(lambda: 0.5) as dog:
-    dog.touch()
+    dog.announce()
     threading.Event().wait()
 """,
 }
@@ -31,7 +31,7 @@ end = time.monotonic() + 2
 with Watchdog(lambda: 1) as dog:
     while time.monotonic() < end:
         hashlib.sha256(bytes(10**6))
-        dog.touch()
+        dog.announce()
 with Watchdog(lambda: 0.2):
     pass
 with Watchdog(lambda: float("inf")):

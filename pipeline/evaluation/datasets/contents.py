@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.protocol import SegmentationDataset
-from pipeline.storage import in_threads
+from pipeline.storage.in_threads import in_threads
 
 Digests = dict[str, list[str]]
 """SHA-256 of the image file and of the label file, by image id."""

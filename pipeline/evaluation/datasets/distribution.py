@@ -12,7 +12,7 @@ from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.protocol import LabelledImage
 from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, decode_jpeg, open_image, read_upright, turned
-from pipeline.storage import in_threads
+from pipeline.storage.in_threads import in_threads
 
 _ROOT_KEY = "dataset.root"
 # Labels are of the size of the image, so nothing is scaled down.

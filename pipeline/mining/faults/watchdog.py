@@ -37,7 +37,7 @@ class Watchdog:
         self._lock = threading.Lock()
 
     def __enter__(self) -> "Watchdog":
-        self.touch()
+        self.announce()
         self._thread.start()
         return self
 
