@@ -1,6 +1,6 @@
 """The README can be believed: its code runs, its commands parse, its keys, links, modules and targets are there.
 
-The queries have tests of their own (`tests/test_queries.py`), and so have the commands of `cluster/README.md`.
+The queries have tests of their own (`tests/dataset/test_queries.py`), and so have the commands of `cluster/README.md`.
 """
 
 import importlib.util
@@ -79,7 +79,7 @@ def test_the_python_code_runs(mined, world, small_clip, tmp_path, monkeypatch):
     last = len(list((mined / "shards").glob("*.tar"))) - 1
 
     found: dict = {}
-    # The block on S3 is run by tests/test_queries.py.
+    # The block on S3 is run by tests/dataset/test_queries.py.
     blocks = [block for block in PYTHON if "s3://" not in block]
     assert len(PYTHON) - len(blocks) == 1
     for block in blocks:

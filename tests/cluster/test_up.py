@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from pipeline.clip import load_clip
+from tests.chain.test_chain import chain_arguments
 from tests.cluster.documents import CLUSTER, typed_in_chapter
 from tests.cluster.hosts import HOME, Host, Network, network
 from tests.cluster.ray_nodes import started
 from tests.disturbed_jobs import LIMIT_SECONDS
-from tests.test_chain import chain_arguments
 
 README = (CLUSTER / "README.md").read_text()
 PROVIDER = yaml.safe_load((CLUSTER / "on-premise.yaml").read_text())["provider"]

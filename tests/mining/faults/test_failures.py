@@ -48,7 +48,7 @@ def test_why_a_shard_failed_is_kept_until_it_is_committed(mined, world, small_cl
     (tmp_path / "panoptic").symlink_to(world / "panoptic")
     truth = GroundTruthConfig(annotations=str(tmp_path / "panoptic.json"))
     output = tmp_path / "out"
-    proposals = ProposalsConfig(backend="tests.mining.test_failures:Unplugged", ground_truth=truth)
+    proposals = ProposalsConfig(backend="tests.mining.faults.test_failures:Unplugged", ground_truth=truth)
     config = mine_config(world, small_clip, output, proposals=proposals)
     with pytest.raises(MiningError, match=r"1 shards failed \(1\)"):
         mine(config)

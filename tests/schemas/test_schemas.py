@@ -28,5 +28,5 @@ def test_the_json_of_a_sample_is_the_manifest_row_without_its_place_in_the_tar_a
     assert set(schema["required"]) == set(schema["properties"])
     kinds = {pa.string(): "string", pa.int32(): "integer", pa.int64(): "integer", pa.float32(): "number"}
     for field in row:
-        # One type, also where the manifest may have a null: see tests/test_shards.py.
+        # One type, also where the manifest may have a null: see tests/dataset/test_shards.py.
         assert schema["properties"][field.name]["type"] == kinds[field.type]
