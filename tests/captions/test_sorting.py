@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.captions.sorting import sort_batches
+from pipeline.errors import UserError
 
 SCHEMA = pa.schema([("key", pa.string()), ("number", pa.int64())])
 
@@ -53,3 +54,22 @@ def test_more_runs_than_files_can_be_open() -> None:
             ordered(rows, 1, 1, 400)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_rows_are_sorted_that_do_not_fit_in_the_memory_allowed() -> None:
+    """400 MB of captions; an error of the input keeps its type."""
+    schema = pa.schema([("key", pa.string()), ("text", pa.string())])
+    numbers = random.Random(1)
+    keys = [f"{numbers.getrandbits(128):032x}" for _ in range(400)]
+
+    def batches(fail: bool):
+        for key in keys:
+            numbered = [f"{key}{number:03d}" for number in range(100)]
+            yield pa.record_batch([numbered, [key * 320] * 100], schema=schema)
+        if fail:
+            raise UserError("the input is malformed")
+
+    ordered = [key for batch in sort_batches(batches(fail=False), schema, ["key"]) for key in batch["key"].to_pylist()]
+    assert ordered == sorted(f"{key}{number:03d}" for key in keys for number in range(100))
+    with pytest.raises(UserError, match="the input is malformed"):
+        list(sort_batches(batches(fail=True), schema, ["key"]))

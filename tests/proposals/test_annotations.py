@@ -3,9 +3,7 @@
 import gzip
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,75 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
 
-from pipeline.captions import CaptionsConfig, open_captions
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, read_upright
 from pipeline.masks import rle
-from pipeline.mining.config import MineConfig
-from pipeline.mining.plan import measure_source
-from pipeline.mining.steps.propose_masks import ProposeMasks
-from pipeline.mining.work import Image, Shard
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_segmentations import encode, read_segmentation
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
-
-HEIGHT, WIDTH = 6, 8
-BOX = [2, 1, 5, 1, 5, 4, 2, 4]
-INSIDE = np.zeros((HEIGHT, WIDTH), bool)
-INSIDE[1:4, 2:5] = True
-ELSEWHERE = [[5, 4, 8, 4, 8, 6, 5, 6]]
-IMAGE = {"id": 1, "file_name": "1.jpg", "height": HEIGHT, "width": WIDTH}
-OTHER = IMAGE | {"id": 2, "file_name": "2.jpg"}
-CATEGORIES = [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}]
-
-Write = Callable[..., str]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes annotations, gives the path. Image 1 is annotated with `objects`, image 2 with one good object."""
-
-    def write(*objects: dict, last: tuple[dict, ...] = (), **parts: Any) -> str:
-        annotations = [{"id": 10 + place, "image_id": 1, "category_id": 3} | o for place, o in enumerate(objects)]
-        good = {"id": 99, "image_id": 2, "category_id": 4, "segmentation": [BOX]}
-        content = {"images": [IMAGE, OTHER], "annotations": [*annotations, good, *last], "categories": CATEGORIES}
-        path = tmp_path / "instances.json"
-        path.write_text(json.dumps(content | parts))
-        return str(path)
-
-    return write
-
-
-def pixels(image: str, annotations: str, size: tuple[int, int] = (HEIGHT, WIDTH)) -> list:
-    """The masks of an image, as lists."""
-    [found] = all_annotated(annotations).propose([np.zeros((*size, 3), np.uint8)], [image])
-    return rle.decode(found.masks, found.height, found.width).astype(bool).tolist()
-
-
-def mined(annotations: str, *image_ids: str, **options: Any) -> Shard:
-    """What the step of mining makes of images of 8 × 6 pixels."""
-    step = ProposeMasks(GroundTruth(config(annotations, **options)))
-    shard = Shard(0, [Image(place, {"image_id": name, "image_uri": name}) for place, name in enumerate(image_ids)])
-    for image in shard.images:
-        image.jpeg = UprightJpeg(_jpeg(), WIDTH, HEIGHT, WIDTH, HEIGHT)
-    return step(shard, lambda *_: None)
-
-
-def _jpeg() -> bytes:
-    buffer = io.BytesIO()
-    Picture.new("RGB", (WIDTH, HEIGHT)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def config(annotations: str, min_area: float = 0.0, **options: Any) -> ProposalsConfig:
-    return ProposalsConfig(
-        backend="ground_truth",
-        min_area=min_area,
-        max_area=1.0,
-        ground_truth=GroundTruthConfig(annotations=annotations, **options),
-    )
-
+from tests.proposals.coco_files import (
+    BOX,
+    CATEGORIES,
+    ELSEWHERE,
+    HEIGHT,
+    IMAGE,
+    INSIDE,
+    OTHER,
+    WIDTH,
+    config,
+    mined,
+    pixels,
+)
 
 RUNS = [0, 12, 36]
 
@@ -383,117 +331,3 @@ def test_reasons_of_images_without_proposals(write):
     }  # fmt: skip
     assert "proposals.ground_truth.crowd" in found["1"]["detail"]
     assert "proposals.min_area" in found["2"]["detail"]
-
-
-# --------------------------------------------------------------------------- before the work begins
-
-
-def planned(tmp_path: Path, annotations: str, captions: CaptionsConfig, **options: Any) -> None:
-    proposals = config(annotations, **options)
-    mine = MineConfig(captions, str(tmp_path / "out"), proposals=proposals)
-    measure_source(mine, open_captions(captions), GroundTruth(proposals))
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Callable[..., CaptionsConfig]:
-    def table(*images: str) -> CaptionsConfig:
-        path = tmp_path / "captions.csv"
-        path.write_text("image,caption\n" + "".join(f"{image},a cat\n" for image in images))
-        return CaptionsConfig("table", str(path), images=str(tmp_path))
-
-    return table
-
-
-def test_a_table_without_ids_is_matched_by_file_names(write, table, tmp_path, capsys):
-    annotations = write({"segmentation": [BOX]})
-    planned(tmp_path, annotations, table("1.jpg", "2.jpg"))
-    assert capsys.readouterr().err == ""
-    for asked in ("1.jpg", "1"):
-        assert pixels(asked, annotations) == [INSIDE.tolist()]
-
-
-def test_file_names_with_backslashes(write):
-    annotations = write({"segmentation": [BOX]}, images=[IMAGE | {"file_name": "train\\a.b.jpg"}, OTHER])
-    for asked in ("train/a.b.jpg", "train\\a.b.jpg", "train/a.b"):
-        assert pixels(asked, annotations) == [INSIDE.tolist()]
-
-
-def test_a_file_name_of_two_images_means_neither(write):
-    annotations = write({"segmentation": [BOX]}, images=[IMAGE, OTHER, IMAGE | {"id": 5}])
-    assert [reject["reason"] for reject in mined(annotations, "1.jpg").rejects] == ["not_annotated"]
-
-
-def test_ids_that_never_meet(write, table, tmp_path):
-    annotations = write({"segmentation": [BOX]})
-    with pytest.raises(UserError, match=r"none of the 2 images .*'x/1\.jpg'.*here '1'; set captions\.id_column"):
-        planned(tmp_path, annotations, table("x/1.jpg", "x/2.jpg"))
-    planned(tmp_path, annotations, table("x/1.jpg", "2.jpg"))
-
-
-def test_left_out_objects_are_said_once(write, table, tmp_path, capsys):
-    annotations = write({"segmentation": [BOX, [1, 2]]}, {"segmentation": [[1, 2, 3, 4]]})
-    planned(tmp_path, annotations, table("1.jpg"))
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: proposals.ground_truth.annotations: of ")
-    assert "2 of annotations have a polygon of fewer than three points" in line
-
-
-def test_all_crowds(write, table, tmp_path):
-    crowds = [{"segmentation": [BOX], "iscrowd": "1"}] * 2
-    annotations = write(*crowds, images=[IMAGE])
-    with pytest.raises(UserError, match=r"all 2 annotations .* iscrowd.*set proposals\.ground_truth\.crowd"):
-        planned(tmp_path, annotations, table("1.jpg"))
-    planned(tmp_path, annotations, table("1.jpg"), crowd=True)
-
-
-def test_normalised_polygons(write, table, tmp_path):
-    annotations = write(*[{"segmentation": [[0.1, 0.2, 0.5, 0.2, 0.5, 1.0]]}] * 3, images=[IMAGE])
-    with pytest.raises(UserError, match=r"no mask that can be used: 3 of annotations are smaller than a pixel.*norm"):
-        planned(tmp_path, annotations, table("1.jpg"))
-
-
-def test_boxes_without_masks(write, table, tmp_path):
-    annotations = write({"bbox": [1, 1, 2, 2]}, {"bbox": [1, 1, 2, 2]}, images=[IMAGE])
-    with pytest.raises(UserError, match=r"no mask that can be used: 2 of annotations have no mask"):
-        planned(tmp_path, annotations, table("1.jpg"))
-
-
-# ---------------------------------------------------------------------------------------- panoptic
-
-
-@pytest.fixture
-def panoptic(tmp_path: Path) -> Callable[..., str]:
-    """Writes panoptic annotations of image 1, whose PNG holds segment 5 in a box, gives the path."""
-
-    def write(*segments: Any, image: dict | None = None, name: str = "1.png") -> str:
-        (tmp_path / "panoptic").mkdir(exist_ok=True)
-        ids = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        ids[INSIDE, 0] = 5
-        Picture.fromarray(ids).save(tmp_path / "panoptic/1.png")
-        annotation = {"image_id": "1", "file_name": name, "segments_info": list(segments)}
-        content = {"images": [image or IMAGE], "annotations": [annotation], "categories": CATEGORIES}
-        (tmp_path / "panoptic.json").write_text(json.dumps(content))
-        return str(tmp_path / "panoptic.json")
-
-    return write
-
-
-def test_an_odd_segment_costs_itself(panoptic):
-    good = {"id": "5", "category_id": 3.0, "iscrowd": "0"}
-    annotations = panoptic(None, {"id": "x", "category_id": 3}, good, {"id": 6, "category_id": 77})
-    assert pixels("1", annotations)[0] == INSIDE.tolist()
-    warning = GroundTruth(config(annotations)).check()
-    assert "2 segments have an id, category or iscrowd that cannot be read" in warning
-    assert "category 77" in warning
-
-
-def test_a_panoptic_png_tells_an_unknown_size(panoptic):
-    annotations = panoptic({"id": 5, "category_id": 3}, image=IMAGE | {"height": -1, "width": None})
-    assert pixels("1", annotations) == [INSIDE.tolist()]
-
-
-@pytest.mark.parametrize("name", ["../1.png", "/etc/1.png", "reference://x::http://host/1.png", "", None])
-def test_a_panoptic_png_lies_in_its_folder(panoptic, name):
-    with pytest.raises(ImageProblem, match="no file_name below the folder") as caught:
-        pixels("1", panoptic({"id": 5, "category_id": 3}, name=name))
-    assert caught.value.reason == "damaged_annotation"

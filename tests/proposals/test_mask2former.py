@@ -22,7 +22,7 @@ from pipeline.images import ImageProblem
 from pipeline.masks import rle
 from pipeline.proposals import Mask2FormerConfig, Proposals, ProposalsConfig, load_proposer
 from pipeline.proposals.recall import best_overlaps
-from tests.proposals.test_proposals import check_invariants
+from tests.proposals.invariants import check_invariants
 
 QUERIES = 12
 

@@ -22,7 +22,7 @@ from pipeline.masks import rle
 from pipeline.proposals import ProposalsConfig, Sam2Config, load_proposer
 from pipeline.proposals.recall import best_overlaps
 from pipeline.proposals.sam2_points import point_grid, sift, stability
-from tests.proposals.test_proposals import check_invariants
+from tests.proposals.invariants import check_invariants
 from tests.proposals.tiny_sam2 import MASK_SIDE, POINTS, SIDE, everything, noise, save_tiny_model, tiny_model
 
 

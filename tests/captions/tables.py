@@ -1,0 +1,30 @@
+"""What a table lists."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.captions import CaptionsConfig, open_captions
+from pipeline.errors import UserError
+from schemas import LISTING
+
+
+def listed(path: Path | str, images: str | None = "/images", **options: object) -> list[dict]:
+    config = CaptionsConfig("table", str(path), images=None, **options)
+    config.images = images and str(Path(path).parent if images == "/images" else images)
+    table = pa.Table.from_batches(open_captions(config).batches(), LISTING)
+    return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+
+
+def captions(path: Path | str, **options: object) -> dict[str, list[str] | str]:
+    """By id the captions, or what is wrong."""
+    rows = listed(path, **options)
+    assert len({row["image_id"] for row in rows}) == len(rows)
+    return {row["image_id"]: row.get("problem", row["captions"]) for row in rows}
+
+
+def message(path: Path | str, **options: object) -> str:
+    with pytest.raises(UserError) as caught:
+        listed(path, **options)
+    return str(caught.value)
