@@ -18,10 +18,10 @@ import sys
 
 from jobs.command import Command, parse_arguments
 from pipeline import storage
-from pipeline.dataset import verify
+from pipeline.dataset.verify import repair, verify
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import printable
-from pipeline.inspection import print_status, repair
+from pipeline.inspection import print_status
 from pipeline.mining.config import MineConfig
 from pipeline.mining.proposal_trial import measure_proposals, print_proposals
 from pipeline.report.directory import write_report

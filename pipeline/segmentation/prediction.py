@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.masks.rle import Rle
-from pipeline.segmentation import soft_labels
+from pipeline.segmentation.soft_labels import soft_labels
 from pipeline.segmentation.binary_masks import binary_labels
 from pipeline.segmentation.fusion import class_scores
 

@@ -14,10 +14,9 @@ import pytest
 import yaml
 
 from jobs import export, inspect
-from pipeline.dataset import verify
 from pipeline.dataset.layout import checked_file, shard_of
+from pipeline.dataset.verify import Damage, repair, verify
 from pipeline.errors import UserError
-from pipeline.inspection import Damage, repair
 from pipeline.training.samples import DataConfig, select_samples
 from tests.report.made import made_evaluation, made_run
 from tests.report.made_dataset import make_dataset

@@ -14,8 +14,8 @@ import schemas
 from jobs import inspect
 from pipeline import storage
 from pipeline.captions import measure_listing, read_shard, stored_listing
-from pipeline.dataset import verify
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.verify import verify
 from pipeline.errors import UserError
 from pipeline.mining.originals import check_originals, find_changed
 from tests.mining.read_dataset import BEGUN, IMAGES, SHARDS, Source, make, picture
