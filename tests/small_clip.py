@@ -11,7 +11,6 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pipeline.clip.templates import TEMPLATES
-from pipeline.masks import rle
 from pipeline.proposals.ground_truth import all_annotated
 from pipeline.regions import masked_regions
 
@@ -76,7 +75,7 @@ def _regions(annotations: Path, images: Path, image_size: int) -> tuple[torch.Te
         with Image.open(images / image["file_name"]) as opened:
             image_HW3 = np.array(opened.convert("RGB"))
         [objects] = truth.propose([image_HW3], [str(image["id"])])
-        masks_KHW = torch.from_numpy(rle.decode(objects.masks, objects.height, objects.width)).bool()
+        masks_KHW = torch.from_numpy(objects.masks.decode()).bool()
         regions, *_ = masked_regions(torch.from_numpy(image_HW3).permute(2, 0, 1), masks_KHW, size=image_size)
         pixels.append(regions)
         names.extend(categories)

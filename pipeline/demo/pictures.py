@@ -47,7 +47,7 @@ def _label_maps(runs: DemoRuns, name: str, dataset: SegmentationDataset, images:
     threads = torch.get_num_threads()
     try:
         segmenter = load_segmenter(runs.evaluation_config(name), dataset.classes, gpu=False)
-        return [prediction.label_map(1.0) for prediction in segmenter.predict((image, "") for image in images)]
+        return [prediction.label_map(1.0) for _, prediction in segmenter.predict((image, "", None) for image in images)]
     finally:
         torch.set_num_threads(threads)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.evaluation.datasets import IGNORE
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals import Proposals
 from pipeline.segmentation import Prediction
 
@@ -47,9 +48,8 @@ def true_masks(labels: np.ndarray) -> tuple[list[int], Proposals]:
         labels: uint16 [H,W].
     """
     present = [int(label) for label in np.unique(labels) if label != IGNORE]
-    height, width = labels.shape
     codes = [rle.encode((labels == label)[None])[0] for label in present]
-    return present, Proposals(codes, height, width, np.ones(len(codes), np.float32))
+    return present, Proposals(Masks(codes, *labels.shape), np.ones(len(codes), np.float32))
 
 
 def true_regions(present: list[int], prediction: Prediction) -> list[TrueRegion]:
@@ -59,10 +59,9 @@ def true_regions(present: list[int], prediction: Prediction) -> list[TrueRegion]
         present: classes of the prediction's masks.
     """
     logits_VC = prediction.region_logits[:, : prediction.classes]
-    areas = rle.areas(prediction.masks, prediction.height, prediction.width)
     return [
         TrueRegion(label, int(area), int((logits_C > logits_C[label]).sum()))
-        for label, area, logits_C in zip(present, areas, logits_VC, strict=True)
+        for label, area, logits_C in zip(present, prediction.masks.areas, logits_VC, strict=True)
     ]
 
 
@@ -86,12 +85,12 @@ def with_true_classes(prediction: Prediction, labels: np.ndarray) -> Prediction:
     """
     logits_QC = np.full((len(prediction.masks), prediction.region_logits.shape[1]), -_CERTAIN, np.float32)
     valid_Q = np.zeros(len(prediction.masks), bool)
-    for place, code in enumerate(prediction.masks):
+    for index in range(len(prediction.masks)):
         # One at a time: the masks of a large photograph do not all exist decoded at once.
-        inside_HW = rle.decode([code], prediction.height, prediction.width)[0].astype(bool)
+        inside_HW = prediction.masks.select([index]).decode()[0].astype(bool)
         shown = labels[inside_HW]
         shown = shown[shown != IGNORE]
         if len(shown):
-            valid_Q[place] = True
-            logits_QC[place, np.bincount(shown).argmax()] = _CERTAIN
+            valid_Q[index] = True
+            logits_QC[index, np.bincount(shown).argmax()] = _CERTAIN
     return replace(prediction, region_logits=logits_QC[valid_Q], valid=valid_Q, proposal_logits=None)

@@ -1,8 +1,7 @@
 """A few images evaluated together: the unit of work, of retry and of resumption."""
 
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +13,10 @@ from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.datasets import IGNORE, LabelledImage, SegmentationDataset
 from pipeline.evaluation.label_maps import LABEL_MAPS, label_map_row
 from pipeline.images import ImageProblem
+from pipeline.masks.masks import Masks
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
-from pipeline.segmentation import UNLABELLED, Segmenter
+from pipeline.segmentation import UNLABELLED, Prediction, Segmenter
 
 TABLES = ("confusion", "regions", LABEL_MAPS, "images")
 """Folders of the tables of a chunk; the last one is written last, and its presence says that the chunk is done."""
@@ -27,14 +27,18 @@ def chunk_uri(output: str, table: str, chunk: int) -> str:
     return storage.join(output, table, f"{chunk:06d}.parquet")
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    """An image whose regions are with CLIP: first the proposals, then the true masks."""
+@dataclass
+class _Image:
+    """An image whose regions are with CLIP: those of its proposals, and its true masks."""
 
     image_id: str
     sample: LabelledImage
     present: list[int]
+    """The classes of the true masks."""
     problem: str | None
+    """Why the backend could not use it."""
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    """What has come back, by what it is about: `proposals`, `truth`."""
 
 
 def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids: list[str]) -> dict[str, pa.Table]:
@@ -47,7 +51,6 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
     """
     counts: dict[str, ConfusionMatrix] = {}
     regions, kept_maps, images = [], [], []
-    waiting: deque[_Waiting] = deque()
     threshold = segmenter.config.mask_threshold
 
     def read() -> Iterator[tuple[np.ndarray, str, tuple[str, LabelledImage]]]:
@@ -55,23 +58,24 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
             sample = dataset.read(image_id)
             yield sample.image, image_id, (image_id, sample)
 
-    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
-        for image, (image_id, sample), found in segmenter.propose_each(read()):
+    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float, tuple[_Image, str]]]:
+        for (image_id, sample), pixels, found in segmenter.propose_each(read()):
             problem = None
             if isinstance(found, ImageProblem):
-                found, problem = Proposals([], *sample.labels.shape, np.zeros(0, np.float32)), str(found)
+                found, problem = Proposals(Masks([], *sample.labels.shape), np.zeros(0, np.float32)), str(found)
             elif isinstance(found, Exception):
                 raise found
             present, truth = true_masks(sample.labels)
-            waiting.append(_Waiting(image_id, sample, present, problem))
-            yield image, found, threshold
-            yield image, truth, threshold
+            image = _Image(image_id, sample, present, problem)
+            yield pixels, found, threshold, (image, "proposals")
+            yield pixels, truth, threshold, (image, "truth")
 
-    predictions = segmenter.classify(proposed())
-    for prediction in predictions:
-        image = waiting.popleft()
+    for (image, about), result in segmenter.classify(proposed()):
+        image.predictions[about] = result
+        if len(image.predictions) < 2:
+            continue
+        prediction, on_truth = image.predictions["proposals"], image.predictions["truth"]
         labels = image.sample.labels
-        on_truth = next(predictions)
         maps = label_maps(prediction, labels, segmenter.config.weight)
         if image.problem and segmenter.classifies:
             # There are no class logits of this image, and yet it counts in every way.
@@ -86,8 +90,8 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
         images.append(
             {
                 "image_id": image.image_id,
-                "height": prediction.height,
-                "width": prediction.width,
+                "height": prediction.masks.height,
+                "width": prediction.masks.width,
                 "proposals": len(prediction.masks),
                 "problem": image.problem,
             }

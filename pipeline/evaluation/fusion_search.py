@@ -1,7 +1,6 @@
 """Which fusion weight and mask threshold segment a held-out split best (OVSeg's results depend on both)."""
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -57,18 +56,15 @@ def search_fusion(
     }
     if not matrices:
         raise UserError("weights, thresholds: name at least one of each to search among")
-    waiting: deque[tuple[float, np.ndarray]] = deque()
 
-    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
-        for image, labels, found in segmenter.propose_each(samples):
+    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float, tuple[float, np.ndarray]]]:
+        for labels, image, found in segmenter.propose_each(samples):
             if isinstance(found, Exception):
                 raise found
             for threshold in thresholds:
-                waiting.append((threshold, labels))
-                yield image, found, threshold
+                yield image, found, threshold, (threshold, labels)
 
-    for prediction in segmenter.classify(proposed()):
-        threshold, labels = waiting.popleft()
+    for (threshold, labels), prediction in segmenter.classify(proposed()):
         for weight in weights:
             matrices[weight, threshold].update(prediction.label_map(weight), labels)
     found = [FusionScore(*setting, matrix.result().miou) for setting, matrix in matrices.items()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals.ground_truth import GroundTruth
 
 
@@ -75,7 +75,7 @@ def judge_pairs(rows: Iterable[dict], truth: GroundTruth) -> Iterator[Judgement]
         height, width = found[0]["image_height"], found[0]["image_width"]
         # Only the size of the image matters to ground truth.
         [objects] = truth.propose([np.zeros((height, width, 3), np.uint8)], [image_id])
-        overlaps = rle.iou([row["mask_rle"].encode() for row in named], objects.masks, height, width)
+        overlaps = Masks([row["mask_rle"].encode() for row in named], height, width).iou(objects.masks)
         for row, overlap in zip(named, overlaps, strict=True):
             correct = bool(overlap.max() > 0 and categories[int(overlap.argmax())] == row["noun"])
             yield Judgement(row, correct, categories.count(row["noun"]) / len(categories))

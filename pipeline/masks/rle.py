@@ -2,9 +2,10 @@
 
 Masks travel between the stages as `Rle`, the `counts` bytes of COCO's compressed run-length code:
 runs of zeros and ones in column-major order. The code does not say how large its frame is, so
-(height, width) is kept beside it, and every function here checks that the runs fill exactly the
-frame it is given: pycocotools itself does not, and would answer with a sheared mask.
-Height and width swapped cannot be told apart.
+(height, width) is kept beside it: in `Masks`, or in the row of a table. Every function here checks
+that the runs fill exactly the frame it is given: pycocotools itself does not, and would answer with
+a sheared mask. Height and width swapped cannot be told apart. `Masks` has checked its codes when it
+was made, and says so with `checked`.
 """
 
 from collections.abc import Sequence
@@ -28,12 +29,12 @@ def encode(masks: np.ndarray) -> list[Rle]:
     return [code["counts"] for code in coco_mask.encode(pixels)]
 
 
-def decode(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
+def decode(rles: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
     """Masks of 0 and 1, uint8 [K, height, width], C-contiguous.
 
     Raises ValueError for codes of another frame.
     """
-    codes = _codes(rles, height, width)
+    codes = _codes(rles, height, width, checked)
     if not codes:
         return np.zeros((0, height, width), np.uint8)
     return np.ascontiguousarray(coco_mask.decode(codes).transpose(2, 0, 1))
@@ -45,12 +46,12 @@ def areas(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
     return np.array([_checked_runs(rle, height, width)[1::2].sum() for rle in rles], np.int64)
 
 
-def boxes(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
+def boxes(rles: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
     """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int32 [K, 4]; zeros if empty.
 
     Raises ValueError for codes of another frame.
     """
-    codes = _codes(rles, height, width)
+    codes = _codes(rles, height, width, checked)
     if not codes:
         return np.zeros((0, 4), np.int32)
     result = coco_mask.toBbox(codes).astype(np.int32)
@@ -58,12 +59,12 @@ def boxes(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
     return result
 
 
-def iou(a: Sequence[Rle], b: Sequence[Rle], height: int, width: int) -> np.ndarray:
+def iou(a: Sequence[Rle], b: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
     """Intersection over union of every mask of `a` with every mask of `b`, float32 [A, B].
 
     0 where both are empty. Raises ValueError for codes of another frame.
     """
-    codes_a, codes_b = _codes(a, height, width), _codes(b, height, width)
+    codes_a, codes_b = _codes(a, height, width, checked), _codes(b, height, width, checked)
     if not codes_a or not codes_b:
         return np.zeros((len(codes_a), len(codes_b)), np.float32)
     return coco_mask.iou(codes_a, codes_b, [False] * len(codes_b)).astype(np.float32)
@@ -97,9 +98,10 @@ def run_lengths(rle: Rle) -> np.ndarray:
     return runs
 
 
-def _codes(rles: Sequence[Rle], height: int, width: int) -> list[dict]:
-    for rle in rles:
-        _checked_runs(rle, height, width)
+def _codes(rles: Sequence[Rle], height: int, width: int, checked: bool) -> list[dict]:
+    if not checked:
+        for rle in rles:
+            _checked_runs(rle, height, width)
     return [{"size": [height, width], "counts": bytes(rle)} for rle in rles]
 
 

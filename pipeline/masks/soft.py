@@ -14,13 +14,14 @@ import torch.nn.functional as F  # noqa: N812
 from pycocotools import mask as coco_mask
 
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 
 _BAND_ELEMENTS = 2**22
 
 
-def binarize(mask_logits: torch.Tensor, height: int, width: int, threshold: float) -> list[Rle]:
-    """Run-length codes of the pixels whose probability is above `threshold`, one per mask, in the frame height × width.
+def binarize(mask_logits: torch.Tensor, height: int, width: int, threshold: float) -> Masks:
+    """The pixels whose probability is above `threshold`, one mask per soft mask, in the frame height × width.
 
     One upsampled mask exists at a time.
 
@@ -28,13 +29,13 @@ def binarize(mask_logits: torch.Tensor, height: int, width: int, threshold: floa
         mask_logits: float [Q,h,w] on any device.
     """
     level = logit(threshold)
-    codes = []
+    codes: list[Rle] = []
     for mask_hw in mask_logits:
         inside_HW = torch.empty((height, width), dtype=torch.bool, device=mask_logits.device)
         for top, logits_1RW in upsampled_bands(mask_hw[None], height, width):
             inside_HW[top : top + logits_1RW.shape[1]] = logits_1RW[0] > level
         codes += encode(inside_HW[None])
-    return codes
+    return Masks(codes, height, width)
 
 
 def logit(probability: float) -> float:

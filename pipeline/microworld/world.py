@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.microworld.captions import write_caption
 from pipeline.microworld.categories import NAMES, THINGS
 from pipeline.microworld.scenes import Scene, draw_scene
@@ -63,7 +64,8 @@ def _instances(scene: Scene, image_id: int, first_id: int) -> list[dict]:
     """COCO's annotations of the things of a scene."""
     things = [region for region, name in enumerate(scene.categories) if name in THINGS]
     codes = rle.encode(scene.segments == np.array(things)[:, None, None]) if things else []
-    boxes, areas = rle.boxes(codes, SIDE, SIDE), rle.areas(codes, SIDE, SIDE)
+    masks = Masks(codes, SIDE, SIDE)
+    rows = zip(things, masks, masks.boxes(), masks.areas, strict=True)
     return [
         {
             "id": first_id + place,
@@ -74,7 +76,7 @@ def _instances(scene: Scene, image_id: int, first_id: int) -> list[dict]:
             "bbox": [int(box[0]), int(box[1]), int(box[2] - box[0]), int(box[3] - box[1])],
             "iscrowd": 0,
         }
-        for place, (region, code, box, area) in enumerate(zip(things, codes, boxes, areas, strict=True))
+        for place, (region, code, box, area) in enumerate(rows)
     ]
 
 

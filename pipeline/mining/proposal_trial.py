@@ -19,7 +19,6 @@ from pipeline.captions import open_captions
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape
 from pipeline.images import read_upright
-from pipeline.masks import rle
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import check_configuration
 from pipeline.mining.steps.propose_masks import ProposeMasks
@@ -137,10 +136,9 @@ def _overlaps(image: Image, truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]
     """Per annotated object of an image the IoU of the best proposal, and its area in pixels."""
     found = image.proposals
     # The backend asks for the pixels' size alone.
-    frame = np.broadcast_to(np.uint8(0), (found.height, found.width, 3))
+    frame = np.broadcast_to(np.uint8(0), (*found.masks.size, 3))
     [objects] = truth.propose([frame], [image.row["image_id"]], [image.jpeg])
-    size = (found.height, found.width)
-    return best_overlaps(objects.masks, found.masks, *size), rle.areas(objects.masks, *size)
+    return best_overlaps(objects.masks, found.masks), objects.masks.areas
 
 
 def _reset_peaks(gpu: bool) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, UprightJpeg, turned
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
@@ -123,9 +124,9 @@ class GroundTruth:
                 raise ImageProblem("damaged_annotation", self._file.damaged[image])
             return []
         height, width = self._file.sizes[image]
-        rles = [code for _, code in objects]
-        kept = keep(rles, np.ones(len(rles)), height, width, self._config)
-        return [objects[place] for place in kept]
+        masks = Masks([code for _, code in objects], height, width)
+        kept = keep(masks, np.ones(len(masks)), self._config)
+        return [objects[index] for index in kept]
 
     def _propose(self, image: np.ndarray, image_id: str, file: UprightJpeg | None) -> Proposals:
         check_image(image)
@@ -142,7 +143,7 @@ class GroundTruth:
             annotated = annotated[::-1]
         if annotated != (height, width):
             rles = [_resize(code, annotated, (height, width)) for code in rles]
-        return Proposals(rles, height, width, np.ones(len(rles), np.float32))
+        return Proposals(Masks(rles, height, width), np.ones(len(rles), np.float32))
 
     def _size_difference(self, image_id: str, height: int, width: int) -> str:
         annotated_height, annotated_width = self._file.sizes[image_id]

@@ -13,6 +13,7 @@ import math
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from pipeline.masks.masks import Masks
 from pipeline.masks.soft import encode, logit
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
@@ -56,8 +57,8 @@ def unite_similar(
     # First, because what duplicates unite to has the faults of both. Not yet limited in number: parts further down may
     # belong to a whole.
     everything = dataclasses.replace(config, max_proposals=len(scores_K))
-    kept = torch.from_numpy(keep(encode(mask_logits > level), scores_K.cpu().numpy(), height, width, everything))
-    kept = kept.to(mask_logits.device)
+    masks = Masks(encode(mask_logits > level), height, width)
+    kept = torch.from_numpy(keep(masks, scores_K.cpu().numpy(), everything)).to(mask_logits.device)
     parts = _Parts(mask_logits[kept], scores_K[kept], patches_ND, grid, level, config.max_area * height * width)
     while pair := parts.most_similar(similarity):
         parts.unite(*pair)

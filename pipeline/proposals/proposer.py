@@ -6,19 +6,15 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pipeline.masks.rle import Rle
+from pipeline.masks.masks import Masks
 
 
 @dataclass(frozen=True)
 class Proposals:
     """The mask proposals of one image, best first. K may be 0; masks overlap, none is empty."""
 
-    masks: list[Rle]
-    """K COCO run-length codes in the frame height × width."""
-    height: int
-    """Pixels, as the image given."""
-    width: int
-    """Pixels, as the image given."""
+    masks: Masks
+    """K masks in the frame of the image given."""
     scores: np.ndarray
     """float32 [K], descending; comparable within one backend only."""
 

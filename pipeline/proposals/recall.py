@@ -1,25 +1,25 @@
 """How well proposals cover known objects."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.masks import rle
-from pipeline.masks.rle import Rle
+from pipeline.masks.masks import Masks
 
 SMALL_AREA = 32**2
 """Objects below this many pixels are small, below MEDIUM_AREA medium, others large (COCO)."""
 MEDIUM_AREA = 96**2
 
 
-def best_overlaps(objects: Sequence[Rle], proposals: Sequence[Rle], height: int, width: int) -> np.ndarray:
+def best_overlaps(objects: Masks, proposals: Masks) -> np.ndarray:
     """Per object the IoU of the proposal that covers it best, float32 [objects]; 0 without any.
 
     A proposal may serve several objects: the question is whether a good mask was offered.
+
+    Raises:
+        ValueError: they have different frames.
     """
-    overlaps = rle.iou(objects, proposals, height, width)
-    return overlaps.max(axis=1, initial=0.0)
+    return objects.iou(proposals).max(axis=1, initial=0.0)
 
 
 @dataclass(frozen=True)

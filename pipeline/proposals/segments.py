@@ -8,6 +8,7 @@ import numpy as np
 from skimage.segmentation import felzenszwalb
 
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
@@ -50,6 +51,7 @@ class Regions:
         """Segment a working image, uint8 [h, w, 3] RGB."""
         image = WorkingImage(small)
         frame = image.height * image.width
+        self._size = image.height, image.width
         self._places: list[tuple[RegionTree, int]] = []
         features = []
         for scale in _SCALES:
@@ -61,10 +63,10 @@ class Regions:
         self.features = np.concatenate(features)
         """What the score looks at, float64 [K, 11]."""
 
-    def encode(self, places: np.ndarray) -> list[Rle]:
+    def encode(self, places: np.ndarray) -> Masks:
         """Masks of some of the K regions, in the frame of the working image."""
         masks_HW = (tree.mask(node) for tree, node in (self._places[place] for place in places))
-        return [rle.encode(mask_HW[None])[0] for mask_HW in masks_HW]
+        return Masks([rle.encode(mask_HW[None])[0] for mask_HW in masks_HW], *self._size)
 
 
 class Segments:
@@ -100,21 +102,21 @@ class Segments:
         check_image(image)
         height, width = image.shape[:2]
         small = shrink(image, self._config.segments.working_side)
-        small_height, small_width = small.shape[:2]
         regions = Regions(small, self._config)
         scores = regions.features @ self._weights
         # Far more than are kept, and a bound for images that fall into thousands of regions.
         ranked = np.argsort(-scores, kind="stable")
         ranked = ranked[: _RANKED_PER_PROPOSAL * self._config.max_proposals]
-        rles, scores = regions.encode(ranked), scores[ranked]
-        kept = keep(rles, scores, small_height, small_width, self._config)
-        rles, scores = [rles[place] for place in kept], scores[kept]
-        if (small_height, small_width) != (height, width):
-            rles = [_enlarge(rle.decode([code], small_height, small_width)[0], height, width) for code in rles]
+        masks, scores = regions.encode(ranked), scores[ranked]
+        kept = keep(masks, scores, self._config)
+        masks, scores = masks.select(kept), scores[kept]
+        if masks.size != (height, width):
+            alone = (masks.select([index]).decode()[0] for index in range(len(masks)))
+            masks = Masks([_enlarge(mask_hw, height, width) for mask_hw in alone], height, width)
             # Enlarging moves areas and overlaps a little: the limits hold for what is given out.
-            kept = keep(rles, scores, height, width, self._config)
-            rles, scores = [rles[place] for place in kept], scores[kept]
-        return Proposals(rles, height, width, scores.astype(np.float32))
+            kept = keep(masks, scores, self._config)
+            masks, scores = masks.select(kept), scores[kept]
+        return Proposals(masks, scores.astype(np.float32))
 
 
 def _features(tree: RegionTree, frame: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from pipeline.images import ImageProblem
+from pipeline.masks.masks import Masks
 from pipeline.masks.soft import binarize, encode, logit
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
@@ -33,12 +34,13 @@ def soft_proposals(
     if len(numbers_K) and not numbers_K.any():
         raise ImageProblem("not_a_number", "the proposal model gave masks or scores that are not numbers")
     mask_logits, scores = mask_logits[numbers_K], scores_K[numbers_K].float().cpu().numpy()
-    kept = keep(encode(mask_logits > logit(config.mask_threshold)), scores, *mask_logits.shape[1:], config)
-    rles = binarize(mask_logits[torch.from_numpy(kept)], height, width, config.mask_threshold)
+    small = Masks(encode(mask_logits > logit(config.mask_threshold)), *mask_logits.shape[1:])
+    kept = keep(small, scores, config)
+    masks = binarize(mask_logits[torch.from_numpy(kept)], height, width, config.mask_threshold)
     scores = scores[kept]
     # Upsampling moves areas and overlaps a little: the limits hold for what is given out.
-    kept = keep(rles, scores, height, width, config)
-    return Proposals([rles[place] for place in kept], height, width, scores[kept].astype(np.float32))
+    kept = keep(masks, scores, config)
+    return Proposals(masks.select(kept), scores[kept].astype(np.float32))
 
 
 def are_numbers(mask_logits: torch.Tensor, scores_K: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 from pipeline.segmentation.fusion import UNLABELLED, winners
 
@@ -21,34 +22,30 @@ _WORD = np.dtype("<u8")
 _WORD_BITS = 64
 
 
-def binary_labels(rles: Sequence[Rle], height: int, width: int, scores_QC: np.ndarray, classes: int) -> np.ndarray:
-    """The label map of overlapping binary masks, uint16 [height,width]; see `winners`.
+def binary_labels(masks: Masks, scores_QC: np.ndarray, classes: int) -> np.ndarray:
+    """The label map of overlapping binary masks, uint16 of the masks' frame; see `winners`.
 
     A pixel's scores are the sum of those of the masks that cover it. Beyond the result and the edges of all masks (4
     bytes each), takes about 100 MB whatever the size of the image, and the number of masks and classes.
 
     Args:
-        rles: Q masks in the frame height × width.
+        masks: Q masks.
         scores_QC: class scores float32, with the background behind the first `classes` columns.
-
-    Raises:
-        ValueError: a mask is of another frame.
     """
-    edges = [_edges(code, height, width) for code in rles]
-    labels = np.full(height * width, UNLABELLED, np.uint16)
-    for begin, end, inside in _bands(edges, 0, height * width):
+    edges = [_edges(code) for code in masks]
+    pixels = masks.height * masks.width
+    labels = np.full(pixels, UNLABELLED, np.uint16)
+    for begin, end, inside in _bands(edges, 0, pixels):
         covers_BR, lengths_R = _runs(inside, begin, end)
         first_P, places_R = _distinct(covers_BR)
         labels_P = _label(covers_BR[:, first_P], scores_QC, classes)
         labels[begin:end] = np.repeat(labels_P[places_R], lengths_R)
-    return np.ascontiguousarray(labels.reshape(width, height).T)
+    return np.ascontiguousarray(labels.reshape(masks.width, masks.height).T)
 
 
-def _edges(code: Rle, height: int, width: int) -> np.ndarray:
+def _edges(code: Rle) -> np.ndarray:
     """Pixels, counted down the columns, from which on a mask is in what it was out of, or the reverse; ascending."""
     ends = rle.run_lengths(code).cumsum()
-    if ends[-1] != height * width:
-        raise ValueError(f"a mask of {ends[-1]} pixels is not of the frame {height} × {width}")
     return ends[:-1].astype(np.int32 if ends[-1] < 2**31 else np.int64)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from pipeline.masks import rle
-from pipeline.masks.rle import Rle
+from pipeline.masks.masks import Masks
 from pipeline.segmentation.drawing import class_colours
 from pipeline.segmentation.fusion import UNLABELLED, class_scores
 from pipeline.segmentation.prediction import Prediction
@@ -90,9 +90,9 @@ def _box(rows: slice, columns: slice) -> list[int]:
     return [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
 
 
-def _mean_scores(labels: np.ndarray, rles: Sequence[Rle], scores_QC: np.ndarray, present: list[int]) -> list[float]:
+def _mean_scores(labels: np.ndarray, masks: Masks, scores_QC: np.ndarray, present: list[int]) -> list[float]:
     """Per class its score, averaged over the masks by how many pixels of the class each of them covers."""
-    ends = [rle.run_lengths(code).cumsum() for code in rles]
+    ends = [rle.run_lengths(code).cumsum() for code in masks]
     none = np.zeros(0, np.int64)
     starts = np.concatenate([none, *(ends_q[:-1:2] for ends_q in ends)])
     stops = np.concatenate([none, *(ends_q[1::2] for ends_q in ends)])

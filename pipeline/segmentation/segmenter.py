@@ -3,7 +3,6 @@
 Shape suffixes: Q masks of an image, V of them valid, N names, C classes and then background names, D embedding width.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Self, TypeVar
@@ -14,6 +13,7 @@ import torch
 from pipeline.clip import Clip, RegionEncoder, TextEmbedder
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, costs_one_image
+from pipeline.masks.masks import Masks
 from pipeline.masks.soft import binarize
 from pipeline.proposals import Proposals, Proposer
 from pipeline.proposals.proposer import ClassifyingProposer, Queries
@@ -66,31 +66,32 @@ class Segmenter:
         self._texts_ND = embed([name for names in groups for name in names]).numpy()
         self._temperature = config.temperature or float(clip.logit_scale.exp())
 
-    def predict(self, images: Iterable[tuple[np.ndarray, str]]) -> Iterator[Prediction]:
+    def predict(self, images: Iterable[tuple[np.ndarray, str, Companion]]) -> Iterator[tuple[Companion, Prediction]]:
         """Segment images one after the other.
 
         CLIP's batches span images, so a prediction comes out when the batch with its last region is done; in between
         wait at most the images that share a batch.
 
         Args:
-            images: uint8 [H,W,3] RGB, upright, and its id (only the backend `ground_truth` looks at it).
+            images: uint8 [H,W,3] RGB, upright, its id (only the backend `ground_truth` looks at it), and anything that
+                is to come out with its prediction.
 
         Raises:
             ImageProblem: an image that the backend cannot use.
             UserError: CLIP's embeddings are not numbers.
         """
 
-        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
-            for image, _, found in self.propose_each((image, image_id, None) for image, image_id in images):
+        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float, Companion]]:
+            for companion, image, found in self.propose_each(images):
                 if isinstance(found, Exception):
                     raise found
-                yield image, found, self.config.mask_threshold
+                yield image, found, self.config.mask_threshold, companion
 
         return self.classify(proposed())
 
     def propose_each(
         self, images: Iterable[tuple[np.ndarray, str, Companion]]
-    ) -> Iterator[tuple[np.ndarray, Companion, Proposals | Queries | Exception]]:
+    ) -> Iterator[tuple[Companion, np.ndarray, Proposals | Queries | Exception]]:
         """The first stage alone: masks, with class logits if the backend classifies.
 
         As many images as the backend does best together are read ahead. If they fail together, they are tried one by
@@ -98,7 +99,7 @@ class Segmenter:
         cannot use the image, or gives logits for it that are not numbers.
 
         Args:
-            images: an image, its id, and anything that is to come out with its masks.
+            images: an image, its id, and anything that is to come out with it and its masks.
 
         Raises:
             whatever is not about an image: see `costs_one_image`.
@@ -106,7 +107,7 @@ class Segmenter:
         images = iter(images)
         while batch := list(islice(images, self._proposer.batch_size)):
             for (image, _, companion), found in zip(batch, self._try(batch), strict=True):
-                yield image, companion, found
+                yield companion, image, found
 
     def _try(self, batch: list[tuple[np.ndarray, str, Any]]) -> list[Proposals | Queries | Exception]:
         try:
@@ -127,11 +128,14 @@ class Segmenter:
             _check(queries, len(self._texts_ND))
         return found
 
-    def classify(self, proposed: Iterable[tuple[np.ndarray, Proposals | Queries, float]]) -> Iterator[Prediction]:
+    def classify(
+        self, proposed: Iterable[tuple[np.ndarray, Proposals | Queries, float, Companion]]
+    ) -> Iterator[tuple[Companion, Prediction]]:
         """The second stage alone.
 
         Args:
-            proposed: images, their masks by `propose_each`, and the probability above which pixels of soft masks count.
+            proposed: an image, its masks by `propose_each`, the probability above which pixels of soft masks count, and
+                anything that is to come out with the prediction.
 
         Raises:
             UserError: CLIP's embeddings are not numbers.
@@ -139,36 +143,33 @@ class Segmenter:
         return self.classify_each((self, *image) for image in proposed)
 
     def classify_each(
-        self, proposed: Iterable[tuple[Self, np.ndarray, Proposals | Queries, float]]
-    ) -> Iterator[Prediction]:
+        self, proposed: Iterable[tuple[Self, np.ndarray, Proposals | Queries, float, Companion]]
+    ) -> Iterator[tuple[Companion, Prediction]]:
         """As `classify`, but each image comes with the segmenter whose classes it is for.
 
         All of them must have the models of this one: the images share CLIP's batches.
         """
-        waiting: deque[tuple[Self, Proposals | Queries, tuple[int, int], list[bytes]]] = deque()
 
-        def masked() -> Iterator[tuple[np.ndarray, list[bytes]]]:
-            for segmenter, image, found, threshold in proposed:
-                height, width = image.shape[:2]
+        def masked() -> Iterator[tuple[np.ndarray, Masks, tuple[Self, Proposals | Queries, Masks, Companion]]]:
+            for segmenter, image, found, threshold, companion in proposed:
                 if isinstance(found, Queries):
-                    rles = binarize(torch.from_numpy(found.mask_logits), height, width, threshold)
+                    masks = binarize(torch.from_numpy(found.mask_logits), *image.shape[:2], threshold)
                 else:
-                    rles = found.masks
-                waiting.append((segmenter, found, (height, width), rles))
-                yield image, rles
+                    masks = found.masks
+                yield image, masks, (segmenter, found, masks, companion)
 
-        for features_VD, valid_Q in self._encoder.encode(masked()):
-            segmenter, found, (height, width), rles = waiting.popleft()
+        for (segmenter, found, masks, companion), features_VD, valid_Q in self._encoder.encode(masked()):
             soft = isinstance(found, Queries)
-            yield Prediction(
-                height=height,
-                width=width,
-                classes=len(segmenter.classes),
-                masks=rles,
-                mask_logits=found.mask_logits if soft else None,
-                region_logits=segmenter._region_logits(features_VD),
-                valid=valid_Q,
-                proposal_logits=segmenter._proposal_logits(found.class_logits) if soft else None,
+            yield (
+                companion,
+                Prediction(
+                    classes=len(segmenter.classes),
+                    masks=masks,
+                    mask_logits=found.mask_logits if soft else None,
+                    region_logits=segmenter._region_logits(features_VD),
+                    valid=valid_Q,
+                    proposal_logits=segmenter._proposal_logits(found.class_logits) if soft else None,
+                ),
             )
 
     def _region_logits(self, features_VD: np.ndarray) -> np.ndarray:

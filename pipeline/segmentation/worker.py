@@ -4,7 +4,6 @@ import errno
 import json
 import posixpath
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,8 +47,6 @@ class SegmentWorker:
         return {"images": len(images), "rejects": json.dumps(rejects), "error": error, "user_error": user_error}
 
     def _segment(self, images: list[str], names: dict[str, str], rejects: list[dict]) -> None:
-        waiting: deque[tuple[str, np.ndarray]] = deque()
-
         def reject(uri: str, error: Exception) -> None:
             problem = error
             if not isinstance(error, ImageProblem):
@@ -75,16 +72,14 @@ class SegmentWorker:
                     else:
                         yield image, posixpath.basename(names[uri]), uri
 
-        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float]]:
-            for image, uri, found in self._segmenter.propose_each(read()):
+        def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float, tuple[str, np.ndarray]]]:
+            for uri, image, found in self._segmenter.propose_each(read()):
                 if isinstance(found, Exception):
                     reject(uri, found)
                 else:
-                    waiting.append((uri, image))
-                    yield image, found, self._config.segmentation.mask_threshold
+                    yield image, found, self._config.segmentation.mask_threshold, (uri, image)
 
-        for prediction in self._segmenter.classify(proposed()):
-            uri, image = waiting.popleft()
+        for (uri, image), prediction in self._segmenter.classify(proposed()):
             try:
                 self._write(names[uri], image, prediction)
             except OSError as error:
@@ -97,8 +92,8 @@ class SegmentWorker:
         weight = self._config.segmentation.weight if self._segmenter.classifies else 1.0
         labels = prediction.label_map(weight)
         segments = {
-            "height": prediction.height,
-            "width": prediction.width,
+            "height": prediction.masks.height,
+            "width": prediction.masks.width,
             "segments_info": segments_info(labels, prediction, weight),
         }
         for file, data in (

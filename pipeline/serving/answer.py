@@ -10,7 +10,6 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field
 
-from pipeline.masks import rle
 from pipeline.segmentation import UNLABELLED, Prediction
 from pipeline.segmentation.drawing import class_colours, label_png
 from pipeline.segmentation.fusion import class_scores
@@ -89,8 +88,8 @@ def draw(segmented: Segmented, classes: Sequence[tuple[str, ...]]) -> dict:
     prediction = segmented.prediction
     labels = prediction.label_map(segmented.weight)
     return {
-        "width": prediction.width,
-        "height": prediction.height,
+        "width": prediction.masks.width,
+        "height": prediction.masks.height,
         "labels": base64.b64encode(label_png(labels, len(classes))).decode(),
         "unlabelled": float(np.mean(labels == UNLABELLED)),
         "legend": _legend(labels, classes),
@@ -124,10 +123,9 @@ def _legend(labels: np.ndarray, classes: Sequence[tuple[str, ...]]) -> list[Lege
 
 
 def _regions(prediction: Prediction, names: list[str], weight: float) -> list[Region]:
-    height, width = prediction.height, prediction.width
+    masks = prediction.masks
     scores_QC = class_scores(prediction.proposal_logits, prediction.region_logits, prediction.valid, weight).numpy()
-    areas_Q = rle.areas(prediction.masks, height, width)
-    boxes_Q4 = rle.boxes(prediction.masks, height, width)
+    areas_Q, boxes_Q4 = masks.areas, masks.boxes()
     regions = []
     for place in np.argsort(-areas_Q, kind="stable").tolist():
         if not prediction.valid[place]:
@@ -138,14 +136,14 @@ def _regions(prediction: Prediction, names: list[str], weight: float) -> list[Re
             Region(
                 box=tuple(boxes_Q4[place].tolist()),
                 area=int(areas_Q[place]),
-                share=int(areas_Q[place]) / (height * width),
+                share=int(areas_Q[place]) / (masks.height * masks.width),
                 names=[
                     NamedScore(
                         name=names[column], score=float(scores_C[column]), background=column >= prediction.classes
                     )
                     for column in best
                 ],
-                mask=Mask(size=(height, width), counts=prediction.masks[place].decode()),
+                mask=Mask(size=masks.size, counts=masks[place].decode()),
             )
         )
     return regions

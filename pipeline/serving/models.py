@@ -1,6 +1,6 @@
 """Both models, and images of many requests at a time."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -64,45 +64,42 @@ class Models:
         """
         results: list[Segmented | ImageProblem | UserError | None] = [None] * len(requests)
         segmenters: dict[Classes, Segmenter] = {}
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             try:
                 if request.classes not in segmenters:
                     segmenters[request.classes] = self._segmenter(request.classes)
             except UserError as error:
-                results[place] = error
-        due = [place for place, result in enumerate(results) if result is None]
-        order: deque[int] = deque()
+                results[index] = error
+        due = [index for index, result in enumerate(results) if result is None]
 
-        def proposed() -> Iterator[tuple[Segmenter, np.ndarray, Proposals | Queries, float]]:
-            for place, image, found in self._propose(requests, due, segmenters):
+        def proposed() -> Iterator[tuple[Segmenter, np.ndarray, Proposals | Queries, float, int]]:
+            for index, image, found in self._propose(requests, due, segmenters):
                 if isinstance(found, Exception):
-                    results[place] = (
+                    results[index] = (
                         found
                         if isinstance(found, ImageProblem)
                         else ImageProblem("failed", f"{type(found).__name__}: {found}")
                     )
                 else:
-                    order.append(place)
-                    yield segmenters[requests[place].classes], image, found, self._config.segmentation.mask_threshold
+                    segmenter = segmenters[requests[index].classes]
+                    yield segmenter, image, found, self._config.segmentation.mask_threshold, index
 
         if due:
-            for prediction in segmenters[requests[due[0]].classes].classify_each(proposed()):
-                place = order.popleft()
-                results[place] = self._segmented(prediction, segmenters[requests[place].classes])
+            for index, prediction in segmenters[requests[due[0]].classes].classify_each(proposed()):
+                results[index] = self._segmented(prediction, segmenters[requests[index].classes])
         return results
 
     def _propose(
         self, requests: Sequence[Request], due: list[int], segmenters: dict[Classes, Segmenter]
     ) -> Iterator[tuple[int, np.ndarray, Proposals | Queries | Exception]]:
         groups: dict[Classes | None, list[int]] = defaultdict(list)
-        for place in due:
-            classes = requests[place].classes
+        for index in due:
+            classes = requests[index].classes
             # Masks of models that do not classify are the same whatever the classes: all images go together.
-            groups[classes if segmenters[classes].classifies else None].append(place)
-        for places in groups.values():
-            images = ((decode_jpeg(requests[place].jpeg), str(place), place) for place in places)
-            for image, place, found in segmenters[requests[places[0]].classes].propose_each(images):
-                yield place, image, found
+            groups[classes if segmenters[classes].classifies else None].append(index)
+        for indices in groups.values():
+            images = ((decode_jpeg(requests[index].jpeg), str(index), index) for index in indices)
+            yield from segmenters[requests[indices[0]].classes].propose_each(images)
 
     def _segmenter(self, classes: Classes) -> Segmenter:
         config = self._config

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline.images import ImagesConfig, UprightJpeg, decode_jpeg, read_upright
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals import ProposalsConfig, load_proposer
 
 PROPOSALS = 300
@@ -32,7 +33,7 @@ def photograph() -> bytes:
     return buffer.getvalue()
 
 
-def box_masks(jpeg: UprightJpeg) -> list[bytes]:
+def box_masks(jpeg: UprightJpeg) -> Masks:
     """300 boxes of all sizes."""
     rng = np.random.default_rng(1)
     codes = []
@@ -42,7 +43,7 @@ def box_masks(jpeg: UprightJpeg) -> list[bytes]:
         y, x = rng.integers(0, jpeg.height - h + 1), rng.integers(0, jpeg.width - w + 1)
         mask[0, y : y + h, x : x + w] = 1
         codes += rle.encode(mask)
-    return codes
+    return Masks(codes, jpeg.height, jpeg.width)
 
 
 def rise_mb(work: Callable[[], None]) -> float:
@@ -69,7 +70,7 @@ def propose(data: bytes, images: int, batch_size: int) -> float:
     return rise_mb(lambda: [proposer.propose([decode_jpeg(data)], ["photograph"]) for _ in range(images)])
 
 
-def encode(data: tuple[bytes, list[bytes]], images: int, batch_size: int) -> float:
+def encode(data: tuple[bytes, Masks], images: int, batch_size: int) -> float:
     """Masked regions through CLIP."""
     import torch
 
@@ -77,9 +78,9 @@ def encode(data: tuple[bytes, list[bytes]], images: int, batch_size: int) -> flo
     from pipeline.regions import RegionsConfig
 
     torch.set_num_threads(1)
-    jpeg, codes = data
+    jpeg, masks = data
     encoder = RegionEncoder(load_clip("ViT-S-32-alt", "random"), RegionsConfig(), batch_size)
-    return rise_mb(lambda: list(encoder.encode((decode_jpeg(jpeg), codes) for _ in range(images))))
+    return rise_mb(lambda: list(encoder.encode((decode_jpeg(jpeg), masks, None) for _ in range(images))))
 
 
 def measure(step: Callable, *arguments: Any) -> float:

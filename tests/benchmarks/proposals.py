@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import felzenszwalb
 
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth
@@ -47,9 +47,8 @@ def overlaps_with_objects(
     best, areas = [], []
     for image_id, proposals in found.items():
         [truth] = objects.propose([images[image_id]], [image_id])
-        frame = (truth.height, truth.width)
-        best.append(best_overlaps(truth.masks, proposals.masks[:first], *frame))
-        areas.append(rle.areas(truth.masks, *frame))
+        best.append(best_overlaps(truth.masks, proposals.masks[:first]))
+        areas.append(truth.masks.areas)
     return np.concatenate(best), np.concatenate(areas)
 
 
@@ -69,12 +68,12 @@ def fit(truth: dict[str, GroundTruth], images: dict[str, np.ndarray], config: Pr
     for image_id, image in images.items():
         small = shrink(image, config.segments.working_side)
         regions = Regions(small, config)
-        rles = regions.encode(np.arange(len(regions.features)))
+        masks = regions.encode(np.arange(len(regions.features)))
         objects: list[Rle] = []
         for source in truth.values():
             objects += source.propose([small], [image_id])[0].masks
         features.append(regions.features)
-        targets.append(target(rle.iou(objects, rles, *small.shape[:2])))
+        targets.append(target(Masks(objects, *small.shape[:2]).iou(masks)))
     fold = np.arange(len(images)) % FOLDS
     weights = []
     for left_out in range(FOLDS + 1):

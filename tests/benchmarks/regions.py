@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.clip import RegionEncoder, load_clip
 from pipeline.images import decode_jpeg
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.mining.matching import match
 from pipeline.regions import RegionsConfig
 
@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 480, 640
 BATCH = 64
 
 
-def make_images(images: int, proposals: int) -> list[tuple[bytes, list[bytes]]]:
+def make_images(images: int, proposals: int) -> list[tuple[bytes, Masks]]:
     """JPEG bytes of COCO's size and box-shaped masks of very different sizes."""
     rng = np.random.default_rng(0)
     made = []
@@ -37,7 +37,7 @@ def make_images(images: int, proposals: int) -> list[tuple[bytes, list[bytes]]]:
             h, w = rng.integers(16, HEIGHT), rng.integers(16, WIDTH)
             y, x = rng.integers(0, HEIGHT - h + 1), rng.integers(0, WIDTH - w + 1)
             mask[y : y + h, x : x + w] = 1
-        made.append((buffer.getvalue(), rle.encode(masks)))
+        made.append((buffer.getvalue(), Masks.encode(masks)))
     return made
 
 
@@ -65,8 +65,8 @@ def main() -> None:
                 clip.vision(batch).float().cpu()
 
     def in_the_pipeline() -> None:
-        decoded = ((decode_jpeg(jpeg), masks) for jpeg, masks in images)
-        for features_VD, _ in encoder.encode(decoded):
+        decoded = ((decode_jpeg(jpeg), masks, None) for jpeg, masks in images)
+        for _, features_VD, _ in encoder.encode(decoded):
             match(features_VD, nouns_ND, candidates=5)
 
     device = torch.cuda.get_device_name() if clip.device.type == "cuda" else f"CPU, {options.threads} thread(s)"

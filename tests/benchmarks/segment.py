@@ -54,7 +54,7 @@ def main() -> None:
                 clip.vision(batch).float().cpu()
 
     def segmentation() -> None:
-        for prediction in segmenter.predict(zip(map(decode_jpeg, jpegs), ids, strict=True)):
+        for _, prediction in segmenter.predict(zip(map(decode_jpeg, jpegs), ids, ids, strict=True)):
             prediction.label_map(weight=0.7)
 
     device = torch.cuda.get_device_name() if clip.device.type == "cuda" else f"CPU, {options.threads} thread(s)"

@@ -48,7 +48,7 @@ def main() -> None:
         segmenter = load_segmenter(config, [(name,) for name in names], gpu=False)
 
         def bare(data: Sequence[bytes]) -> None:
-            images = [(decode_jpeg(jpeg), str(number)) for number, jpeg in enumerate(data)]
+            images = [(decode_jpeg(jpeg), str(number), None) for number, jpeg in enumerate(data)]
             for _ in segmenter.predict(images):
                 pass
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pipeline.clip import RegionEncoder, load_clip
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.regions import RegionsConfig, masked_regions
 
 
@@ -26,9 +26,10 @@ def test_region_features_equal_one_image_at_a_time(tiny, batch_size):
     images = list(random_images(rng, sizes, counts))
     images[2][1][4] = 0  # an empty mask among the nine
     encoder = RegionEncoder(tiny, RegionsConfig(), batch_size)
-    encoded = list(encoder.encode((image, rle.encode(masks)) for image, masks in images))
-    assert len(encoded) == 4
-    for (image, masks), (features, valid) in zip(images, encoded, strict=True):
+    encoded = list(encoder.encode((image, Masks.encode(masks), name) for name, (image, masks) in enumerate(images)))
+    assert [name for name, _, _ in encoded] == [0, 1, 2, 3]
+    for name, features, valid in encoded:
+        image, masks = images[name]
         pixels, _, expected_valid, _ = masked_regions(
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
             torch.from_numpy(masks).float(),
@@ -47,9 +48,9 @@ def test_masks_reach_the_prompts(tiny_folder):
         clip.vision.prompts.normal_()
     images = list(random_images(np.random.default_rng(3), [(40, 30), (64, 48)], [5, 6]))
     encoded = RegionEncoder(clip, RegionsConfig(expand=3.0), 4).encode(
-        (image, rle.encode(masks)) for image, masks in images
+        (image, Masks.encode(masks), (image, masks)) for image, masks in images
     )
-    for (image, masks), (features, _) in zip(images, encoded, strict=True):
+    for (image, masks), features, _ in encoded:
         pixels, region_masks, _, _ = masked_regions(
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
             torch.from_numpy(masks).float(),
@@ -69,7 +70,13 @@ def test_batches_are_filled_across_images(tiny):
     hook = tiny.vision.register_forward_pre_hook(recorded)
     try:
         images = random_images(np.random.default_rng(2), [(40, 40)] * 7, [3] * 7)
-        list(RegionEncoder(tiny, RegionsConfig(), 8).encode((i, rle.encode(m)) for i, m in images))
+        list(RegionEncoder(tiny, RegionsConfig(), 8).encode((i, Masks.encode(m), None) for i, m in images))
     finally:
         hook.remove()
     assert sizes == [8, 8, 5]
+
+
+def test_masks_of_another_frame_are_refused(tiny):
+    image, turned = np.zeros((20, 30, 3), np.uint8), np.ones((1, 30, 20), np.uint8)
+    with pytest.raises(ValueError, match=r"\(30, 20\), their image is \(20, 30\)"):
+        list(RegionEncoder(tiny, RegionsConfig(), 4).encode([(image, Masks.encode(turned), None)]))

@@ -18,7 +18,7 @@ from pipeline.evaluation.branches import (
     with_true_classes,
 )
 from pipeline.evaluation.datasets import IGNORE
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.segmentation import UNLABELLED, Prediction
 
 CLASSES, HEIGHT, WIDTH = 3, 5, 7
@@ -33,10 +33,8 @@ def predict(masks_QHW: np.ndarray, seed: int = 0, background: int = 0, classifie
     valid_Q = masks_QHW.any(axis=(1, 2))
     columns = CLASSES + background
     return Prediction(
-        height=masks_QHW.shape[1],
-        width=masks_QHW.shape[2],
         classes=CLASSES,
-        masks=rle.encode(masks_QHW),
+        masks=Masks.encode(masks_QHW),
         mask_logits=None,
         region_logits=rng.normal(0, 2, (valid_Q.sum(), columns)).astype(np.float32),
         valid=valid_Q,
@@ -72,7 +70,7 @@ def commonest(labels: np.ndarray, mask: np.ndarray) -> int | None:
 def test_true_masks_are_the_classes_of_the_labels(labels):
     present, truth = true_masks(labels)
     assert present == sorted({int(label) for label in labels.flat if label != IGNORE})
-    assert (truth.height, truth.width, len(truth.masks)) == (HEIGHT, WIDTH, len(present))
+    assert (truth.masks.size, len(truth.masks)) == ((HEIGHT, WIDTH), len(present))
     for label, code in zip(present, truth.masks, strict=True):
         assert (coco_mask.decode({"size": [HEIGHT, WIDTH], "counts": code}) == (labels == label)).all()
 
@@ -152,8 +150,6 @@ def test_ranks_of_true_regions():
         [0.3, 0.2, 0.1, 0.0],  # two above
     ]
     prediction = Prediction(
-        height=2,
-        width=4,
         classes=3,
         masks=truth.masks,
         mask_logits=None,

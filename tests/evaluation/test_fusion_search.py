@@ -25,7 +25,7 @@ def miou(clip, proposer, weight, threshold):
     matrix = ConfusionMatrix(3, ignore_index=UNLABELLED)
     tried = segmenter(clip, proposer, weight=weight, mask_threshold=threshold)
     for image, image_id, labels in samples():
-        [prediction] = tried.predict([(image, image_id)])
+        [(_, prediction)] = tried.predict([(image, image_id, None)])
         matrix.update(prediction.label_map(weight), labels)
     return matrix.result().miou
 

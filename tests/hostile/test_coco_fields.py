@@ -251,7 +251,7 @@ def check_annotations(rng: random.Random, folder: Path, log: list[str]) -> None:
             [proposals] = found.propose([image], [name])
             usable[name] = len(proposals.masks)
             assert len(found.categories(name)) == len(proposals.masks)
-            assert (proposals.height, proposals.width) == (HEIGHT, WIDTH)
+            assert proposals.masks.size == (HEIGHT, WIDTH)
     if is_whole(path):
         _objects_remain(document, original, usable)
 

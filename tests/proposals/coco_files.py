@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image as Picture
 
 from pipeline.images import UprightJpeg
-from pipeline.masks import rle
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.work import Image, Shard
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
@@ -29,7 +28,7 @@ Write = Callable[..., str]
 def pixels(image: str, annotations: str, size: tuple[int, int] = (HEIGHT, WIDTH)) -> list:
     """The masks of an image, as lists."""
     [found] = all_annotated(annotations).propose([np.zeros((*size, 3), np.uint8)], [image])
-    return rle.decode(found.masks, found.height, found.width).astype(bool).tolist()
+    return found.masks.decode().astype(bool).tolist()
 
 
 def mined(annotations: str, *image_ids: str, **options: Any) -> Shard:

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals import GroundTruthConfig, ProposalsConfig
 
 
-def encode_boxes(boxes: list[tuple[int, int, int, int]], height: int, width: int) -> list[bytes]:
+def encode_boxes(boxes: list[tuple[int, int, int, int]], height: int, width: int) -> Masks:
     stack = np.zeros((len(boxes), height, width), bool)
     for mask, (x0, y0, x1, y1) in zip(stack, boxes, strict=True):
         mask[y0:y1, x0:x1] = True
-    return rle.encode(stack)
+    return Masks.encode(stack)
 
 
 def everything(annotations: Path | str, **options) -> ProposalsConfig:

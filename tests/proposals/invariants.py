@@ -8,7 +8,7 @@ from pipeline.proposals import Proposals, ProposalsConfig
 
 def check_invariants(proposals: Proposals, image: np.ndarray, config: ProposalsConfig) -> None:
     height, width = image.shape[:2]
-    assert (proposals.height, proposals.width) == (height, width)
+    assert proposals.masks.size == (height, width)
     assert len(proposals.masks) == len(proposals.scores) <= config.max_proposals
     assert proposals.scores.dtype == np.float32
     assert (np.diff(proposals.scores) <= 0).all()

@@ -37,11 +37,11 @@ def test_keep_equals_greedy_suppression_written_out(boxes, data):
             for other in expected
         ):
             expected.append(place)
-    kept = keep(encode_boxes(boxes, 12, 16), scores, 12, 16, config)
+    kept = keep(encode_boxes(boxes, 12, 16), scores, config)
     assert kept.tolist() == expected[: config.max_proposals]
 
 
 def test_scores_that_are_not_numbers_come_last():
-    rles = encode_boxes([(0, 0, 2, 2), (4, 4, 6, 6), (8, 8, 10, 10)], 12, 16)
-    kept = keep(rles, np.array([np.nan, -1.0, 2.0]), 12, 16, ProposalsConfig())
+    masks = encode_boxes([(0, 0, 2, 2), (4, 4, 6, 6), (8, 8, 10, 10)], 12, 16)
+    kept = keep(masks, np.array([np.nan, -1.0, 2.0]), ProposalsConfig())
     assert kept.tolist() == [2, 1, 0]

@@ -65,7 +65,7 @@ def write(tmp_path):
 
 
 def decoded(proposals: Proposals) -> np.ndarray:
-    return rle.decode(proposals.masks, proposals.height, proposals.width)
+    return proposals.masks.decode()
 
 
 def test_polygons_and_both_run_length_codes(write):
@@ -76,7 +76,7 @@ def test_polygons_and_both_run_length_codes(write):
     assert found.scores.tolist() == [1, 1, 1, 1]
     assert proposer.categories("7") == ["cat", "toothbrush", "toothbrush", "cat"]
     for empty, size in ((none, (4, 4)), (unknown, (9, 9))):
-        assert (empty.masks, empty.height, empty.width, len(empty.scores)) == ([], *size, 0)
+        assert (len(empty.masks), empty.masks.size, len(empty.scores)) == (0, size, 0)
     assert proposer.categories("8") == proposer.categories("9") == []
     assert proposer.image_ids == ["7", "8"]
 
@@ -117,7 +117,7 @@ def test_masks_follow_an_image_scaled_up(write, factor):
 def test_no_mask_is_lost_when_an_image_is_scaled_down(write):
     proposer = load_proposer(everything(write(document(COMPRESSED, POLYGON))))
     [found] = proposer.propose([grey(2, 3)], ["7"])  # 8 × 6 to a width of 3: 2.25 rows
-    assert rle.areas(found.masks, 2, 3).min() >= 1
+    assert found.masks.areas.min() >= 1
     assert len(found.masks) == len(proposer.categories("7")) == 2
 
 
@@ -204,7 +204,7 @@ def test_panoptic_segments(panoptic):
     found, none = proposer.propose([grey(6, 8), grey(4, 4)], ["7", "8"])
     np.testing.assert_array_equal(decoded(found), [STRIPES, SQUARE])
     assert proposer.categories("7") == ["cat", "toothbrush"]
-    assert none.masks == []
+    assert not none.masks
 
 
 def test_panoptic_images_elsewhere(panoptic, tmp_path):
@@ -263,8 +263,8 @@ def test_panoptic_areas_and_boxes_equal_those_annotated(coco_sample):
         image_id = annotation["image_id"]
         [found] = proposer.propose([grey(*sizes[image_id])], [str(image_id)])
         segments = [item for item in annotation["segments_info"] if not item["iscrowd"]]
-        areas = rle.areas(found.masks, found.height, found.width)
+        areas = found.masks.areas
         assert areas.tolist() == [item["area"] for item in segments]
-        boxes = rle.boxes(found.masks, found.height, found.width)
+        boxes = found.masks.boxes()
         boxes[:, 2:] -= boxes[:, :2]
         assert boxes.tolist() == [item["bbox"] for item in segments]

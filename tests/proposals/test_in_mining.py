@@ -11,7 +11,7 @@ from transformers import Mask2FormerImageProcessor
 
 from pipeline.captions import CaptionsConfig
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.mining.config import MineConfig
 from pipeline.mining.proposal_trial import measure_proposals
 from pipeline.mining.steps.propose_masks import ProposeMasks
@@ -70,7 +70,7 @@ class Picky:
                 raise self._failing[image_id]
         assert len({image.shape for image in images}) == 1
         frames = [np.ones((1, *image.shape[:2]), bool) for image in images]
-        return [Proposals(rle.encode(frame), *frame.shape[1:], np.ones(1, np.float32)) for frame in frames]
+        return [Proposals(Masks.encode(frame), np.ones(1, np.float32)) for frame in frames]
 
 
 def shard(*sizes: tuple[int, int]) -> Shard:
@@ -92,7 +92,7 @@ def test_images_of_one_size_go_together():
     assert sorted(map(sorted, proposer.batches)) == [["0", "2", "3"], ["1", "4"], ["5"]]
     assert sorted(announced) == [(0, 2, 3), (1, 4), (5,)]
     for image, size in zip(done.images, SIZES, strict=True):
-        assert (image.proposals.height, image.proposals.width) == size
+        assert image.proposals.masks.size == size
 
 
 def test_an_image_that_fails_costs_itself():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals import ProposalsConfig, SegmentsConfig, load_proposer
 from pipeline.proposals.recall import best_overlaps, recall_by_area
 from tests.proposals.inputs import everything, grey
@@ -36,7 +36,7 @@ def test_flat_shapes_are_found_among_the_first(factor):
     image = image.repeat(factor, axis=0).repeat(factor, axis=1)
     drawn = drawn.repeat(factor, axis=1).repeat(factor, axis=2)
     [found] = load_proposer(ProposalsConfig()).propose([image], ["shapes"])
-    best = best_overlaps(rle.encode(drawn), found.masks[:10], *image.shape[:2])
+    best = best_overlaps(Masks.encode(drawn), found.masks[:10])
     assert (best > 0.9).all()
 
 
@@ -71,7 +71,7 @@ def test_segments_of_odd_sizes(size):
 
 def test_an_image_of_one_colour_has_no_segments():
     [found] = load_proposer(ProposalsConfig()).propose([grey(300, 500)], ["grey"])
-    assert found.masks == []
+    assert not found.masks
     assert found.scores.shape == (0,)
 
 
@@ -123,9 +123,8 @@ def test_segments_cover_large_objects_of_photographs(sample):
     _, truth, found = sample
     best, areas = [], []
     for objects, proposals in zip(truth, found, strict=True):
-        frame = (objects.height, objects.width)
-        best.append(best_overlaps(objects.masks, proposals.masks, *frame))
-        areas.append(rle.areas(objects.masks, *frame))
+        best.append(best_overlaps(objects.masks, proposals.masks))
+        areas.append(objects.masks.areas)
     measured = recall_by_area(np.concatenate(best), np.concatenate(areas))
     assert measured["large"].objects >= 10
     assert measured["large"].mean_best_iou > 0.5

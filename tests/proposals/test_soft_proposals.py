@@ -41,7 +41,7 @@ def test_what_is_kept_is_upsampled_with_smooth_edges():
     upsampled = F.interpolate(logits[None], (HEIGHT, WIDTH), mode="bilinear")[0]
     assert found.scores.tolist() == pytest.approx([0.9, 0.5, 0.3, 0.2, 0.1])
     expected = (upsampled[[3, 1, 2, 4, 0]] > 0).numpy()
-    differing = rle.decode(found.masks, HEIGHT, WIDTH).astype(bool) != expected
+    differing = found.masks.decode().astype(bool) != expected
     assert differing.mean() < 1e-3  # where rounding decides
 
 
@@ -51,7 +51,7 @@ def test_limits_overlaps_and_number():
     config = ProposalsConfig(min_area=0.02, max_area=0.9, max_iou=0.7, max_proposals=2)
     found = soft_proposals(logits, scores, HEIGHT, WIDTH, config)
     assert found.scores.tolist() == pytest.approx([0.9, 0.7])
-    assert rle.boxes(found.masks, HEIGHT, WIDTH).tolist() == [[0, 0, 24, 24], [32, 0, 56, 24]]
+    assert found.masks.boxes().tolist() == [[0, 0, 24, 24], [32, 0, 56, 24]]
 
 
 def test_the_threshold_is_a_probability():
@@ -73,15 +73,15 @@ def test_masks_and_scores_that_are_not_numbers_are_dropped():
 @pytest.mark.parametrize("logits", [torch.zeros(0, 10, 15), boxes((0, 0, 0, 0)), boxes((0, 0, 15, 10))])
 def test_nothing_is_left(logits):
     found = soft_proposals(logits, torch.ones(len(logits)), HEIGHT, WIDTH, ProposalsConfig())
-    assert found.masks == []
+    assert not found.masks
     assert found.scores.shape == (0,)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 5000), (5000, 1), (1, 1)])
 def test_images_of_any_shape(height, width):
     found = soft_proposals(boxes((0, 0, 7, 10)), torch.ones(1), height, width, EVERYTHING)
-    assert (found.height, found.width) == (height, width)
-    assert all(rle.areas(found.masks, height, width) > 0)
+    assert found.masks.size == (height, width)
+    assert all(found.masks.areas > 0)
 
 
 def test_confidence_is_the_mean_probability_inside():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals import Proposals, ProposalsConfig
 from pipeline.proposals.proposer import Queries
 
@@ -36,7 +36,7 @@ class ColourProposer:
 
     def propose(self, images, image_ids):
         found = [_fields_of(image) if image.any() else np.zeros((0, *image.shape[:2]), bool) for image in images]
-        return [Proposals(rle.encode(mask), *mask.shape[1:], np.ones(len(mask), np.float32)) for mask in found]
+        return [Proposals(Masks.encode(mask), np.ones(len(mask), np.float32)) for mask in found]
 
 
 class ColourQueries(ColourProposer):

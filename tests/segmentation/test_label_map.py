@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.soft import binarize
 from pipeline.segmentation import UNLABELLED, Prediction, fuse
 
@@ -19,10 +20,8 @@ from pipeline.segmentation import UNLABELLED, Prediction, fuse
 def predict_binary(masks_QHW, region_logits, *, classes=None, proposal_logits=None):
     valid = masks_QHW.any(axis=(1, 2))
     return Prediction(
-        height=masks_QHW.shape[1],
-        width=masks_QHW.shape[2],
         classes=classes or region_logits.shape[1],
-        masks=rle.encode(masks_QHW),
+        masks=Masks.encode(masks_QHW),
         mask_logits=None,
         region_logits=region_logits[: valid.sum()],
         valid=valid,
@@ -74,20 +73,12 @@ def test_runs_of_no_pixels():
     assert rle.run_lengths(empty_runs).tolist() == [2, 0, 0, 4]
     prediction = predict_binary(np.ones((1, 2, 3), bool), np.zeros((1, 1), np.float32))
     assert (prediction.label_map(1) == 0).all()
-    labels = replace(prediction, masks=[empty_runs]).label_map(1)
+    labels = replace(prediction, masks=Masks([empty_runs], 2, 3)).label_map(1)
     assert labels.T.ravel().tolist() == [UNLABELLED] * 2 + [0] * 4
-
-
-def test_a_mask_of_another_frame_is_refused():
-    prediction = predict_binary(np.ones((1, 4, 3), bool), np.zeros((1, 2), np.float32))
-    with pytest.raises(ValueError, match="12 pixels"):
-        replace(prediction, width=4).label_map(1)
 
 
 def predict_soft(mask_logits, height, width, region_logits, proposal_logits=None, classes=None):
     return Prediction(
-        height=height,
-        width=width,
         classes=classes or region_logits.shape[1],
         masks=binarize(torch.from_numpy(mask_logits), height, width, 0.5),
         mask_logits=mask_logits,
@@ -120,7 +111,7 @@ def test_soft_masks_in_bands_are_those_upsampled_whole(height, width):
 def test_soft_masks_become_binary_at_the_size_of_the_image(height, width, threshold):
     mask_logits = np.random.default_rng(4).normal(0, 2, (5, 9, 7)).astype(np.float32)
     upsampled = F.interpolate(torch.tensor(mask_logits)[None], (height, width), mode="bilinear")[0].sigmoid().numpy()
-    binary = rle.decode(binarize(torch.from_numpy(mask_logits), height, width, threshold), height, width)
+    binary = binarize(torch.from_numpy(mask_logits), height, width, threshold).decode()
     decided = np.abs(upsampled - threshold) > 1e-5
     np.testing.assert_array_equal(binary[decided], (upsampled > threshold)[decided])
 
@@ -131,7 +122,7 @@ def test_a_soft_mask_without_pixels_above_the_threshold_still_counts_with_the_pr
         predict_soft(mask_logits, 8, 8, np.zeros((0, 2), np.float32), np.array([[0, 3, 0]], np.float32), classes=2),
         valid=np.zeros(1, bool),
     )
-    assert not rle.areas(prediction.masks, 8, 8).any()
+    assert not prediction.masks.areas.any()
     assert (prediction.label_map(0.7) == 1).all()
     assert (prediction.label_map(1) == UNLABELLED).all()
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline import storage
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.segmentation import UNLABELLED, Prediction
 from pipeline.segmentation.fusion import class_scores
 from pipeline.segmentation.panoptic import categories, panoptic_png, segments_info
@@ -22,10 +22,8 @@ HEIGHT, WIDTH, CLASSES = 13, 17, 5
 def predicted(masks_QHW: np.ndarray, rng: np.random.Generator, soft: bool = False) -> Prediction:
     count = len(masks_QHW)
     return Prediction(
-        height=HEIGHT,
-        width=WIDTH,
         classes=CLASSES,
-        masks=rle.encode(masks_QHW),
+        masks=Masks.encode(masks_QHW),
         mask_logits=rng.normal(0, 3, (count, 4, 5)).astype(np.float32) if soft else None,
         region_logits=rng.normal(0, 3, (count, CLASSES + 1)).astype(np.float32),  # the last one is a background
         valid=np.ones(count, bool),

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from pipeline.clip.templates import TEMPLATES
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.proposals import Proposals, ProposalsConfig, load_proposer
 from pipeline.proposals.proposer import ClassifyingProposer, Queries
 from pipeline.regions import RegionsConfig, masked_regions
@@ -59,14 +59,14 @@ NAMES = [name for names in CLASSES for name in names]
 @pytest.mark.parametrize("temperature", [None, 20.0])
 def test_binary_proposals(tiny, synonyms, temperature):
     image = fields()
-    [prediction] = segmenter(tiny, synonyms=synonyms, temperature=temperature).predict([(image, "a")])
+    [(_, prediction)] = segmenter(tiny, synonyms=synonyms, temperature=temperature).predict([(image, "a", None)])
     [proposals] = ColourProposer().propose([image], ["a"])
-    masks_QHW = rle.decode(proposals.masks, *image.shape[:2]).astype(bool)
+    masks_QHW = proposals.masks.decode().astype(bool)
     cosines_QN, _ = cosines(tiny, image, masks_QHW, NAMES)
     scale = temperature or float(torch.exp(tiny.logit_scale))
     logits_QC = scale * pooled(cosines_QN, lambda x: getattr(np, synonyms)(x, axis=1))
     np.testing.assert_allclose(prediction.region_logits, logits_QC, atol=1e-4)
-    assert (prediction.height, prediction.width, prediction.classes) == (24, 36, 3)
+    assert (prediction.masks.size, prediction.classes) == ((24, 36), 3)
     assert prediction.valid.tolist() == [True] * 5
     assert prediction.mask_logits is None
     assert prediction.proposal_logits is None
@@ -78,7 +78,7 @@ def test_soft_proposals_that_are_classified(tiny):
     image = fields()
     assert isinstance(ColourQueries(), ClassifyingProposer)
     assert not isinstance(ColourProposer(), ClassifyingProposer)
-    [prediction] = segmenter(tiny, ColourQueries(), mask_threshold=0.4).predict([(image, "a")])
+    [(_, prediction)] = segmenter(tiny, ColourQueries(), mask_threshold=0.4).predict([(image, "a", None)])
     [queries] = ColourQueries().propose_queries([image], ["a"], texts(tiny, NAMES).numpy())
     upsampled = F.interpolate(torch.tensor(queries.mask_logits)[None], image.shape[:2], mode="bilinear")[0]
     cosines_VN, valid = cosines(tiny, image, upsampled.sigmoid().numpy() > 0.4, NAMES)
@@ -96,8 +96,8 @@ def test_soft_proposals_that_are_classified(tiny):
 
 def test_background_takes_its_pixels_out(tiny):
     image = fields()
-    [plain] = segmenter(tiny, classes=[*CLASSES, ("other", "rest")]).predict([(image, "a")])
-    [with_background] = segmenter(tiny, background=["other, rest"]).predict([(image, "a")])
+    [(_, plain)] = segmenter(tiny, classes=[*CLASSES, ("other", "rest")]).predict([(image, "a", None)])
+    [(_, with_background)] = segmenter(tiny, background=["other, rest"]).predict([(image, "a", None)])
     np.testing.assert_allclose(plain.region_logits, with_background.region_logits, atol=1e-4)
     everything = replace(plain, region_logits=plain.region_logits + np.array([0, 0, 0, 99], np.float32))
     assert (everything.label_map(1) == 3).all()
@@ -106,13 +106,15 @@ def test_background_takes_its_pixels_out(tiny):
 
 def test_predictions_come_in_order_and_do_not_depend_on_batches(tiny):
     sizes = [(24, 36), (10, 50), (60, 20), (33, 33), (8, 8)]
-    images = [(fields(*size), str(size)) for size in sizes]
-    images[1] = (np.zeros_like(images[1][0]), "black")  # no proposals
-    found = [list(segmenter(tiny, batch_size=size).predict(images)) for size in (1, 7, 100)]
+    images = [(fields(*size), str(size), size) for size in sizes]
+    images[1] = (np.zeros_like(images[1][0]), "black", sizes[1])  # no proposals
+    named = [list(segmenter(tiny, batch_size=size).predict(images)) for size in (1, 7, 100)]
+    assert all([size for size, _ in predictions] == sizes for predictions in named)
+    found = [[prediction for _, prediction in predictions] for predictions in named]
     for predictions in zip(*found, strict=True):
         for other in predictions[1:]:
             np.testing.assert_allclose(other.region_logits, predictions[0].region_logits, atol=1e-4)
-    assert [(p.height, p.width) for p in found[0]] == sizes
+    assert [p.masks.size for p in found[0]] == sizes
     assert found[0][1].region_logits.shape == (0, 3)
     assert (found[0][1].label_map(0.7) == UNLABELLED).all()
 
@@ -123,18 +125,18 @@ def test_images_are_taken_as_they_are_needed(tiny):
     def images():
         for number in range(20):
             taken.append(number)
-            yield fields(), str(number)
+            yield fields(), str(number), number
 
     predictions = segmenter(tiny, batch_size=5).predict(images())
     for number in range(10):
-        next(predictions)
+        assert next(predictions)[0] == number
         assert len(taken) <= number + 1 + ColourProposer.batch_size
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 1), (1, 40), (3, 500)])
 @pytest.mark.parametrize("proposer", [ColourProposer, ColourQueries, lambda: load_proposer(ProposalsConfig())])
 def test_thin_images(tiny, size, proposer):
-    [prediction] = segmenter(tiny, proposer()).predict([(fields(*size), "thin")])
+    [(_, prediction)] = segmenter(tiny, proposer()).predict([(fields(*size), "thin", None)])
     assert prediction.label_map(0.7).shape == size
 
 
@@ -152,7 +154,7 @@ class OneMask(ColourQueries):
 
 @pytest.mark.parametrize(("logit", "valid"), [(3, 1), (-3, 0)])
 def test_none_or_one_valid_mask(tiny, logit, valid):
-    [prediction] = segmenter(tiny, OneMask(logit)).predict([(fields(), "a")])
+    [(_, prediction)] = segmenter(tiny, OneMask(logit)).predict([(fields(), "a", None)])
     assert prediction.valid.tolist() == [bool(valid)]
     assert prediction.region_logits.shape == (valid, 3)
     labels = prediction.label_map(0.7)
@@ -163,7 +165,7 @@ def test_none_or_one_valid_mask(tiny, logit, valid):
 @pytest.mark.parametrize("logits", [{"logit": np.nan}, {"logit": 1, "class_logit": np.nan}])
 def test_logits_that_are_not_numbers_cost_the_image(tiny, logits):
     with pytest.raises(ImageProblem, match="logits that are not numbers"):
-        next(segmenter(tiny, OneMask(**logits)).predict([(fields(), "a")]))
+        next(segmenter(tiny, OneMask(**logits)).predict([(fields(), "a", None)]))
 
 
 def test_embeddings_that_are_not_numbers_are_reported(tiny_folder):
@@ -173,7 +175,7 @@ def test_embeddings_that_are_not_numbers_are_reported(tiny_folder):
     built = segmenter(clip)
     clip.vision.visual.proj.data.fill_(torch.nan)
     with pytest.raises(UserError, match=r"clip\.precision"):
-        next(built.predict([(fields(), "a")]))
+        next(built.predict([(fields(), "a", None)]))
 
 
 class OtherClasses(ColourQueries):
@@ -185,7 +187,7 @@ class OtherClasses(ColourQueries):
 
 def test_logits_for_other_classes_are_reported(tiny):
     with pytest.raises(UserError, match=r"\[1, 3\] for 6 names; they must be \[Q,h,w\] and \[Q,7\]"):
-        next(segmenter(tiny, OtherClasses()).predict([(fields(), "a")]))
+        next(segmenter(tiny, OtherClasses()).predict([(fields(), "a", None)]))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_configurations_without_meaning(tiny, settings, message):
 
 def test_five_thousand_classes(tiny):
     classes = [(f"thing {number}",) for number in range(5000)]
-    [prediction] = segmenter(tiny, classes=classes, templates="none").predict([(fields(), "a")])
+    [(_, prediction)] = segmenter(tiny, classes=classes, templates="none").predict([(fields(), "a", None)])
     chosen = int(prediction.label_map(1)[0, 0])
     assert chosen < 5000
     assert prediction.region_logits.shape == (5, 5000)
@@ -218,6 +220,7 @@ def test_five_thousand_classes(tiny):
 def test_proposals_may_be_given(tiny):
     """The second stage alone takes any masks, such as ground truth."""
     image = fields()
-    whole = Proposals(rle.encode(np.ones((1, 24, 36), bool)), 24, 36, np.ones(1, np.float32))
-    [prediction] = segmenter(tiny).classify([(image, whole, 0.5)])
+    whole = Proposals(Masks.encode(np.ones((1, 24, 36), bool)), np.ones(1, np.float32))
+    [(companion, prediction)] = segmenter(tiny).classify([(image, whole, 0.5, "anything")])
+    assert companion == "anything"
     assert (prediction.label_map(1) == prediction.region_logits[0].argmax()).all()

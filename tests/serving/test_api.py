@@ -49,7 +49,7 @@ def test_the_answer_is_what_the_segmenter_says(server):
         segmentation=SegmentationConfig(templates="none", background=["other"]),
     )
     upright = decode_jpeg(read_upright(png(image), ImagesConfig(max_side=0, min_side=1)).data)
-    [expected] = load_segmenter(config, classes, gpu=False).predict([(upright, "")])
+    [(_, expected)] = load_segmenter(config, classes, gpu=False).predict([(upright, "", None)])
     labels = expected.label_map(1.0)
 
     assert (answer["width"], answer["height"]) == (60, 48)

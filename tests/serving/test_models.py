@@ -46,7 +46,7 @@ def test_each_request_of_a_batch_gets_what_it_would_get_alone(tiny_folder, tmp_p
     together = Models(config, gpu=False).segment(requests)
     for request, result in zip(requests, together, strict=True):
         segmenter = load_segmenter(config, request.classes, gpu=False)
-        [alone] = segmenter.predict([(decode_jpeg(request.jpeg), "")])
+        [(_, alone)] = segmenter.predict([(decode_jpeg(request.jpeg), "", None)])
         assert result.prediction.masks == alone.masks
         np.testing.assert_allclose(result.prediction.region_logits, alone.region_logits, atol=1e-3)
         weight = 0.7 if segmenter.classifies else 1.0

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.clip import RegionEncoder
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import decode_jpeg
+from pipeline.masks.masks import Masks
 from pipeline.mining.matching import match
 from pipeline.mining.work import Image, Shard, reject_on_error
 
@@ -20,19 +21,15 @@ class MatchRegions:
         self._vocabulary = vocabulary
 
     def __call__(self, shard: Shard, announce: Callable[[int], None]) -> Shard:
-        images: list[Image] = []
-
-        def inputs() -> Iterator[tuple[np.ndarray, list[bytes]]]:
+        def inputs() -> Iterator[tuple[np.ndarray, Masks, Image]]:
             for image in shard.remaining():
                 with reject_on_error(shard, image, "matching"):
                     announce(image.index)
                     pixels = decode_jpeg(image.jpeg.data)
                 if not image.rejected:
-                    images.append(image)
-                    yield pixels, image.proposals.masks
+                    yield pixels, image.proposals.masks, image
 
-        for place, (features_VD, valid_K) in enumerate(self._encoder.encode(inputs())):
-            image = images[place]
+        for image, features_VD, valid_K in self._encoder.encode(inputs()):
             image.valid = valid_K
             nouns_ND = self._vocabulary.embeddings([noun["noun"] for noun in image.nouns])
             image.matches = match(features_VD, nouns_ND, self._candidates)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_key
 from pipeline.images import decode_jpeg
-from pipeline.masks import rle
 from pipeline.mining.matching import Candidate, MatchingConfig, passes
 from pipeline.mining.work import Image, Shard, reject_on_error
 
@@ -50,7 +49,7 @@ class WriteShard:
                 continue
             pixels = decode_jpeg(image.jpeg.data)
             for pair, (noun, row, candidate) in enumerate(kept):
-                [mask] = rle.decode([row["mask_rle"].encode()], image.jpeg.height, image.jpeg.width)
+                [mask] = image.proposals.masks.select([row["proposal_index"]]).decode()
                 yield Sample(
                     _manifest_row(shard, image, pair, noun, row, candidate),
                     pixels,
@@ -60,18 +59,18 @@ class WriteShard:
 
 def _candidate_row(shard: Shard, image: Image, noun: dict, candidate: Candidate, proposals: list[int]) -> dict:
     index = proposals[candidate.region]
-    mask, height, width = image.proposals.masks[index], image.jpeg.height, image.jpeg.width
-    [box], [area] = rle.boxes([mask], height, width), rle.areas([mask], height, width)
+    mask = image.proposals.masks.select([index])
+    [code], [box], [area] = mask, mask.boxes(), mask.areas
     return {
         "shard": shard.number,
         "image_id": image.row["image_id"],
         "image_uri": image.row["image_uri"],
-        "image_width": width,
-        "image_height": height,
+        "image_width": mask.width,
+        "image_height": mask.height,
         "noun": noun["noun"],
         "rank": candidate.rank,
         **{f"box_{edge}": int(value) for edge, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)},
-        "mask_rle": mask.decode(),
+        "mask_rle": code.decode(),
         "mask_area": int(area),
         "proposal_index": index,
         "proposal_score": float(image.proposals.scores[index]),

@@ -24,6 +24,7 @@ from skimage.measure import label
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 from pipeline.masks.soft import encode
 from pipeline.proposals.config import ProposalsConfig
@@ -50,9 +51,9 @@ def to_proposals(output: dict[str, Any], height: int, width: int, config: Propos
     numbers = np.flatnonzero(~np.isnan(scores))
     if len(scores) and not len(numbers):
         raise ImageProblem("not_a_number", "the proposal model gave scores that are not numbers")
-    rles, scores = [rles[place] for place in numbers], scores[numbers]
-    kept = keep(rles, scores, height, width, config)
-    return Proposals([rles[place] for place in kept], height, width, scores[kept].astype(np.float32))
+    masks, scores = Masks([rles[index] for index in numbers], height, width), scores[numbers]
+    kept = keep(masks, scores, config)
+    return Proposals(masks.select(kept), scores[kept].astype(np.float32))
 
 
 def _masks(output: dict[str, Any], config: ProposalsConfig) -> Iterator[_Masks]:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.masks import rle
 from pipeline.proposals import Proposals
 from tests.proposals.detectron2.models import EVERYTHING, photograph, proposer
 
@@ -31,7 +30,7 @@ def assert_almost_same(one: Proposals, other: Proposals) -> None:
     """Up to the last bits of batch statistics."""
     assert len(one.masks) == len(other.masks) > 2
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-3)
-    assert (rle.iou(one.masks, other.masks, one.height, one.width).max(axis=1) > 0.95).all()
+    assert (one.masks.iou(other.masks).max(axis=1) > 0.95).all()
 
 
 def caffe2_name(name: str) -> str:

@@ -13,7 +13,6 @@ from transformers import MaskFormerImageProcessor
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
-from pipeline.masks import rle
 from pipeline.proposals import MaskFormerConfig, ProposalsConfig, load_proposer
 from pipeline.proposals.proposer import ClassifyingProposer
 from pipeline.regions import RegionsConfig
@@ -84,7 +83,7 @@ def test_proposals_of_an_ovseg_checkpoint(ovseg, maskformer):
     assert len({mask.tobytes() for mask in expected_masks}) >= 2
     [found] = ovseg.propose([image], ["a"])
     np.testing.assert_allclose(found.scores, expected_scores, atol=1e-5)
-    decoded = rle.decode(found.masks, found.height, found.width)
+    decoded = found.masks.decode()
     assert (decoded != expected_masks).mean() < 1e-4  # pixels whose logit is 0 but for rounding
 
 
@@ -139,15 +138,15 @@ def test_bf16(ovseg, ovseg_file):
 def test_odd_sizes(ovseg, size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     [found] = ovseg.propose([image], ["odd"])
-    assert (found.height, found.width) == size
-    assert (rle.areas(found.masks, *size) > 0).all()
+    assert found.masks.size == size
+    assert (found.masks.areas > 0).all()
     [queries] = ovseg.propose_queries([image], ["odd"], TEXTS)
     assert len(queries.mask_logits) == 10
 
 
 def test_all_proposals_filtered(ovseg_file):
     [found] = load_proposer(config(ovseg_file, min_area=0.999999)).propose([noise()], ["a"])
-    assert (found.masks, len(found.scores)) == ([], 0)
+    assert (len(found.masks), len(found.scores)) == (0, 0)
 
 
 def save_changed(weights, path, name, value):
@@ -159,7 +158,7 @@ def test_no_mask_has_a_pixel(ovseg_weights, tmp_path):
     weights["sem_seg_head.pixel_decoder.mask_features.weight"] = torch.zeros(64, 32, 3, 3)
     save_changed(weights, tmp_path / "none.pth", "sem_seg_head.pixel_decoder.mask_features.bias", 0)
     proposer = load_proposer(config(tmp_path / "none.pth"))
-    assert proposer.propose([noise()], ["a"])[0].masks == []
+    assert not proposer.propose([noise()], ["a"])[0].masks
     assert (proposer.propose_queries([noise()], ["a"], TEXTS)[0].mask_logits == 0).all()
 
 
@@ -192,8 +191,7 @@ def test_segmentation_with_the_clip_of_the_same_file(ovseg, ovseg_file):
     )
     assert segmenter.classifies
     images = [noise(), noise(50, 41), noise(1, 300)]
-    predictions = list(segmenter.predict([(image, str(place)) for place, image in enumerate(images)]))
-    for image, prediction in zip(images, predictions, strict=True):
+    for image, prediction in segmenter.predict((image, str(index), image) for index, image in enumerate(images)):
         for weight in (0, 0.7, 1):
             labels = prediction.label_map(weight)
             assert labels.shape == image.shape[:2]

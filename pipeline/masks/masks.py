@@ -1,0 +1,94 @@
+"""The masks of one image: run-length codes, and the frame that all of them fill."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Self, overload
+
+import numpy as np
+
+from pipeline.masks import rle
+from pipeline.masks.rle import Rle
+
+
+@dataclass(frozen=True)
+class Masks(Sequence[Rle]):
+    """K binary masks of one frame. A sequence of their codes; K may be 0.
+
+    Whether every code fits the frame is checked here, once, from its runs: nothing that takes `Masks` checks it again,
+    and neither do copies that another process gets.
+
+    Raises:
+        ValueError: a code does not fill the frame, or is none.
+    """
+
+    rles: Sequence[Rle]
+    """COCO's run-length codes, a tuple."""
+    height: int
+    """Pixels."""
+    width: int
+    """Pixels."""
+    areas: np.ndarray = field(init=False, repr=False, compare=False)
+    """Pixels in each mask, int64 [K]."""
+
+    def __post_init__(self) -> None:
+        self._set(tuple(self.rles), rle.areas(self.rles, self.height, self.width))
+
+    @classmethod
+    def encode(cls, masks: np.ndarray) -> Self:
+        """The codes of masks, bool or uint8 [K, H, W]; pixels that are not 0 are in the mask.
+
+        Raises:
+            ValueError: the array does not have three dimensions, or has another type.
+        """
+        return cls(rle.encode(masks), *masks.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rles)
+
+    @overload
+    def __getitem__(self, index: int) -> Rle: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: int | slice) -> Rle | Self:
+        """One code, or some of the masks."""
+        if isinstance(index, slice):
+            return self.select(range(*index.indices(len(self))))
+        return self.rles[index]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frame, pixels."""
+        return self.height, self.width
+
+    def select(self, indices: Iterable[int]) -> Self:
+        """The masks with these indices, in this order."""
+        chosen = [int(index) for index in indices]
+        selected = object.__new__(type(self))  # they are checked already
+        object.__setattr__(selected, "height", self.height)
+        object.__setattr__(selected, "width", self.width)
+        selected._set(tuple(self.rles[index] for index in chosen), self.areas[chosen])
+        return selected
+
+    def decode(self) -> np.ndarray:
+        """Masks of 0 and 1, uint8 [K, height, width], C-contiguous."""
+        return rle.decode(self.rles, self.height, self.width, checked=True)
+
+    def boxes(self) -> np.ndarray:
+        """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int32 [K, 4]; zeros if empty."""
+        return rle.boxes(self.rles, self.height, self.width, checked=True)
+
+    def iou(self, other: Self) -> np.ndarray:
+        """Intersection over union of every mask with every one of `other`, float32 [K, L]; 0 where both are empty.
+
+        Raises:
+            ValueError: `other` has another frame.
+        """
+        if self.size != other.size:
+            raise ValueError(f"masks of frames (height, width) {self.size} and {other.size} cannot be compared")
+        return rle.iou(self.rles, other.rles, self.height, self.width, checked=True)
+
+    def _set(self, rles: tuple[Rle, ...], areas: np.ndarray) -> None:
+        object.__setattr__(self, "rles", rles)
+        object.__setattr__(self, "areas", areas)
