@@ -1,12 +1,14 @@
 """masked_regions against a pixel-by-pixel reference and the facts of the paper."""
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
 from pipeline.regions import masked_regions, tight_boxes
 
@@ -106,11 +108,22 @@ def test_wrong_shapes_are_named(image, masks, message):
 def test_the_resize_is_torch_s_bicubic_in_double_precision(height, width, size, seed):
     image = torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
     pixels, region_mask, *_ = masked_regions(
-        image, torch.ones(1, height, width), size=size, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)
+        image,
+        torch.ones(1, height, width),
+        clip_input=ClipInput(size, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255)),
     )
     expected = F.interpolate(image[None].double(), (size, size), mode="bicubic", align_corners=False)
     torch.testing.assert_close(pixels.double(), expected, atol=2e-3, rtol=0)
     assert region_mask.all()
+
+
+def test_without_a_clip_the_colours_are_those_of_openai_s():
+    assert (ClipInput().mean, ClipInput().std) == (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+
+
+def test_two_different_sizes_are_refused():
+    with pytest.raises(ValueError, match="size is 100 and that of clip_input 64"):
+        masked_regions(torch.zeros(3, 4, 4, dtype=torch.uint8), torch.ones(1, 4, 4), size=100, clip_input=ClipInput(64))
 
 
 def test_an_unknown_fill_is_named():

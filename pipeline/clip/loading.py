@@ -16,6 +16,7 @@ from pipeline.clip.model import Clip
 from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer
 from pipeline.clip.open_clip_weights import load_open_clip_weights
 from pipeline.clip.templates import TemplateSet
+from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
 from pipeline.weights.fetching import HUB, fetch, fetch_folder
 from pipeline.weights.precision import Precision, autocast_dtype
@@ -114,9 +115,11 @@ def load_clip(
         preprocess=image_transform_v2(settings, is_train=False),
         device=device,
         autocast_dtype=autocast_dtype(precision, device),
-        image_size=settings.size if isinstance(settings.size, int) else settings.size[0],
-        mean=tuple(settings.mean),
-        std=tuple(settings.std),
+        input=ClipInput(
+            settings.size if isinstance(settings.size, int) else settings.size[0],
+            tuple(settings.mean),
+            tuple(settings.std),
+        ),
     )
 
 

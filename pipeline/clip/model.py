@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.clip.mask_prompts import MaskPromptedVision
+from pipeline.clip_input import ClipInput
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,8 @@ class Clip:
     preprocess: Callable[[Any], torch.Tensor]
     device: torch.device
     autocast_dtype: torch.dtype | None
-    image_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    input: ClipInput
+    """What `vision` takes for pixels."""
 
     @property
     def text(self) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -49,7 +49,7 @@ class RegionEncoder:
         Raises:
             ValueError: the masks of an image are in another frame than the image.
         """
-        size = self._clip.image_size
+        size = self._clip.input.size
         batch_R3SS = torch.empty((self._batch_size, 3, size, size), device=self._clip.device)
         masks_R1SS = torch.empty((self._batch_size, 1, size, size), dtype=torch.bool, device=self._clip.device)
         filled = 0
@@ -89,11 +89,9 @@ class RegionEncoder:
             pixels_V3SS, masks_V1SS, valid_K, _ = masked_regions(
                 image_3HW,
                 masks_KHW.to(self._clip.device).bool(),
-                size=self._clip.image_size,
                 fill=self._config.fill,
                 expand=self._config.expand,
-                mean=self._clip.mean,
-                std=self._clip.std,
+                clip_input=self._clip.input,
             )
             yield pixels_V3SS, masks_V1SS, valid_K.cpu().numpy()
 

@@ -20,7 +20,7 @@ from pipeline.dataset.layout import stem
 from pipeline.dataset.mined_pairs import MinedPairs, open_pairs
 from pipeline.errors import UserError
 from pipeline.export.outline import outline_of
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 from pipeline.storage.common_folder import Parts, relative
 from pipeline.storage.json_lists import write_json_lists
 
@@ -108,7 +108,7 @@ def _detection(row: dict, folder: Path) -> dict:
     """A pair, whose mask is written as the PNG of its box, 0 and 255."""
     width, height = row["image_width"], row["image_height"]
     x0, y0, x1, y1 = (row[edge] for edge in _EDGES)
-    [mask] = rle.decode([row["mask_rle"].encode()], height, width)
+    [mask] = Masks([row["mask_rle"].encode()], height, width).decode()
     buffer = io.BytesIO()
     Image.fromarray(mask[y0:y1, x0:x1] * np.uint8(255)).save(buffer, "PNG")
     path = folder / f"{row['key']}.png"

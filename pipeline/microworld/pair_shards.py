@@ -13,7 +13,7 @@ import schemas
 from pipeline import storage
 from pipeline.dataset.layout import Layout, stem
 from pipeline.dataset.shards import Sample, ShardsConfig, write_tar
-from pipeline.masks import rle
+from pipeline.masks.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def write_pairs(folder: Path, shard: int, pairs: Iterable[Pair]) -> int:
 def _row(shard: int, number: int, pair: Pair) -> dict:
     """The row of a manifest; what only mining knows has the value of a certain match."""
     height, width = pair.mask.shape
-    [mask] = rle.encode(pair.mask[None])
-    [box] = rle.boxes([mask], height, width).tolist()
+    masks = Masks.encode(pair.mask[None])
+    [mask], [box] = masks, masks.boxes().tolist()
     return {
         "key": f"{stem(shard)}-{number:06d}",
         "shard": shard,

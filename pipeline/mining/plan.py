@@ -183,7 +183,7 @@ def check_models(config: MineConfig, proposer: Proposer) -> Models:
     return Models(
         nouns=NounExtractor.from_config(config.nouns).identity,
         proposals=dict(proposer.identity),
-        clip={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
+        clip={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
     )
 
 

@@ -39,9 +39,11 @@ class PatchFeatures:
         """
         clip = self._clip
         pixels_B3HW = torch.from_numpy(np.stack(images)).to(clip.device).permute(0, 3, 1, 2).float()
-        size = (clip.image_size, clip.image_size)
+        size = (clip.input.size, clip.input.size)
         pixels_B3SS = F.interpolate(pixels_B3HW, size, mode="bicubic", antialias=True).clamp(0, 255) / 255
-        mean, std = (torch.tensor(value, device=clip.device).view(3, 1, 1) for value in (clip.mean, clip.std))
+        mean, std = (
+            torch.tensor(value, device=clip.device).view(3, 1, 1) for value in (clip.input.mean, clip.input.std)
+        )
         with clip.autocast():
             features_BND = embed_patches(self._tower, (pixels_B3SS - mean) / std)
         return F.normalize(features_BND.float(), dim=-1)

@@ -119,8 +119,7 @@ def lines(
     title: str,
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     *,
-    x: str,
-    y: str,
+    axes: tuple[str, str],
     note: str = "",
     from_zero: bool = False,
     marker: bool = False,
@@ -130,7 +129,7 @@ def lines(
 
     Args:
         curves: x and y values by name; a point whose y is nan is a gap.
-        x, y: names of the axes, with their units.
+        axes: names of the x and y axis, with their units.
         from_zero: the y axis begins at 0.
         marker: the x axis ends where the lines end, with an upright line at its beginning, which a script can move
             (see `svg.to_svg`).
@@ -145,24 +144,24 @@ def lines(
     )
     label = f"{title}. {'; '.join(ends)}."
     with drawing(name) as figure:
-        axes = figure.axes[0]
+        drawn = figure.axes[0]
         for place, (xs, ys) in enumerate(curves.values()):
-            axes.plot(xs, ys, color=series(place), marker="o" if len(xs) < 12 else None, markersize=4)
-        axes.set_xlabel(x)
-        axes.set_ylabel(y)
+            drawn.plot(xs, ys, color=series(place), marker="o" if len(xs) < 12 else None, markersize=4)
+        drawn.set_xlabel(axes[0])
+        drawn.set_ylabel(axes[1])
         if log:
-            _log_axis(axes)
-        _plain_ticks(axes)
+            _log_axis(drawn)
+        _plain_ticks(drawn)
         if not log and all(np.array_equal(xs, np.round(xs)) for xs, _ in curves.values()):
-            axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS, integer=True))
-        axes.margins(x=0.0 if marker else 0.02)
+            drawn.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS, integer=True))
+        drawn.margins(x=0.0 if marker else 0.02)
         if from_zero:
-            axes.set_ylim(bottom=0)
+            drawn.set_ylim(bottom=0)
         if marker:
-            axes.axvline(axes.get_xlim()[0], color=TEXT, linewidth=1.5, gid="marker")
+            drawn.axvline(drawn.get_xlim()[0], color=TEXT, linewidth=1.5, gid="marker")
         svg = to_svg(figure, name, label)
     legend = tuple(curves) if len(curves) > 1 else ()
-    return Chart(title, note, svg, (x, *(curves if legend else (y,))), _points(curves), legend)
+    return Chart(title, note, svg, (axes[0], *(curves if legend else axes[1:])), _points(curves), legend)
 
 
 def _edges(values: np.ndarray, log: bool, whole: bool) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torchvision.transforms import RandomResizedCrop
 
+from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
 from pipeline.regions import cut_window, tight_boxes
 from pipeline.training.samples import DataConfig
@@ -17,9 +18,7 @@ def training_region(
     config: DataConfig,
     *,
     seed: tuple[int, int, int],
-    image_size: int,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    clip_input: ClipInput,
 ) -> tuple[torch.Tensor, torch.Tensor, bool]:
     """Cut the CLIP input of a training step out of a stored crop.
 
@@ -46,8 +45,7 @@ def training_region(
     x0, y0, x1, y1 = window
     if not mask[y0:y1, x0:x1].numpy().any():
         window = box
-    mean_3, std_3 = torch.tensor(mean), torch.tensor(std)
-    pixels, mask = cut_window(image, mask, window, size=image_size, fill=fill, mean_3=mean_3, std_3=std_3)
+    pixels, mask = cut_window(image, mask, window, clip_input, fill)
     return pixels, mask, unmasked
 
 

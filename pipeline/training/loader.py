@@ -15,38 +15,32 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
 from pipeline.regions import masked_regions
 from pipeline.training.augmentation import training_region
 from pipeline.training.decoding import DamagedSampleError, decode_sample
-from pipeline.training.order import StageBatches
+from pipeline.training.order import StageBatches, StageSteps
+from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples
 from pipeline.training.shard_files import ShardFiles
 
-Colour = tuple[float, float, float]
+_ALONE = Ranks()
 
 
 def training_loader(
     samples: Samples,
     config: DataConfig,
+    steps: StageSteps,
+    clip_input: ClipInput,
+    ranks: Ranks = _ALONE,
     *,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    rank: int = 0,
-    world_size: int = 1,
-    first_step: int = 0,
-    image_size: int,
-    mean: Colour,
-    std: Colour,
     pin_memory: bool = False,
 ) -> DataLoader:
-    """This rank's batches of a stage from `first_step` to its end, over all epochs.
+    """This rank's batches of a stage from its first step that is not done to its end, over all epochs.
 
     Args:
-        batch_size: samples of a step over all ranks; a multiple of `world_size`.
-        first_step: steps of the stage that are done already.
-        image_size: S, side of the CLIP input in pixels.
+        pin_memory: so that batches are copied to a GPU while it works.
 
     Returns:
         an iterable of dictionaries: `pixels` float32 [b,3,S,S], `masks` bool [b,1,S,S], `nouns` int64 [b] (index into
@@ -54,32 +48,19 @@ def training_loader(
         raises what reading raised in a loader process: UserError for a damaged sample, OSError of the storage.
     """
     shards = samples.table["shard"].to_numpy()
-    batches = StageBatches(
-        samples.train,
-        shards[samples.train],
-        seed=seed,
-        epochs=epochs,
-        batch_size=batch_size,
-        rank=rank,
-        world_size=world_size,
-        first_step=first_step,
-        shuffle_shards=config.shuffle_shards,
-    )
-    dataset = _Regions(samples, config, seed, image_size, mean, std)
+    batches = StageBatches(samples.train, shards[samples.train], steps, ranks, config.shuffle_shards)
+    dataset = _Regions(samples, config, clip_input, steps.seed)
     return _loader(dataset, config, pin_memory, batch_sampler=batches)
 
 
 def validation_loader(
     samples: Samples,
     config: DataConfig,
+    clip_input: ClipInput,
+    ranks: Ranks = _ALONE,
     *,
     max_regions: int,
     batch_size: int,
-    rank: int = 0,
-    world_size: int = 1,
-    image_size: int,
-    mean: Colour,
-    std: Colour,
     pin_memory: bool = False,
 ) -> DataLoader:
     """This rank's part of the held-out samples, cut as in mining: every W-th of them, without augmentation.
@@ -89,21 +70,18 @@ def validation_loader(
     Batches are those of `training_loader`, of `batch_size` for this rank; the last one may be smaller, and the number
     of batches may differ by one between ranks.
     """
-    dataset = _Regions(samples, config, None, image_size, mean, std)
+    dataset = _Regions(samples, config, clip_input, seed=None)
     count = min(max_regions, len(samples.held_out))
     chosen = samples.held_out[np.arange(count) * len(samples.held_out) // max(count, 1)]
-    rows = [(0, int(row)) for row in chosen[rank::world_size]]
+    rows = [(0, int(row)) for row in chosen[ranks.rank :: ranks.world_size]]
     return _loader(dataset, config, pin_memory, sampler=rows, batch_size=batch_size)
 
 
 class _Regions(Dataset):
     """Samples by (epoch, row); with `seed` None, cut as in mining."""
 
-    def __init__(
-        self, samples: Samples, config: DataConfig, seed: int | None, image_size: int, mean: Colour, std: Colour
-    ):
-        self._config, self._seed = config, seed
-        self._image_size, self._mean, self._std = image_size, mean, std
+    def __init__(self, samples: Samples, config: DataConfig, clip_input: ClipInput, seed: int | None):
+        self._config, self._clip_input, self._seed = config, clip_input, seed
         self._dataset, self._nouns = samples.dataset, samples.noun_of_row
         table = samples.table
         self._keys = table["key"].combine_chunks()
@@ -136,26 +114,12 @@ class _Regions(Dataset):
             ) from error
         unmasked = False
         if self._seed is None:
-            pixels, masks, *_ = masked_regions(
-                image,
-                mask[None],
-                size=self._image_size,
-                fill=self._config.fill,
-                expand=self._config.expand,
-                mean=self._mean,
-                std=self._std,
-            )
+            fill, expand = self._config.fill, self._config.expand
+            pixels, masks, *_ = masked_regions(image, mask[None], fill=fill, expand=expand, clip_input=self._clip_input)
             pixels, mask = pixels[0], masks[0]
         else:
-            pixels, mask, unmasked = training_region(
-                image,
-                mask,
-                self._config,
-                seed=(self._seed, epoch, row),
-                image_size=self._image_size,
-                mean=self._mean,
-                std=self._std,
-            )
+            seed = (self._seed, epoch, row)
+            pixels, mask, unmasked = training_region(image, mask, self._config, seed=seed, clip_input=self._clip_input)
         return {
             "pixels": pixels, "masks": mask, "nouns": int(self._nouns[row]), "unmasked": unmasked, "rows": row,
         }  # fmt: skip

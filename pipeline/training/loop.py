@@ -24,8 +24,10 @@ from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
 from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from pipeline.training.order import StageSteps
 from pipeline.training.phases import Stage, plan_stages, prepare, train_mode, with_prompts
 from pipeline.training.pretraining import PretrainStep
+from pipeline.training.ranks import Ranks
 from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 from pipeline.training.step import Step
@@ -54,7 +56,7 @@ class Worker:
     def __init__(self, task: WorkerTask):
         self._rows, self._config = task.rows, task.config
         context = ray.train.get_context()
-        self._rank, self._ranks = context.get_world_rank(), context.get_world_size()
+        self._ranks = Ranks(context.get_world_rank(), context.get_world_size())
         self._device = ray.train.torch.get_device()
         torch.set_num_threads(self._config.workers.threads)
         self._samples = Samples.read(task.samples)
@@ -70,7 +72,7 @@ class Worker:
             weights, self._optimizer_state, self._state = read_checkpoint(checkpoint)
             self._clip = load_tuned(self._clip, weights)
         self._loggers: list[Logger] = []
-        if self._rank == 0:
+        if self._ranks.rank == 0:
             self._loggers = open_loggers(
                 self._config.loggers,
                 self._config.output,
@@ -149,17 +151,13 @@ class Worker:
         trained = self._clip.model if whole else self._clip.vision
         if self._config.compile:
             trained = torch.compile(trained)
-        if self._ranks > 1:
+        if self._ranks.world_size > 1:
             trained = DistributedDataParallel(
                 trained, device_ids=[self._device] if self._device.type == "cuda" else None, broadcast_buffers=False
             )
         if whole:
-            return PretrainStep(
-                self._clip, trained, self._samples.nouns, scaler=scaler, rank=self._rank, world_size=self._ranks
-            )
-        loss = RegionLoss(
-            self._config.loss.kind, self._bank_ND, self._clip.logit_scale, rank=self._rank, world_size=self._ranks
-        )
+            return PretrainStep(self._clip, trained, self._samples.nouns, scaler=scaler, ranks=self._ranks)
+        loss = RegionLoss(self._config.loss.kind, self._bank_ND, self._clip.logit_scale, self._ranks)
         # Un-masked regions meet no prompt, so that stage has nothing to learn from them.
         distillation = self._config.loss.distillation if stage.name == "full" else 0.0
         return Step(
@@ -176,22 +174,14 @@ class Worker:
         data = self._config.data
         if stage.name != "full":
             data = replace(data, unmasked_share=1.0 if stage.name == "pretrain" else 0.0)
-        return iter(
-            training_loader(
-                self._samples,
-                data,
-                seed=self._config.seed + self._state.stage,
-                epochs=stage.config.epochs,
-                batch_size=self._config.batch_size,
-                rank=self._rank,
-                world_size=self._ranks,
-                first_step=self._state.step,
-                image_size=self._clip.image_size,
-                mean=self._clip.mean,
-                std=self._clip.std,
-                pin_memory=self._device.type == "cuda",
-            )
+        steps = StageSteps(
+            seed=self._config.seed + self._state.stage,
+            epochs=stage.config.epochs,
+            batch_size=self._config.batch_size,
+            first_step=self._state.step,
         )
+        pin_memory = self._device.type == "cuda"
+        return iter(training_loader(self._samples, data, steps, self._clip.input, self._ranks, pin_memory=pin_memory))
 
     def _end_epoch(self, stage: Stage) -> None:
         if stage.name == "full" and self._state.step == stage.steps and self._config.full.wise_ft < 1:
@@ -206,7 +196,7 @@ class Worker:
         accuracy = {key: value for key, value in state.history[-1].items() if key.startswith("accuracy")}
         if state.step == stage.steps:
             state.stage, state.step, optimizer_state = state.stage + 1, 0, {}
-        if self._rank > 0:
+        if self._ranks.rank > 0:
             ray.train.report(accuracy, checkpoint_dir_name=name)
             return
         for logger in self._loggers:
@@ -233,19 +223,16 @@ class Worker:
         loader = validation_loader(
             self._validated,
             self._config.data,
+            self._clip.input,
+            self._ranks,
             max_regions=self._config.validation.max_regions,
-            batch_size=self._config.micro_batch_size or self._config.batch_size // self._ranks,
-            rank=self._rank,
-            world_size=self._ranks,
-            image_size=self._clip.image_size,
-            mean=self._clip.mean,
-            std=self._clip.std,
+            batch_size=self._config.micro_batch_size or self._config.batch_size // self._ranks.world_size,
             pin_memory=self._device.type == "cuda",
         )
         found = validate(self._clip, loader, self._validated_bank_ND)
         if not len(found.rows):
             return {}
-        if self._rank == 0:
+        if self._ranks.rank == 0:
             keys = [self._validated.key(row) for row in found.rows]
             place = RunDirectory(self._config.output).nearest(self._stages[self._state.stage].name, self._state.step)
             storage.write_table(found.table(keys, self._validated.nouns), place)
@@ -261,13 +248,13 @@ class Worker:
         state.history.append(row)
         for logger in self._loggers:
             logger.log(self._total_steps(), values)
-        if self._rank == 0:
+        if self._ranks.rank == 0:
             self._rows.put(row)
 
     def _count(self, stage: Stage, measured: Measured) -> None:
         """What every rank did, and what all of them did together, for the metrics."""
         metrics.gpu_busy(self._config.output, stage.name, measured.seconds * (1 - measured.waiting_share))
-        if self._rank == 0:
+        if self._ranks.rank == 0:
             samples = measured.steps * self._config.batch_size
             metrics.steps_done(self._config.output, stage.name, measured.steps, samples, measured.loss)
 

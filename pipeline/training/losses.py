@@ -13,6 +13,8 @@ import torch.distributed.nn
 import torch.nn.functional as F  # noqa: N812
 from open_clip.loss import ClipLoss
 
+from pipeline.training.ranks import Ranks
+
 LossKind = Literal["contrastive", "multi_positive", "classification"]
 
 
@@ -75,17 +77,17 @@ class RegionLoss(torch.nn.Module):
     gradient: what DistributedDataParallel computes, whatever the number of ranks.
     """
 
-    def __init__(
-        self, kind: LossKind, bank_ND: torch.Tensor, logit_scale: torch.nn.Parameter, *, rank: int, world_size: int
-    ):
+    def __init__(self, kind: LossKind, bank_ND: torch.Tensor, logit_scale: torch.nn.Parameter, ranks: Ranks):
         super().__init__()
         self._bank_ND = bank_ND
         self.logit_scale = logit_scale
         # As in open_clip at most 100, unless the model comes with more (SigLIP).
         self._max_logit_scale = max(math.log(100), logit_scale.item())
         self._kind = kind
-        self._contrastive = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank, world_size=world_size)
-        self._multi_positive = MultiPositiveLoss(world_size)
+        self._contrastive = ClipLoss(
+            local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world_size
+        )
+        self._multi_positive = MultiPositiveLoss(ranks.world_size)
 
     def forward(self, features_BD: torch.Tensor, nouns_B: torch.Tensor) -> torch.Tensor:
         """Scalar loss.

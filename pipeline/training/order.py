@@ -1,9 +1,14 @@
 """The order of the samples: a pure function of seed and epoch, whatever the number of workers and loader processes."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from torch.utils.data import Sampler
+
+from pipeline.training.ranks import Ranks
+
+_ALONE = Ranks()
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
@@ -32,6 +37,20 @@ def epoch_order(shards_N: np.ndarray, seed: int, epoch: int, shuffle_shards: int
     return np.lexsort((bits.random_raw(len(shards_N)), pool_N)).astype(np.int64)
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageSteps:
+    """The steps of a stage that are still to do."""
+
+    seed: int
+    """Of the order of the samples, and of how each of them is cut."""
+    epochs: int
+    """Of the whole stage."""
+    batch_size: int
+    """Samples of a step over all ranks; a multiple of their number."""
+    first_step: int = 0
+    """Steps of the stage that are done already."""
+
+
 class StageBatches(Sampler[list[tuple[int, int]]]):
     """This rank's part of every batch of a stage that is still to do, over all its epochs.
 
@@ -44,29 +63,23 @@ class StageBatches(Sampler[list[tuple[int, int]]]):
         self,
         rows_N: np.ndarray,
         shards_N: np.ndarray,
-        *,
-        seed: int,
-        epochs: int,
-        batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-        first_step: int = 0,
+        steps: StageSteps,
+        ranks: Ranks = _ALONE,
         shuffle_shards: int | None = None,
     ):
         """
         Args:
             rows_N: the training samples.
             shards_N: the shard of each.
-            batch_size: samples of a step over all ranks; a multiple of `world_size`.
-            first_step: steps of the stage that are done already.
+            shuffle_shards: see `epoch_order`.
         """
         self._rows_N, self._shards_N = rows_N, shards_N
-        self._seed, self._shuffle_shards = seed, shuffle_shards
-        self._batch_size, self._first_step = batch_size, first_step
-        self._steps_per_epoch = steps_per_epoch(len(rows_N), batch_size)
-        self._steps = epochs * self._steps_per_epoch
-        share = batch_size // world_size
-        self._own = slice(rank * share, (rank + 1) * share)
+        self._seed, self._shuffle_shards = steps.seed, shuffle_shards
+        self._batch_size, self._first_step = steps.batch_size, steps.first_step
+        self._steps_per_epoch = steps_per_epoch(len(rows_N), steps.batch_size)
+        self._steps = steps.epochs * self._steps_per_epoch
+        share = steps.batch_size // ranks.world_size
+        self._own = slice(ranks.rank * share, (ranks.rank + 1) * share)
 
     def __len__(self) -> int:
         return max(self._steps - self._first_step, 0)

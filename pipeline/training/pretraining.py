@@ -11,6 +11,7 @@ import torch
 from open_clip.loss import ClipLoss
 
 from pipeline.clip import Clip
+from pipeline.training.ranks import Ranks
 from pipeline.training.step import StepResult
 
 
@@ -24,8 +25,7 @@ class PretrainStep:
         texts: list[str],
         *,
         scaler: torch.amp.GradScaler,
-        rank: int,
-        world_size: int,
+        ranks: Ranks,
     ):
         """
         Args:
@@ -37,7 +37,7 @@ class PretrainStep:
         self._tokenizer, self._logit_scale = clip.tokenizer, clip.logit_scale
         self._autocast: Callable[[], contextlib.AbstractContextManager] = clip.autocast
         self._max_logit_scale = max(math.log(100), clip.logit_scale.item())
-        self._loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=rank, world_size=world_size)
+        self._loss = ClipLoss(local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world_size)
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> StepResult:
         """Add the gradients of a batch to the parameters' `.grad`, scaled by the scaler.

@@ -95,7 +95,7 @@ ovseg-pipeline uses them:
     if configuration["mode"] == "pretrain":
         title, tag = "Pretrained CLIP", "clip"
         origin = f"{source}, both towers trained contrastively on images and their texts (Radford et al. 2021)."
-        shown = f"Images are shown whole, stretched to {clip.image_size}×{clip.image_size}."
+        shown = f"Images are shown whole, stretched to {clip.input.size}×{clip.input.size}."
     else:
         title, tag = "Mask-adapted CLIP", "mask-adapted-clip, open-vocabulary-segmentation"
         origin = (
@@ -104,7 +104,7 @@ ovseg-pipeline uses them:
         )
         shown = (
             f"Regions are shown with everything outside their mask blanked with `{configuration['data']['fill']}` "
-            f"colour and stretched\nto {clip.image_size}×{clip.image_size}."
+            f"colour and stretched\nto {clip.input.size}×{clip.input.size}."
         )
     return f"""---
 library_name: open_clip

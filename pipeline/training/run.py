@@ -87,7 +87,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
             "validation_manifest_sha256": validation and validation.manifest_sha256,
             f"validation_{_SAMPLES}": validation and validation.sha256,
         },
-        original={"sha256": clip.weights_sha256(), "image_size": clip.image_size},
+        original={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
     )
     _claim(layout, description)
     if storage.exists(layout.result):

@@ -57,7 +57,7 @@ def main() -> None:
     regions = options.images * options.proposals
     nouns_ND = np.random.default_rng(1).standard_normal((4, clip.vision.visual.output_dim)).astype(np.float32)
     encoder = RegionEncoder(clip, RegionsConfig(), BATCH)
-    ready = torch.randn(regions, 3, clip.image_size, clip.image_size, device=clip.device)
+    ready = torch.randn(regions, 3, clip.input.size, clip.input.size, device=clip.device)
 
     def bare_loop() -> None:
         with torch.inference_mode(), clip.autocast():

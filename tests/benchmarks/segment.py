@@ -44,7 +44,7 @@ def main() -> None:
     images = [decode_jpeg(jpeg) for jpeg in jpegs]
     ids = [str(number) for number in range(len(images))]
     regions = sum(len(proposer.propose([image], [name])[0].masks) for image, name in zip(images, ids, strict=True))
-    ready = torch.randn(regions, 3, clip.image_size, clip.image_size, device=clip.device)
+    ready = torch.randn(regions, 3, clip.input.size, clip.input.size, device=clip.device)
 
     def bare() -> None:
         for image, name in zip(images, ids, strict=True):

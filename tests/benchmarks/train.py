@@ -115,7 +115,7 @@ def tflops_per_sample(architecture: str, mode: str) -> float:
     if mode == "mask_prompt":
         clip = with_prompts(clip, DEPTH, seed=0)
     prepare(clip, stage)
-    pixels = torch.zeros(1, 3, clip.image_size, clip.image_size)
+    pixels = torch.zeros(1, 3, clip.input.size, clip.input.size)
     with FlopCounterMode(display=False) as counter:
         clip.vision(pixels, torch.zeros_like(pixels[:, :1])).sum().backward()
     return counter.get_total_flops() / 1e12

@@ -91,8 +91,8 @@ def test_openai_layout_says_all_sizes_itself(tmp_path, weights, expected, kind):
     clip = load_clip(None, str(path))
     assert_gives(clip, expected)
     assert clip.vision.depth == 0
-    assert clip.image_size == PATCH * GRID
-    assert clip.mean == open_clip.OPENAI_DATASET_MEAN
+    assert clip.input.size == PATCH * GRID
+    assert clip.input.mean == open_clip.OPENAI_DATASET_MEAN
     assert clip.logit_scale.item() == 2.5
     assert {parameter.dtype for parameter in clip.model.parameters()} == {torch.float32}
     assert clip.model_cfg["vision_cfg"]["layers"] == VISION_LAYERS
@@ -364,4 +364,4 @@ def test_openais_architectures_come_back(tmp_path, clip, architecture):
     export_clip(source, "openai", tmp_path / "out.pt")
     again = load_clip(None, str(tmp_path / "out.pt"))
     assert again.weights_sha256() == source.weights_sha256()
-    assert again.image_size == cfg["vision_cfg"]["image_size"]
+    assert again.input.size == cfg["vision_cfg"]["image_size"]

@@ -23,8 +23,7 @@ from pipeline.proposals import ProposalsConfig, load_proposer
 from pipeline.proposals.config import Sam2Config
 from pipeline.weights.reading import read_tensors
 from tests.clip.conftest import TINY
-from tests.clip.openai_weights import openai_weights
-from tests.clip.test_layouts import as_torchscript
+from tests.clip.openai_weights import as_torchscript, openai_weights
 
 HARM = """
 from pathlib import Path

@@ -15,8 +15,8 @@ from pipeline.errors import UserError
 
 
 def test_loads_a_local_directory_with_its_own_preprocessing(tiny):
-    assert tiny.image_size == 32
-    assert tiny.mean == (0.5, 0.4, 0.3)
+    assert tiny.input.size == 32
+    assert tiny.input.mean == (0.5, 0.4, 0.3)
     assert not tiny.model.training
     assert not any(parameter.requires_grad for parameter in tiny.model.parameters())
     assert tiny.logit_scale.exp().item() == pytest.approx(1 / 0.07, rel=1e-5)

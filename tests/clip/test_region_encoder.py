@@ -33,7 +33,7 @@ def test_region_features_equal_one_image_at_a_time(tiny, batch_size):
         pixels, _, expected_valid, _ = masked_regions(
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
             torch.from_numpy(masks).float(),
-            size=32, mean=tiny.mean, std=tiny.std,
+            clip_input=tiny.input,
         )  # fmt: skip
         assert valid.tolist() == expected_valid.tolist()
         expected = F.normalize(tiny.vision(pixels), dim=-1) if len(pixels) else torch.zeros(0, 32)
@@ -54,7 +54,7 @@ def test_masks_reach_the_prompts(tiny_folder):
         pixels, region_masks, _, _ = masked_regions(
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
             torch.from_numpy(masks).float(),
-            size=32, expand=3.0, mean=clip.mean, std=clip.std,
+            expand=3.0, clip_input=clip.input,
         )  # fmt: skip
         expected = F.normalize(clip.vision(pixels, region_masks), dim=-1).numpy()
         np.testing.assert_allclose(features, expected, atol=1e-5)

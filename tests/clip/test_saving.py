@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from pipeline.clip import load_clip
 from pipeline.clip.saving import save_clip
+from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
 from tests.clip.openai_weights import mask_prompts, openai_weights
 from tests.clip.towers import SIZE, VISION_CFGS, WIDTH
@@ -35,7 +36,7 @@ def assert_open_clip_gives_the_same(clip, folder):
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}", require_pretrained=True)
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     model.eval().requires_grad_(False)  # as `load_clip` leaves it: attention rounds differently otherwise
-    pixels = torch.randn(2, 3, clip.image_size, clip.image_size)
+    pixels = torch.randn(2, 3, clip.input.size, clip.input.size)
     tokens = tokenizer(TEXTS)
     assert torch.equal(tokens, clip.tokenizer(TEXTS))
     with torch.no_grad():
@@ -62,7 +63,7 @@ def test_open_clip_loads_what_was_saved(tmp_path, kind, quick_gelu):
     assert_open_clip_gives_the_same(clip, tmp_path / "new" / "result")
     again = load_clip(f"local-dir:{tmp_path / 'new' / 'result'}")
     assert again.weights_sha256() == clip.weights_sha256()
-    assert (again.mean, again.std, again.image_size) == ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), SIZE)
+    assert again.input == ClipInput(SIZE, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
 
 def test_what_a_tag_says_about_its_weights_is_kept(tmp_path, monkeypatch):
@@ -74,7 +75,7 @@ def test_what_a_tag_says_about_its_weights_is_kept(tmp_path, monkeypatch):
     }  # fmt: skip
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "ViT-S-32-alt", {"local": tag})
     clip = load_clip("ViT-S-32-alt", "local")
-    assert clip.mean == (0.5, 0.5, 0.5)
+    assert clip.input.mean == (0.5, 0.5, 0.5)
     save_clip(clip, tmp_path / "result")
     assert_open_clip_gives_the_same(clip, tmp_path / "result")
 

@@ -40,9 +40,7 @@ def cosines(clip, image, masks_QHW, names):
     pixels, _, valid, _ = masked_regions(
         torch.from_numpy(image.transpose(2, 0, 1).copy()),
         torch.from_numpy(masks_QHW),
-        size=clip.image_size,
-        mean=clip.mean,
-        std=clip.std,
+        clip_input=clip.input,
     )
     with torch.inference_mode():
         return (F.normalize(clip.vision(pixels), dim=-1) @ texts(clip, names).T).numpy(), valid.numpy()

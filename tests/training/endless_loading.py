@@ -2,22 +2,16 @@
 
 import sys
 
+from pipeline.clip_input import ClipInput
 from pipeline.training.loader import training_loader
+from pipeline.training.order import StageSteps
 from pipeline.training.samples import DataConfig, select_samples
 
 
 def main() -> None:
     samples = select_samples(sys.argv[1], DataConfig())
-    loader = training_loader(
-        samples,
-        DataConfig(loaders=2),
-        seed=0,
-        epochs=10**6,
-        batch_size=2,
-        image_size=8,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    )
+    steps = StageSteps(seed=0, epochs=10**6, batch_size=2)
+    loader = training_loader(samples, DataConfig(loaders=2), steps, ClipInput(8))
     for step, _ in enumerate(loader):
         if step == 0:
             print("loading", flush=True)

@@ -10,21 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
+from pipeline.clip_input import OPENAI_MEAN, OPENAI_STD, ClipInput
 from pipeline.regions import masked_regions
 from pipeline.training.augmentation import training_region
 from pipeline.training.samples import DataConfig
 
 SIDE = 32
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-# With these the pixels of a region are the bytes of the image.
-RAW = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
+# With this the pixels of a region are the bytes of the image.
+RAW = ClipInput(SIDE, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))
 
 
-def region(image, mask, row: int = 0, **options):
-    colours = {name: options.pop(name) for name in ("mean", "std") if name in options}
+def region(image, mask, row: int = 0, clip_input: ClipInput = ClipInput(SIDE), **options):  # noqa: B008
     seed = options.pop("seed", (0, 0, row))
-    settings = {"image_size": SIDE, "mean": MEAN, "std": STD} | colours
-    return training_region(image, mask, DataConfig(**options), seed=seed, **settings)
+    return training_region(image, mask, DataConfig(**options), seed=seed, clip_input=clip_input)
 
 
 def telling_image(mask: torch.Tensor) -> torch.Tensor:
@@ -52,7 +50,7 @@ def window_of(pixels_3SS: torch.Tensor) -> tuple[int, int, int, int]:
 def expected_region(image, mask, window, fill):
     """The region by torch in double precision, and the nearest mask by its formula."""
     x0, y0, x1, y1 = window
-    mean, std = (torch.tensor(value, dtype=torch.float64).view(3, 1, 1) * 255 for value in (MEAN, STD))
+    mean, std = (torch.tensor(value, dtype=torch.float64).view(3, 1, 1) * 255 for value in (OPENAI_MEAN, OPENAI_STD))
     inside = mask[y0:y1, x0:x1]
     crop = (image[:, y0:y1, x0:x1].double() - mean) / std
     blank = {"mean": torch.zeros(3, 1, 1, dtype=torch.float64), "zero": -mean / std, "none": crop}[fill]
@@ -77,7 +75,7 @@ def masks(draw, least: int = 12, most: int = 90):
 @settings(deadline=None, max_examples=150)
 def test_pixels_and_mask_show_the_same_window(mask, row, fill, expand):
     image = telling_image(mask)
-    told, *_ = region(image, mask, row, fill="none", expand=expand, **RAW)
+    told, *_ = region(image, mask, row, fill="none", expand=expand, clip_input=RAW)
     window = window_of(told)
     pixels, region_mask, unmasked = region(image, mask, row, fill=fill, expand=expand)
     expected, expected_mask = expected_region(image, mask, window, fill)
@@ -96,7 +94,7 @@ def test_pixels_and_mask_show_the_same_window(mask, row, fill, expand):
 def test_where_the_mask_is_false_the_mean_is_exactly_zero(mask, row):
     """And where it is true the image shows; up to the cubic's reach of two pixels around an edge of the mask."""
     pixels, region_mask, _ = region(torch.full((3, *mask.shape), 255, dtype=torch.uint8), mask, row)
-    told, *_ = region(telling_image(mask), mask, row, fill="none", **RAW)
+    told, *_ = region(telling_image(mask), mask, row, fill="none", clip_input=RAW)
     x0, y0, x1, y1 = window_of(told)
     reach = [math.ceil(2 + (end - start) / SIDE) for start, end in ((x0, x1), (y0, y1))]
     near = F.pad(mask[None, None, y0:y1, x0:x1].float(), (reach[0],) * 2 + (reach[1],) * 2, mode="replicate")
@@ -108,14 +106,14 @@ def test_where_the_mask_is_false_the_mean_is_exactly_zero(mask, row):
     assert (pixels[:, none_inside] == 0).all()
     assert not region_mask[0][none_inside].any()
     assert region_mask[0][all_inside].all()
-    white = ((1 - torch.tensor(MEAN)) / torch.tensor(STD))[:, None]
+    white = ((1 - torch.tensor(OPENAI_MEAN)) / torch.tensor(OPENAI_STD))[:, None]
     assert ((pixels[:, all_inside] - white).abs() < 1e-4).all()
 
 
 @given(mask=masks(), row=st.integers(0, 10**6), expand=st.floats(1, 2), min_scale=st.floats(0.3, 1))
 @settings(deadline=None, max_examples=150)
 def test_the_window_lies_in_the_box_and_has_its_area_and_aspect(mask, row, expand, min_scale):
-    told, *_ = region(telling_image(mask), mask, row, expand=expand, min_scale=min_scale, fill="none", **RAW)
+    told, *_ = region(telling_image(mask), mask, row, expand=expand, min_scale=min_scale, fill="none", clip_input=RAW)
     x0, y0, x1, y1 = window_of(told)
     ys, xs = np.nonzero(mask.numpy())
     box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
@@ -137,7 +135,7 @@ def test_windows_are_distributed_as_torchvision_s():
     crop = RandomResizedCrop(SIDE, scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
     torch.manual_seed(0)
     theirs = np.array([crop.get_params(mask[None], crop.scale, crop.ratio) for _ in range(800)])
-    told = [region(telling_image(mask), mask, row, min_scale=0.5, fill="none", **RAW)[0] for row in range(800)]
+    told = [region(telling_image(mask), mask, row, min_scale=0.5, fill="none", clip_input=RAW)[0] for row in range(800)]
     x0, y0, x1, y1 = np.array([window_of(pixels) for pixels in told]).T
     ours = np.stack([y0, x0, y1 - y0, x1 - x0], axis=1)
     error = np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / 800)
@@ -149,7 +147,7 @@ def test_a_window_that_would_miss_the_mask_gives_way_to_the_whole_box():
     mask = torch.zeros(20, 200, dtype=torch.bool)
     mask[:, :5] = mask[:, -5:] = True  # the central 27 columns, all that fits the aspect, are outside
     for row in range(10):
-        told, *_ = region(telling_image(mask), mask, row, fill="none", **RAW)
+        told, *_ = region(telling_image(mask), mask, row, fill="none", clip_input=RAW)
         assert window_of(told) == (0, 0, 200, 20)
 
 
@@ -167,7 +165,7 @@ def test_samples_without_mask_show_the_whole_crop_and_come_in_their_share():
     mask = torch.zeros(24, 24, dtype=torch.bool)
     mask[10:14, 10:14] = True
     image, share, count = telling_image(mask), 0.3, 3000
-    shown = [region(image, mask, row, unmasked_share=share, **RAW) for row in range(count)]
+    shown = [region(image, mask, row, unmasked_share=share, clip_input=RAW) for row in range(count)]
     unmasked = [(pixels, mask) for pixels, mask, unmasked in shown if unmasked]
     assert abs(len(unmasked) - share * count) < 5 * math.sqrt(share * (1 - share) * count)
     assert all(mask.all() for _, mask in unmasked)
@@ -195,6 +193,8 @@ def test_the_same_seed_gives_the_same_region_and_others_another():
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 2), (5, 1)])
 def test_the_smallest_crops(size):
-    pixels, mask, _ = region(torch.full((3, *size), 9, dtype=torch.uint8), torch.ones(size, dtype=torch.bool), **RAW)
+    pixels, mask, _ = region(
+        torch.full((3, *size), 9, dtype=torch.uint8), torch.ones(size, dtype=torch.bool), clip_input=RAW
+    )
     assert mask.all()
     torch.testing.assert_close(pixels, torch.full_like(pixels, 9.0))

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,17 +13,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
 from pipeline.regions import masked_regions
 from pipeline.training.decoding import decode_sample
 from pipeline.training.loader import training_loader, validation_loader
+from pipeline.training.order import StageSteps
+from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples, select_samples
 from tests.training.datasets import NOUNS, tar, write_dataset
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-COLOURS = {"mean": (0.48145466, 0.4578275, 0.40821073), "std": (0.26862954, 0.26130258, 0.27577711)}
 SIZE = 16
-STAGE = {"seed": 3, "epochs": 2, "batch_size": 4, "image_size": SIZE, **COLOURS}
+INPUT = ClipInput(SIZE)
+STEPS = StageSteps(seed=3, epochs=2, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def samples(dataset) -> Samples:
 @pytest.fixture(scope="module")
 def batches(samples) -> list[dict]:
     """All batches of the stage, read in this process."""
-    return list(training_loader(samples, DataConfig(loaders=0, unmasked_share=0.4), **STAGE))
+    return list(training_loader(samples, DataConfig(loaders=0, unmasked_share=0.4), STEPS, INPUT))
 
 
 def equal(a: list[dict], b: list[dict]) -> bool:
@@ -79,8 +83,8 @@ def test_a_sample_looks_different_in_every_epoch(samples):
     first, second = (
         {row: pixels for batch in epoch for row, pixels in zip(batch["rows"].tolist(), batch["pixels"], strict=True)}
         for epoch in (
-            list(training_loader(samples, config, **{**STAGE, "epochs": 1})),
-            list(training_loader(samples, config, **STAGE))[len(samples.train) // 4 :],
+            list(training_loader(samples, config, replace(STEPS, epochs=1), INPUT)),
+            list(training_loader(samples, config, STEPS, INPUT))[len(samples.train) // 4 :],
         )
     )
     common = first.keys() & second.keys()
@@ -89,7 +93,7 @@ def test_a_sample_looks_different_in_every_epoch(samples):
 
 
 def test_loader_processes_change_nothing(samples, batches):
-    loader = training_loader(samples, DataConfig(loaders=2, unmasked_share=0.4), **STAGE)
+    loader = training_loader(samples, DataConfig(loaders=2, unmasked_share=0.4), STEPS, INPUT)
     assert len(loader) == len(batches)
     assert equal(list(loader), batches)
 
@@ -99,7 +103,7 @@ def test_loader_processes_change_nothing(samples, batches):
 def test_workers_and_resuming_change_nothing(samples, batches, world_size, first_step):
     config = DataConfig(loaders=0, unmasked_share=0.4)
     ranks = [
-        training_loader(samples, config, rank=rank, world_size=world_size, first_step=first_step, **STAGE)
+        training_loader(samples, config, replace(STEPS, first_step=first_step), INPUT, Ranks(rank, world_size))
         for rank in range(world_size)
     ]
     joined = [
@@ -110,7 +114,7 @@ def test_workers_and_resuming_change_nothing(samples, batches, world_size, first
 
 def test_two_workers_with_processes_of_their_own_resume_in_the_middle(samples, batches):
     config = DataConfig(loaders=2, unmasked_share=0.4)
-    ranks = [training_loader(samples, config, rank=rank, world_size=2, first_step=3, **STAGE) for rank in range(2)]
+    ranks = [training_loader(samples, config, replace(STEPS, first_step=3), INPUT, Ranks(rank, 2)) for rank in range(2)]
     joined = [
         {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*ranks, strict=True)
     ]
@@ -121,7 +125,7 @@ def test_two_workers_with_processes_of_their_own_resume_in_the_middle(samples, b
 def test_validation_cuts_regions_as_mining_does(dataset, samples, fill, expand):
     config = DataConfig(loaders=0, fill=fill, expand=expand)
     seen = []
-    for batch in validation_loader(samples, config, max_regions=10**6, batch_size=3, image_size=SIZE, **COLOURS):
+    for batch in validation_loader(samples, config, INPUT, max_regions=10**6, batch_size=3):
         assert not batch["unmasked"].any()
         for row, pixels, mask in zip(batch["rows"].tolist(), batch["pixels"], batch["masks"], strict=True):
             seen.append(row)
@@ -142,12 +146,10 @@ def test_validation_is_shared_by_the_ranks_and_evenly_spread(samples, max_region
         loader = validation_loader(
             samples,
             DataConfig(loaders=0),
+            INPUT,
+            Ranks(rank, world_size),
             max_regions=max_regions,
             batch_size=2,
-            rank=rank,
-            world_size=world_size,
-            image_size=SIZE,
-            **COLOURS,
         )
         rows += [row for batch in loader for row in batch["rows"].tolist()]
     places = sorted(samples.held_out.tolist().index(row) for row in rows)
@@ -157,8 +159,7 @@ def test_validation_is_shared_by_the_ranks_and_evenly_spread(samples, max_region
 
 def test_nothing_held_out_is_no_batch(dataset):
     samples = select_samples(str(dataset), DataConfig(held_out_share=0.0))
-    options = {"max_regions": 9, "batch_size": 2, "image_size": SIZE, **COLOURS}
-    assert list(validation_loader(samples, DataConfig(loaders=0), **options)) == []
+    assert list(validation_loader(samples, DataConfig(loaders=0), INPUT, max_regions=9, batch_size=2)) == []
 
 
 @pytest.mark.parametrize("loaders", [0, 1])
@@ -171,7 +172,7 @@ def test_a_damaged_sample_is_named(dataset, samples, loaders, tmp_path):
     tar(folder, shard).write_bytes(data)
     samples = select_samples(str(folder), DataConfig(held_out_share=0.0))
     with pytest.raises(UserError) as raised:
-        list(training_loader(samples, DataConfig(loaders=loaders), **{**STAGE, "batch_size": 3}))
+        list(training_loader(samples, DataConfig(loaders=loaders), replace(STEPS, batch_size=3), INPUT))
     message = str(raised.value)
     assert message.startswith(f"dataset: sample {samples.key(row)} of shard {shard} of {folder} is damaged")
     assert "--verify" in message
@@ -197,7 +198,7 @@ def test_a_flipped_bit_is_not_trained_on(dataset, samples, tmp_path):
     decode_sample(tar(folder, shard).read_bytes()[offset : offset + length], samples.key(5))  # nothing else notices
     named = rf"sample {samples.key(5)} of shard {shard} of .* differs from its checksum.*--verify"
     with pytest.raises(UserError, match=named):
-        list(training_loader(samples, DataConfig(loaders=0), **STAGE))
+        list(training_loader(samples, DataConfig(loaders=0), STEPS, INPUT))
 
 
 @pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
@@ -206,11 +207,11 @@ def test_a_flipped_bit_in_the_cache_is_mended(dataset, samples, batches, s3, s3_
         s3.client().upload_file(str(path), s3_uri.removeprefix("s3://"), f"mined/{path.relative_to(dataset)}")
     config = DataConfig(held_out_share=0.3, loaders=0, unmasked_share=0.4, cache=str(tmp_path / "cache"))
     remote = select_samples(f"{s3_uri}/mined", config)
-    assert equal(list(training_loader(remote, config, **STAGE)), batches)
+    assert equal(list(training_loader(remote, config, STEPS, INPUT)), batches)
     for path in (tmp_path / "cache").glob("*.tar"):
         shard = int(path.stem.rpartition("-")[2])
         flip(path, remote, next(row for row in remote.train if remote.table["shard"][int(row)].as_py() == shard))
-    assert equal(list(training_loader(remote, config, **STAGE)), batches)
+    assert equal(list(training_loader(remote, config, STEPS, INPUT)), batches)
 
 
 @pytest.mark.parametrize("loaders", [0, 1])
@@ -219,7 +220,7 @@ def test_a_shard_that_is_gone_is_an_error_of_the_storage(dataset, loaders, tmp_p
     samples = select_samples(str(folder), DataConfig(held_out_share=0.0))
     tar(folder, 1).unlink()
     with pytest.raises(FileNotFoundError) as raised:
-        list(training_loader(samples, DataConfig(loaders=loaders), **STAGE))
+        list(training_loader(samples, DataConfig(loaders=loaders), STEPS, INPUT))
     assert raised.value.filename == str(tar(folder, 1))
 
 
@@ -240,7 +241,9 @@ def test_remote_datasets_give_the_same_batches(dataset, samples, batches, s3, s3
     assert remote.manifest_sha256 == samples.manifest_sha256
     assert remote.table.equals(samples.table)
     local = DataConfig(loaders=0, unmasked_share=0.4, shuffle_shards=2)
-    assert equal(list(training_loader(remote, config, **STAGE)), list(training_loader(samples, local, **STAGE)))
+    assert equal(
+        list(training_loader(remote, config, STEPS, INPUT)), list(training_loader(samples, local, STEPS, INPUT))
+    )
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * size
 
 

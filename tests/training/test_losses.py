@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from open_clip.loss import ClipLoss
 
 from pipeline.training.losses import RegionLoss, distillation_loss
+from pipeline.training.ranks import Ranks
 
 NOUNS, WIDTH = 6, 8
 
@@ -19,7 +20,7 @@ def unit(*shape: int, seed: int) -> torch.Tensor:
 
 def make_loss(kind: str, temperature: float = 10.0) -> RegionLoss:
     scale = torch.nn.Parameter(torch.tensor(math.log(temperature)))
-    return RegionLoss(kind, unit(NOUNS, WIDTH, seed=1), scale, rank=0, world_size=1)
+    return RegionLoss(kind, unit(NOUNS, WIDTH, seed=1), scale, Ranks())
 
 
 def by_hand(features: torch.Tensor, nouns: list[int], bank: torch.Tensor, temperature: float) -> float:

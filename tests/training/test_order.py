@@ -1,13 +1,15 @@
 """Every sample once an epoch, in an order that nothing but seed and epoch decides."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.order import StageBatches, epoch_order, steps_per_epoch
+from pipeline.training.order import StageBatches, StageSteps, epoch_order, steps_per_epoch
+from pipeline.training.ranks import Ranks
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(128, 3454), (256, 1727), (512, 863), (1024, 431)])
@@ -25,48 +27,49 @@ def stages(draw):
     held_out = draw(st.integers(0, 5))  # rows that are not for training lie between the others
     rows_N = np.sort(np.random.default_rng(held_out).permutation(len(shards_N) + held_out)[: len(shards_N)])
     world_size = draw(st.integers(1, 4))
-    options = {
-        "seed": draw(st.integers(0, 2**32)),
-        "epochs": draw(st.integers(1, 3)),
-        "batch_size": world_size * draw(st.integers(1, 6)),
-        "shuffle_shards": draw(st.none() | st.integers(1, 9)),
-    }
-    return rows_N, shards_N, world_size, options
+    steps = StageSteps(
+        seed=draw(st.integers(0, 2**32)),
+        epochs=draw(st.integers(1, 3)),
+        batch_size=world_size * draw(st.integers(1, 6)),
+    )
+    return rows_N, shards_N, world_size, steps, draw(st.none() | st.integers(1, 9))
 
 
 @given(stage=stages())
 @settings(deadline=None, max_examples=150)
 def test_nothing_is_repeated_or_lost_over_the_ranks(stage):
-    rows_N, shards_N, world_size, options = stage
-    ranks = [StageBatches(rows_N, shards_N, rank=rank, world_size=world_size, **options) for rank in range(world_size)]
-    steps = steps_per_epoch(len(rows_N), options["batch_size"])
+    rows_N, shards_N, world_size, steps, pool = stage
+    ranks = [StageBatches(rows_N, shards_N, steps, Ranks(rank, world_size), pool) for rank in range(world_size)]
+    per_epoch = steps_per_epoch(len(rows_N), steps.batch_size)
     batches = [list(rank) for rank in ranks]
-    assert [len(own) for own in batches] == [len(rank) for rank in ranks] == [steps * options["epochs"]] * world_size
-    for epoch in range(options["epochs"]):
-        seen = [sample for own in batches for batch in own[epoch * steps : (epoch + 1) * steps] for sample in batch]
+    assert [len(own) for own in batches] == [len(rank) for rank in ranks] == [per_epoch * steps.epochs] * world_size
+    for epoch in range(steps.epochs):
+        seen = [
+            sample for own in batches for batch in own[epoch * per_epoch : (epoch + 1) * per_epoch] for sample in batch
+        ]
         assert {of_epoch for of_epoch, _ in seen} <= {epoch}
         rows = [row for _, row in seen]
-        assert len(set(rows)) == len(rows) == steps * options["batch_size"]
+        assert len(set(rows)) == len(rows) == per_epoch * steps.batch_size
         assert set(rows) <= set(rows_N.tolist())
 
 
 @given(stage=stages())
 @settings(deadline=None, max_examples=50)
 def test_the_ranks_together_see_what_one_would_see(stage):
-    rows_N, shards_N, world_size, options = stage
-    ranks = [StageBatches(rows_N, shards_N, rank=rank, world_size=world_size, **options) for rank in range(world_size)]
+    rows_N, shards_N, world_size, steps, pool = stage
+    ranks = [StageBatches(rows_N, shards_N, steps, Ranks(rank, world_size), pool) for rank in range(world_size)]
     joined = [list(itertools.chain(*parts)) for parts in zip(*ranks, strict=True)]
-    assert joined == list(StageBatches(rows_N, shards_N, **options))
+    assert joined == list(StageBatches(rows_N, shards_N, steps, shuffle_shards=pool))
 
 
 @given(stage=stages(), data=st.data())
 @settings(deadline=None, max_examples=100)
 def test_a_stage_goes_on_with_exactly_the_batches_that_were_left(stage, data):
-    rows_N, shards_N, world_size, options = stage
-    options |= {"world_size": world_size, "rank": data.draw(st.integers(0, world_size - 1))}
-    whole = list(StageBatches(rows_N, shards_N, **options))
+    rows_N, shards_N, world_size, steps, pool = stage
+    ranks = Ranks(data.draw(st.integers(0, world_size - 1)), world_size)
+    whole = list(StageBatches(rows_N, shards_N, steps, ranks, pool))
     first_step = data.draw(st.integers(0, len(whole) + 1))
-    rest = StageBatches(rows_N, shards_N, first_step=first_step, **options)
+    rest = StageBatches(rows_N, shards_N, replace(steps, first_step=first_step), ranks, pool)
     assert list(rest) == whole[first_step:]
     assert len(rest) == len(whole[first_step:])
     assert list(rest) == whole[first_step:], "it can be iterated again"
@@ -75,14 +78,14 @@ def test_a_stage_goes_on_with_exactly_the_batches_that_were_left(stage, data):
 @given(stage=stages(), epoch=st.integers(0, 100))
 @settings(deadline=None, max_examples=100)
 def test_an_epoch_is_a_permutation_that_mixes_a_few_shards_at_a_time(stage, epoch):
-    _, shards_N, _, options = stage
-    order = epoch_order(shards_N, options["seed"], epoch, options["shuffle_shards"])
+    _, shards_N, _, steps, pool = stage
+    order = epoch_order(shards_N, steps.seed, epoch, pool)
     assert sorted(order.tolist()) == list(range(len(shards_N)))
-    assert (order == epoch_order(shards_N, options["seed"], epoch, options["shuffle_shards"])).all()
+    assert (order == epoch_order(shards_N, steps.seed, epoch, pool)).all()
     visited = shards_N[order]
     places = {shard: np.flatnonzero(visited == shard) for shard in set(shards_N.tolist())}
     begun_and_not_finished = [sum(at[0] <= place <= at[-1] for at in places.values()) for place in range(len(shards_N))]
-    assert max(begun_and_not_finished) <= (options["shuffle_shards"] or len(places))
+    assert max(begun_and_not_finished) <= (pool or len(places))
 
 
 def test_the_order_is_the_same_on_every_machine_and_in_every_version():

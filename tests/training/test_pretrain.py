@@ -27,6 +27,7 @@ from pipeline.training.order import epoch_order
 from pipeline.training.phases import plan_stages, prepare
 from pipeline.training.plan import check_configuration, load_model
 from pipeline.training.pretraining import PretrainStep
+from pipeline.training.ranks import Ranks
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, select_samples
 from tests.training.configs import train_config
@@ -89,7 +90,7 @@ def step_gradients(untrained: str, rank: int = 0, ranks: int = 1) -> tuple[torch
     clip, parameters = trainable(untrained)
     model = DistributedDataParallel(clip.model, broadcast_buffers=False) if ranks > 1 else clip.model
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    step = PretrainStep(clip, model, TEXTS, scaler=scaler, rank=rank, world_size=ranks)
+    step = PretrainStep(clip, model, TEXTS, scaler=scaler, ranks=Ranks(rank, ranks))
     share = BATCH // ranks
     result = step({name: tensor[rank * share : (rank + 1) * share] for name, tensor in make_batch().items()})
     assert result.finite.tolist() == [True] * share
@@ -122,7 +123,7 @@ def test_the_loss_is_that_of_the_clip_paper(untrained):
 
 
 def rank_main(rank: int, ranks: int, folder: str, untrained: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", ranks=Ranks(rank, ranks))
     found = step_gradients(untrained, rank, ranks)
     if rank == 0:
         torch.save(found, Path(folder) / "gradients.pt")
@@ -138,7 +139,7 @@ def test_two_ranks_give_the_gradients_of_one(untrained, tmp_path):
 def test_the_temperature_stays_in_its_range(untrained):
     clip, _ = trainable(untrained)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    step = PretrainStep(clip, clip.model, TEXTS, scaler=scaler, rank=0, world_size=1)
+    step = PretrainStep(clip, clip.model, TEXTS, scaler=scaler, ranks=Ranks())
     for value, kept in ((9.0, math.log(100)), (-1.0, 0.0), (3.0, 3.0)):
         clip.logit_scale.data.fill_(value)
         step.clamp_logit_scale()

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.training.losses import RegionLoss
+from pipeline.training.ranks import Ranks
 from pipeline.training.step import Step
 
 BATCH, WIDTH, NOUNS = 8, 4, 5
@@ -46,7 +47,7 @@ def gradients(kind: str, micro_batch_size: int | None, rank: int = 0, ranks: int
     scale = torch.nn.Parameter(torch.tensor(1.5))
     step = Step(
         DistributedDataParallel(tower) if ranks > 1 else tower,
-        RegionLoss(kind, bank, scale, rank=rank, world_size=ranks),
+        RegionLoss(kind, bank, scale, Ranks(rank, ranks)),
         autocast=contextlib.nullcontext,
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         micro_batch_size=micro_batch_size,

@@ -43,11 +43,11 @@ def test_full_changes_the_image_tower_and_no_text(adapted, small_clip):
 def test_open_clip_loads_it_and_sees_what_we_see(adapted):
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{adapted / 'model'}")
     clip = load_clip(f"local-dir:{adapted / 'model'}")
-    pixels = torch.randn(2, 3, clip.image_size, clip.image_size)
+    pixels = torch.randn(2, 3, clip.input.size, clip.input.size)
     with torch.inference_mode():
         expected = model.eval().encode_image(pixels)
         torch.testing.assert_close(clip.vision(pixels), expected)
-        masks = torch.zeros(2, 1, clip.image_size, clip.image_size, dtype=torch.bool)
+        masks = torch.zeros(2, 1, clip.input.size, clip.input.size, dtype=torch.bool)
         assert not torch.allclose(clip.vision(pixels, masks), expected)
     assert clip.vision.depth == 3
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline import storage
+from pipeline.clip_input import OPENAI_MEAN
 from pipeline.dataset.files import damaged
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
@@ -30,8 +31,7 @@ _QUALITY = 72
 _TRIED = 16
 _ENLARGED = 4.0
 """Small regions are drawn larger, so that the outline does not hide them."""
-# open_clip.OPENAI_DATASET_MEAN in 8 bits. A report needs no torch, which open_clip would bring.
-_CLIP_MEAN = (123, 117, 104)
+_CLIP_MEAN = tuple(round(255 * value) for value in OPENAI_MEAN)
 # The marker of the page's texts (page.css: --mark), between dark lines, so that it shows on any picture.
 _OUTLINE, _CASING = (240, 228, 66), (20, 24, 28)
 

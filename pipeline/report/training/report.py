@@ -74,26 +74,26 @@ def _curves(run: TrainingRun) -> list[Chart | None]:
     }
     note = "Held-out regions by the place of their own noun among all nouns; 0 is before training."
     return [
-        lines("accuracy", "Accuracy", accuracy, x="epochs", y="regions, %", note=note),
-        lines("loss", "Loss", by_stage(lambda row: row["loss"]), x="steps", y="loss"),
+        lines("accuracy", "Accuracy", accuracy, axes=("epochs", "regions, %"), note=note),
+        lines("loss", "Loss", by_stage(lambda row: row["loss"]), axes=("steps", "loss")),
         lines(
             "learning-rate",
             "Learning rate",
             by_stage(lambda row: row["learning_rate"]),
-            x="steps",
-            y="learning rate",
+            axes=("steps", "learning rate"),
             note="Warm-up, then a cosine to 0, in each stage.",
         ),
         lines(
             "speed",
             "Speed",
             by_stage(lambda row: row["regions_per_second"]),
-            x="steps",
-            y="regions per second",
+            axes=("steps", "regions per second"),
             note=f"Over all workers; {_waiting(logged)} of the time went into waiting for data.",
             from_zero=True,
         ),
-        lines("scale", "Temperature", by_stage(lambda row: row["logit_scale"]), x="steps", y="factor on similarities"),
+        lines(
+            "scale", "Temperature", by_stage(lambda row: row["logit_scale"]), axes=("steps", "factor on similarities")
+        ),
     ]
 
 
