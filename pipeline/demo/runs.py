@@ -77,7 +77,7 @@ class DemoRuns:
         untrained = self.folder / "untrained"
         if not (untrained / "open_clip_config.json").exists():  # written last
             write_untrained_clip(untrained, self.seed)
-        stage = PretrainConfig(
+        phase = PretrainConfig(
             epochs=self.scale.pretraining_epochs,
             learning_rate=7e-4,
             weight_decay=0.05,
@@ -85,7 +85,7 @@ class DemoRuns:
             frozen=["token_embedding"],  # 4.7 million parameters of which the captions use a hundredth
         )
         config = self._training(pairs, untrained, self.folder / "pretrained")
-        train(replace(config, mode="pretrain", pretrain=stage, loss=LossConfig(kind="contrastive")))
+        train(replace(config, mode="pretrain", pretrain=phase, loss=LossConfig(kind="contrastive")))
 
     def mine(self) -> dict:
         """Mine region–noun pairs with the untouched CLIP; gives the content of `dataset.json`."""

@@ -11,13 +11,13 @@ import ray
 from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
 
 from pipeline import storage
-from pipeline.training.phases import Stage
+from pipeline.training.phases import Phase
 from pipeline.training.run_directory import RunDirectory
 
 _logger = logging.getLogger(__name__)
 
 
-def mend_list(layout: RunDirectory, stages: list[Stage]) -> None:
+def mend_list(layout: RunDirectory, phases: list[Phase]) -> None:
     """Take checkpoints that are gone out of the list; if the list itself is damaged, make it anew from the folders.
 
     Raises:
@@ -33,30 +33,30 @@ def mend_list(layout: RunDirectory, stages: list[Stage]) -> None:
         return
     except (ValueError, KeyError, TypeError):
         damaged = True
-    found = [name for name in storage.list_names(layout.checkpoints) if _place(name, stages) is not None]
+    found = [name for name in storage.list_names(layout.checkpoints) if _position(name, phases) is not None]
     if damaged:
         _logger.warning("the list of checkpoints in %s is damaged: made anew from the folders", layout.checkpoints)
-        _write(layout, _new_list(sorted(found, key=lambda name: _place(name, stages))), stages)
+        _write(layout, _new_list(sorted(found, key=lambda name: _position(name, phases))), phases)
         return
     for name in names:
         if name not in found:
             _logger.warning("checkpoint %s of %s is gone: left out", name, layout.uri)
     if set(names) - set(found):
-        _write(layout, listed, stages, without=set(names) - set(found))
+        _write(layout, listed, phases, without=set(names) - set(found))
 
 
-def drop_checkpoint(layout: RunDirectory, name: str, stages: list[Stage]) -> None:
+def drop_checkpoint(layout: RunDirectory, name: str, phases: list[Phase]) -> None:
     """Take one checkpoint out of the list, and delete it: the run will write one of the same name.
 
     Raises:
         OSError: storage failed.
     """
     listed = json.loads(storage.read_bytes(storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)))
-    _write(layout, listed, stages, without={name})
+    _write(layout, listed, phases, without={name})
     storage.remove_tree(storage.join(layout.checkpoints, name))
 
 
-def _write(layout: RunDirectory, listed: dict, stages: list[Stage], without: set[str] = frozenset()) -> None:
+def _write(layout: RunDirectory, listed: dict, phases: list[Phase], without: set[str] = frozenset()) -> None:
     uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
     pairs = zip(listed["checkpoint_results"], listed["checkpoint_report_indices"], strict=True)
     kept = [(result, index) for result, index in pairs if result["checkpoint_dir_name"] not in without]
@@ -64,7 +64,7 @@ def _write(layout: RunDirectory, listed: dict, stages: list[Stage], without: set
         _logger.warning("%s has no whole checkpoint: training begins anew", layout.uri)
         storage.remove(uri)
         return
-    newest, _ = max(kept, key=lambda pair: _place(pair[0]["checkpoint_dir_name"], stages) or (-1, -1))
+    newest, _ = max(kept, key=lambda pair: _position(pair[0]["checkpoint_dir_name"], phases) or (-1, -1))
     _logger.warning("training goes on from checkpoint %s", newest["checkpoint_dir_name"])
     changes = {
         "checkpoint_results": [result for result, _ in kept],
@@ -89,8 +89,8 @@ def _new_list(names: list[str]) -> dict:
     }
 
 
-def _place(name: str, stages: list[Stage]) -> tuple[int, int] | None:
-    """Stage and step of a checkpoint by its name, `full-0000012`; None for what is no checkpoint of the run."""
-    stage, _, step = name.rpartition("-")
-    names = [known.name for known in stages]
-    return (names.index(stage), int(step)) if stage in names and step.isdecimal() else None
+def _position(name: str, phases: list[Phase]) -> tuple[int, int] | None:
+    """Phase and step of a checkpoint by its name, `full-0000012`; None for what is no checkpoint of the run."""
+    phase, _, step = name.rpartition("-")
+    names = [known.name for known in phases]
+    return (names.index(phase), int(step)) if phase in names and step.isdecimal() else None

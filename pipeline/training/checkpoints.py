@@ -40,19 +40,19 @@ class RunState:
     """Where a run stands."""
 
     stage: int = 0
-    """Number of the stage, from 0."""
+    """Index of the phase."""
     step: int = 0
-    """Steps done in this stage."""
+    """Steps done in this phase."""
     history: list[dict] = field(default_factory=list)
     """Rows of metrics.parquet so far."""
 
 
-def tuned_weights(clip: Clip, first_stage: StageName) -> dict[str, torch.Tensor]:
+def tuned_weights(clip: Clip, first_phase: StageName) -> dict[str, torch.Tensor]:
     """What training changed: the whole model, image tower and temperature, or nothing of it; and the prompts."""
     weights = {}
-    if first_stage == "pretrain":
+    if first_phase == "pretrain":
         weights |= {f"model.{name}": tensor for name, tensor in clip.model.state_dict().items()}
-    elif first_stage == "full":
+    elif first_phase == "full":
         weights |= {f"visual.{name}": tensor for name, tensor in clip.vision.visual.state_dict().items()}
         weights["logit_scale"] = clip.logit_scale
     if clip.vision.depth:
@@ -90,7 +90,7 @@ def save_checkpoint(folder: Path, weights: dict[str, torch.Tensor], optimizer: d
 
 
 def read_checkpoint(checkpoint: Checkpoint) -> tuple[dict[str, torch.Tensor], dict, RunState]:
-    """Weights, optimiser state and place of a checkpoint that Ray Train keeps.
+    """Weights, optimiser state and position of a checkpoint that Ray Train keeps.
 
     Raises:
         DamagedCheckpointError: it is not whole.
@@ -105,7 +105,7 @@ def read_checkpoint(checkpoint: Checkpoint) -> tuple[dict[str, torch.Tensor], di
 
 
 def load_checkpoint(folder: Path, name: str) -> tuple[dict[str, torch.Tensor], dict, RunState]:
-    """Weights, optimiser state and place of a checkpoint in a local folder.
+    """Weights, optimiser state and position of a checkpoint in a local folder.
 
     Args:
         name: of the checkpoint, for messages.

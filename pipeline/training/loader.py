@@ -1,4 +1,4 @@
-"""Batches of a stage, and of the held-out samples, out of loader processes."""
+"""Batches of a phase, and of the held-out samples, out of loader processes."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from pipeline.errors import UserError
 from pipeline.regions import masked_regions
 from pipeline.training.augmentation import training_region
 from pipeline.training.decoding import DamagedSampleError, decode_sample
-from pipeline.training.order import StageBatches, StageSteps
+from pipeline.training.order import PhaseBatches, PhaseSteps
 from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples
 from pipeline.training.shard_files import ShardFiles
@@ -31,13 +31,13 @@ _ALONE = Ranks()
 def training_loader(
     samples: Samples,
     config: DataConfig,
-    steps: StageSteps,
+    steps: PhaseSteps,
     clip_input: ClipInput,
     ranks: Ranks = _ALONE,
     *,
     pin_memory: bool = False,
 ) -> DataLoader:
-    """This rank's batches of a stage from its first step that is not done to its end, over all epochs.
+    """This rank's batches of a phase from its first step that is not done to its end, over all epochs.
 
     Args:
         pin_memory: so that batches are copied to a GPU while it works.
@@ -48,7 +48,7 @@ def training_loader(
         raises what reading raised in a loader process: UserError for a damaged sample, OSError of the storage.
     """
     shards = samples.table["shard"].to_numpy()
-    batches = StageBatches(samples.train, shards[samples.train], steps, ranks, config.shuffle_shards)
+    batches = PhaseBatches(samples.train, shards[samples.train], steps, ranks, config.shuffle_shards)
     dataset = _Regions(samples, config, clip_input, steps.seed)
     return _loader(dataset, config, pin_memory, batch_sampler=batches)
 

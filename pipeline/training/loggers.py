@@ -14,7 +14,7 @@ class Logger(Protocol):
     """Gets every row of metrics.parquet as it is made."""
 
     def log(self, step: int, values: dict[str, float]) -> None:
-        """Values at a step, counted over all stages."""
+        """Values at a step, counted over all phases."""
 
     def flush(self) -> None:
         """Called with every checkpoint and at the end: make what was logged durable."""
@@ -93,7 +93,7 @@ def open_loggers(names: list[str], output: str, *, first_step: int, run: str, co
     """The chosen loggers.
 
     Args:
-        first_step: where training begins or resumes, counted over all stages.
+        first_step: where training begins or resumes, counted over all phases.
         run: identifies the training run, the same when it resumes.
         config: recorded with the run.
     """

@@ -1,4 +1,4 @@
-"""What every worker of a training run does: the stages, one step after the other, with checkpoints in between."""
+"""What every worker of a training run does: the phases, one step after the other, with checkpoints in between."""
 
 import tempfile
 import time
@@ -24,8 +24,8 @@ from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
 from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
-from pipeline.training.order import StageSteps
-from pipeline.training.phases import Stage, plan_stages, prepare, train_mode, with_prompts
+from pipeline.training.order import PhaseSteps
+from pipeline.training.phases import Phase, plan_phases, prepare, train_mode, with_prompts
 from pipeline.training.pretraining import PretrainStep
 from pipeline.training.ranks import Ranks
 from pipeline.training.run_directory import RunDirectory
@@ -60,7 +60,7 @@ class Worker:
         self._device = ray.train.torch.get_device()
         torch.set_num_threads(self._config.workers.threads)
         self._samples = Samples.read(task.samples)
-        self._stages = plan_stages(self._config, len(self._samples.train))
+        self._phases = plan_phases(self._config, len(self._samples.train))
         self._clip = self._load_original()
         self._bank_ND = None
         if self._config.mode != "pretrain":  # there, texts are whole captions, and their embeddings change
@@ -82,7 +82,7 @@ class Worker:
             )
 
     def run(self) -> None:
-        """Do what is left of the stages.
+        """Do what is left of the phases.
 
         Raises:
             DivergedError: the loss is no number any more.
@@ -91,29 +91,29 @@ class Worker:
         state = self._state
         if state == RunState():
             self._record(self._validate())
-        while state.stage < len(self._stages):
-            self._run_stage(self._stages[state.stage])
+        while state.stage < len(self._phases):
+            self._run_phase(self._phases[state.stage])
         for logger in self._loggers:
             logger.flush()
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_phase(self, phase: Phase) -> None:
         state = self._state
-        if stage.name == "mask_prompt":
+        if phase.name == "mask_prompt":
             self._clip = with_prompts(self._clip, self._config.mask_prompt.depth, self._config.seed)
-        parameters = prepare(self._clip, stage)
-        optimizer = make_optimizer(parameters, stage.config)
+        parameters = prepare(self._clip, phase)
+        optimizer = make_optimizer(parameters, phase.config)
         scaler = torch.amp.GradScaler(self._device.type, enabled=self._clip.autocast_dtype == torch.float16)
         if state.step:
             optimizer.load_state_dict(self._optimizer_state["optimizer"])
             scaler.load_state_dict(self._optimizer_state["scaler"])
-        step_once = self._make_step(stage, scaler)
-        batches = self._batches(stage)
+        step_once = self._make_step(phase, scaler)
+        batches = self._batches(phase)
         window = Window(self._samples)
-        for step in range(state.step, stage.steps):
+        for step in range(state.step, phase.steps):
             asked = time.perf_counter()
             batch = next(batches)
             window.add_wait(time.perf_counter() - asked)
-            rate = learning_rate(step, stage.steps, stage.config)
+            rate = learning_rate(step, phase.steps, phase.config)
             set_learning_rate(optimizer, rate)
             optimizer.zero_grad()
             result = step_once({name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()})
@@ -123,11 +123,11 @@ class Worker:
             window.add(step, result, batch["rows"])
 
             state.step = step + 1
-            epoch_ends = state.step % stage.steps_per_epoch == 0
+            epoch_ends = state.step % phase.steps_per_epoch == 0
             saves = epoch_ends or state.step % self._config.checkpoints.every_steps == 0
             if saves or state.step % self._config.log_every == 0:
                 measured = window.close()
-                self._count(stage, measured)
+                self._count(phase, measured)
                 self._record(
                     {
                         "loss": measured.loss,
@@ -140,12 +140,12 @@ class Worker:
             if saves:
                 window.check_parameters(parameters)
                 if epoch_ends:
-                    self._end_epoch(stage)
-                self._save(stage, {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()})
+                    self._end_epoch(phase)
+                self._save(phase, {"optimizer": optimizer.state_dict(), "scaler": scaler.state_dict()})
                 window.restart()
 
-    def _make_step(self, stage: Stage, scaler: torch.amp.GradScaler) -> Step | PretrainStep:
-        whole = stage.name == "pretrain"
+    def _make_step(self, phase: Phase, scaler: torch.amp.GradScaler) -> Step | PretrainStep:
+        whole = phase.name == "pretrain"
         if self._config.gradient_checkpointing:
             (self._clip.model if whole else self._clip.vision.visual).set_grad_checkpointing(True)
         trained = self._clip.model if whole else self._clip.vision
@@ -158,8 +158,8 @@ class Worker:
         if whole:
             return PretrainStep(self._clip, trained, self._samples.nouns, scaler=scaler, ranks=self._ranks)
         loss = RegionLoss(self._config.loss.kind, self._bank_ND, self._clip.logit_scale, self._ranks)
-        # Un-masked regions meet no prompt, so that stage has nothing to learn from them.
-        distillation = self._config.loss.distillation if stage.name == "full" else 0.0
+        # Un-masked regions meet no prompt, so that phase has nothing to learn from them.
+        distillation = self._config.loss.distillation if phase.name == "full" else 0.0
         return Step(
             trained,
             loss,
@@ -170,31 +170,31 @@ class Worker:
             distillation=distillation,
         )
 
-    def _batches(self, stage: Stage) -> Iterator[dict[str, torch.Tensor]]:
+    def _batches(self, phase: Phase) -> Iterator[dict[str, torch.Tensor]]:
         data = self._config.data
-        if stage.name != "full":
-            data = replace(data, unmasked_share=1.0 if stage.name == "pretrain" else 0.0)
-        steps = StageSteps(
+        if phase.name != "full":
+            data = replace(data, unmasked_share=1.0 if phase.name == "pretrain" else 0.0)
+        steps = PhaseSteps(
             seed=self._config.seed + self._state.stage,
-            epochs=stage.config.epochs,
+            epochs=phase.config.epochs,
             batch_size=self._config.batch_size,
             first_step=self._state.step,
         )
         pin_memory = self._device.type == "cuda"
         return iter(training_loader(self._samples, data, steps, self._clip.input, self._ranks, pin_memory=pin_memory))
 
-    def _end_epoch(self, stage: Stage) -> None:
-        if stage.name == "full" and self._state.step == stage.steps and self._config.full.wise_ft < 1:
+    def _end_epoch(self, phase: Phase) -> None:
+        if phase.name == "full" and self._state.step == phase.steps and self._config.full.wise_ft < 1:
             average_with_original(self._clip, self._load_original(), self._config.full.wise_ft)
         self._record(self._validate())
         train_mode(self._clip)
 
-    def _save(self, stage: Stage, optimizer_state: dict) -> None:
-        """Report a checkpoint; the last one of a stage stands at the beginning of the next."""
+    def _save(self, phase: Phase, optimizer_state: dict) -> None:
+        """Report a checkpoint; the last one of a phase stands at the beginning of the next."""
         state = self._state
-        name = f"{stage.name}-{state.step:07d}"
+        name = f"{phase.name}-{state.step:07d}"
         accuracy = {key: value for key, value in state.history[-1].items() if key.startswith("accuracy")}
-        if state.step == stage.steps:
+        if state.step == phase.steps:
             state.stage, state.step, optimizer_state = state.stage + 1, 0, {}
         if self._ranks.rank > 0:
             ray.train.report(accuracy, checkpoint_dir_name=name)
@@ -202,7 +202,7 @@ class Worker:
         for logger in self._loggers:
             logger.flush()
         folder = Path(tempfile.mkdtemp(prefix="checkpoint-"))
-        weights = tuned_weights(self._clip, self._stages[0].name)
+        weights = tuned_weights(self._clip, self._phases[0].name)
         save_checkpoint(folder, weights, optimizer_state, state)
         # The folder is uploaded while training goes on, and deleted then.
         ray.train.report(
@@ -234,7 +234,7 @@ class Worker:
             return {}
         if self._ranks.rank == 0:
             keys = [self._validated.key(row) for row in found.rows]
-            place = RunDirectory(self._config.output).nearest(self._stages[self._state.stage].name, self._state.step)
+            place = RunDirectory(self._config.output).nearest(self._phases[self._state.stage].name, self._state.step)
             storage.write_table(found.table(keys, self._validated.nouns), place)
         return {"accuracy_top1": found.top1, "accuracy_top5": found.top5}
 
@@ -243,24 +243,24 @@ class Worker:
         if not values:
             return
         state = self._state
-        stage = self._stages[state.stage]
-        row = {"stage": stage.name, "epoch": state.step / stage.steps_per_epoch, "step": state.step, **values}
+        phase = self._phases[state.stage]
+        row = {"stage": phase.name, "epoch": state.step / phase.steps_per_epoch, "step": state.step, **values}
         state.history.append(row)
         for logger in self._loggers:
             logger.log(self._total_steps(), values)
         if self._ranks.rank == 0:
             self._rows.put(row)
 
-    def _count(self, stage: Stage, measured: Measured) -> None:
+    def _count(self, phase: Phase, measured: Measured) -> None:
         """What every rank did, and what all of them did together, for the metrics."""
-        metrics.gpu_busy(self._config.output, stage.name, measured.seconds * (1 - measured.waiting_share))
+        metrics.gpu_busy(self._config.output, phase.name, measured.seconds * (1 - measured.waiting_share))
         if self._ranks.rank == 0:
             samples = measured.steps * self._config.batch_size
-            metrics.steps_done(self._config.output, stage.name, measured.steps, samples, measured.loss)
+            metrics.steps_done(self._config.output, phase.name, measured.steps, samples, measured.loss)
 
     def _total_steps(self) -> int:
-        """Steps done over all stages."""
-        return sum(stage.steps for stage in self._stages[: self._state.stage]) + self._state.step
+        """Steps done over all phases."""
+        return sum(phase.steps for phase in self._phases[: self._state.stage]) + self._state.step
 
     def _load_original(self) -> Clip:
         model, gpu = self._config.model, self._device.type == "cuda"

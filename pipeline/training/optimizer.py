@@ -18,7 +18,7 @@ def learning_rate(step: int, steps: int, config: StageConfig) -> float:
 
     Args:
         step: from 0.
-        steps: of the whole stage.
+        steps: of the whole phase.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps

@@ -27,32 +27,32 @@ def epoch_order(shards_N: np.ndarray, seed: int, epoch: int, shuffle_shards: int
         shuffle_shards: shards in a pool; None: all.
 
     Returns:
-        int64 [N], places in `shards_N`.
+        int64 [N], indices into `shards_N`.
     """
     # The raw bits of numpy's generators are the same in all its versions; what its shuffles make of them need not be.
     bits = np.random.PCG64(np.random.SeedSequence([seed, epoch]))
     shards, shard_N = np.unique(shards_N, return_inverse=True)
-    place_of_shard = np.argsort(np.argsort(bits.random_raw(len(shards)), kind="stable"))
-    pool_N = place_of_shard[shard_N] // (shuffle_shards or len(shards) or 1)
+    index_of_shard = np.argsort(np.argsort(bits.random_raw(len(shards)), kind="stable"))
+    pool_N = index_of_shard[shard_N] // (shuffle_shards or len(shards) or 1)
     return np.lexsort((bits.random_raw(len(shards_N)), pool_N)).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageSteps:
-    """The steps of a stage that are still to do."""
+class PhaseSteps:
+    """The steps of a phase that are still to do."""
 
     seed: int
     """Of the order of the samples, and of how each of them is cut."""
     epochs: int
-    """Of the whole stage."""
+    """Of the whole phase."""
     batch_size: int
     """Samples of a step over all ranks; a multiple of their number."""
     first_step: int = 0
-    """Steps of the stage that are done already."""
+    """Steps of the phase that are done already."""
 
 
-class StageBatches(Sampler[list[tuple[int, int]]]):
-    """This rank's part of every batch of a stage that is still to do, over all its epochs.
+class PhaseBatches(Sampler[list[tuple[int, int]]]):
+    """This rank's part of every batch of a phase that is still to do, over all its epochs.
 
     Batch `step` of an epoch is the samples [step·B, (step+1)·B) of its order, of which rank r gets the r-th of W equal
     contiguous parts. So the batches of all ranks together are the same for any number of ranks, and a run that goes on
@@ -63,7 +63,7 @@ class StageBatches(Sampler[list[tuple[int, int]]]):
         self,
         rows_N: np.ndarray,
         shards_N: np.ndarray,
-        steps: StageSteps,
+        steps: PhaseSteps,
         ranks: Ranks = _ALONE,
         shuffle_shards: int | None = None,
     ):

@@ -1,4 +1,4 @@
-"""What each stage of a run trains, and for how long."""
+"""What each phase of a run trains, and for how long."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from pipeline.errors import UserError
 from pipeline.training.config import Mode, StageConfig, StageName, TrainConfig
 from pipeline.training.order import steps_per_epoch
 
-_STAGES: dict[Mode, tuple[StageName, ...]] = {
+_PHASES: dict[Mode, tuple[StageName, ...]] = {
     "pretrain": ("pretrain",),
     "full": ("full",),
     "mask_prompt": ("mask_prompt",),
@@ -20,7 +20,7 @@ _STAGES: dict[Mode, tuple[StageName, ...]] = {
 
 
 @dataclass(frozen=True)
-class Stage:
+class Phase:
     """One optimisation over the samples, with its own optimiser and schedule."""
 
     name: StageName
@@ -32,10 +32,10 @@ class Stage:
         return self.config.epochs * self.steps_per_epoch
 
 
-def plan_stages(config: TrainConfig, samples: int) -> list[Stage]:
-    """The stages of `config.mode` over a number of training samples."""
+def plan_phases(config: TrainConfig, samples: int) -> list[Phase]:
+    """The phases of `config.mode` over a number of training samples."""
     steps = steps_per_epoch(samples, config.batch_size)
-    return [Stage(name, getattr(config, name), steps) for name in _STAGES[config.mode]]
+    return [Phase(name, getattr(config, name), steps) for name in _PHASES[config.mode]]
 
 
 def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
@@ -56,8 +56,8 @@ def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
         return replace(clip, vision=MaskPromptedVision(clip.vision.visual, depth).to(clip.device))
 
 
-def prepare(clip: Clip, stage: Stage) -> dict[str, torch.nn.Parameter]:
-    """Let gradients reach what the stage trains and nothing else; gives those parameters by name.
+def prepare(clip: Clip, phase: Phase) -> dict[str, torch.nn.Parameter]:
+    """Let gradients reach what the phase trains and nothing else; returns those parameters by name.
 
     pretrain: both towers and the temperature, but for what `frozen` names.
     full: the image tower and the temperature; prompts that the CLIP came with are used and stay as they are.
@@ -66,10 +66,10 @@ def prepare(clip: Clip, stage: Stage) -> dict[str, torch.nn.Parameter]:
     clip.model.requires_grad_(False)
     clip.vision.requires_grad_(False)
     train_mode(clip)
-    if stage.name == "mask_prompt":
+    if phase.name == "mask_prompt":
         trained = {"prompts": clip.vision.prompts}
-    elif stage.name == "pretrain":
-        frozen = tuple(stage.config.frozen)
+    elif phase.name == "pretrain":
+        frozen = tuple(phase.config.frozen)
         trained = {name: tensor for name, tensor in clip.model.named_parameters() if not name.startswith(frozen)}
     else:
         trained = dict(clip.vision.visual.named_parameters(prefix="visual")) | {"logit_scale": clip.logit_scale}

@@ -8,11 +8,11 @@ from threading import Thread
 from ray.util.queue import Queue
 from tqdm import tqdm
 
-from pipeline.training.phases import Stage
+from pipeline.training.phases import Phase
 
 
 @contextmanager
-def shown_progress(stages: list[Stage]) -> Iterator[Queue]:
+def shown_progress(stages: list[Phase]) -> Iterator[Queue]:
     """A queue that takes rows of metrics and shows them while the block runs."""
     queue = Queue(actor_options={"num_cpus": 0})
     thread = Thread(target=_show, args=(queue, stages), daemon=True)
@@ -25,7 +25,7 @@ def shown_progress(stages: list[Stage]) -> Iterator[Queue]:
         queue.shutdown()
 
 
-def _show(queue: Queue, stages: list[Stage]) -> None:
+def _show(queue: Queue, stages: list[Phase]) -> None:
     first_step, total = {}, 0
     for stage in stages:
         first_step[stage.name] = total

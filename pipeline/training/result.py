@@ -14,12 +14,12 @@ from pipeline import storage
 from pipeline.clip import Clip
 from pipeline.clip.saving import save_clip
 from pipeline.escaping.markdown import code
-from pipeline.training.phases import Stage
+from pipeline.training.phases import Phase
 from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 
 
-def write_result(layout: RunDirectory, clip: Clip, samples: Samples, stages: list[Stage], history: list[dict]) -> dict:
+def write_result(layout: RunDirectory, clip: Clip, samples: Samples, stages: list[Phase], history: list[dict]) -> dict:
     """Write `metrics.parquet`, `model/` and, last, `result.json`, which says that the run is complete.
 
     Args:

@@ -28,7 +28,7 @@ from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load
 from pipeline.training.config import RUNNING_KEYS, TrainConfig
 from pipeline.training.controller import StopAtUserErrors, train_worker
 from pipeline.training.loop import WorkerTask
-from pipeline.training.phases import Stage, plan_stages
+from pipeline.training.phases import Phase, plan_phases
 from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
 from pipeline.training.progress_bar import shown_progress
 from pipeline.training.result import write_result
@@ -96,7 +96,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     if validation:
         validation.write(layout.validation)
 
-    stages = plan_stages(config, len(samples.train))
+    stages = plan_phases(config, len(samples.train))
     # A held-out caption of pretraining is no class among others.
     validated = validation or (samples if config.mode != "pretrain" else None)
     with shown_progress(stages) as rows:
@@ -121,7 +121,7 @@ def _claim(layout: RunDirectory, description: dict) -> None:
 
 
 def _fit_from_whole_checkpoints(
-    config: TrainConfig, layout: RunDirectory, task: WorkerTask, stages: list[Stage], gpu: bool, has_accuracy: bool
+    config: TrainConfig, layout: RunDirectory, task: WorkerTask, stages: list[Phase], gpu: bool, has_accuracy: bool
 ) -> tuple[dict[str, torch.Tensor], RunState]:
     """Train to the end from the newest checkpoint that is whole; gives the weights and the place at the end.
 

@@ -30,7 +30,7 @@ from pipeline.clip import load_clip
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
 from pipeline.training.config import FullConfig
-from pipeline.training.phases import Stage, prepare, with_prompts
+from pipeline.training.phases import Phase, prepare, with_prompts
 from tests.shard_samples import make_sample
 
 SHARDS, HEIGHT, WIDTH = 4, 240, 320
@@ -111,10 +111,10 @@ def _device() -> str:
 def tflops_per_sample(architecture: str, mode: str) -> float:
     """Multiply-adds of a training step count as two operations; recomputation and the optimiser are not counted."""
     clip = load_clip(architecture, "random")
-    stage = Stage(mode, FullConfig(), steps_per_epoch=1)
+    phase = Phase(mode, FullConfig(), steps_per_epoch=1)
     if mode == "mask_prompt":
         clip = with_prompts(clip, DEPTH, seed=0)
-    prepare(clip, stage)
+    prepare(clip, phase)
     pixels = torch.zeros(1, 3, clip.input.size, clip.input.size)
     with FlopCounterMode(display=False) as counter:
         clip.vision(pixels, torch.zeros_like(pixels[:, :1])).sum().backward()

@@ -12,7 +12,7 @@ from ray.train.v2._internal.execution.checkpoint.checkpoint_manager import _Chec
 
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_checkpoint, save_checkpoint
-from pipeline.training.phases import plan_stages
+from pipeline.training.phases import plan_phases
 from pipeline.training.run import train
 from pipeline.training.run_directory import RunDirectory
 from tests.training.configs import train_config
@@ -66,7 +66,7 @@ def test_damage_is_noticed(checkpoint, file, damage):
 
 
 NAMES = ["full-0000002", "full-0000004", "mask_prompt-0000002"]
-STAGES = plan_stages(train_config("", "", ""), 64)
+PHASES = plan_phases(train_config("", "", ""), 64)
 
 
 @pytest.fixture
@@ -102,25 +102,25 @@ def listed(run: RunDirectory) -> tuple[list[str], str]:
 
 def test_a_whole_list_is_left_alone(run):
     before = Path(run.checkpoints, LIST).read_bytes()
-    mend_list(run, STAGES)
+    mend_list(run, PHASES)
     assert Path(run.checkpoints, LIST).read_bytes() == before
 
 
 def test_the_damaged_one_is_taken_out(run, caplog):
-    drop_checkpoint(run, NAMES[2], STAGES)
+    drop_checkpoint(run, NAMES[2], PHASES)
     assert listed(run) == (NAMES[:2], NAMES[1])
     assert not Path(run.checkpoints, NAMES[2]).exists()
     assert "goes on from checkpoint full-0000004" in caplog.text
-    drop_checkpoint(run, NAMES[1], STAGES)
+    drop_checkpoint(run, NAMES[1], PHASES)
     assert listed(run) == (NAMES[:1], NAMES[0])
-    drop_checkpoint(run, NAMES[0], STAGES)
+    drop_checkpoint(run, NAMES[0], PHASES)
     assert not Path(run.checkpoints, LIST).exists()
     assert "begins anew" in caplog.text
 
 
 def test_those_that_are_gone_are_taken_out(run, caplog):
     shutil.rmtree(Path(run.checkpoints, NAMES[2]))
-    mend_list(run, STAGES)
+    mend_list(run, PHASES)
     assert listed(run) == (NAMES[:2], NAMES[1])
     assert "mask_prompt-0000002 of" in caplog.text
 
@@ -129,12 +129,12 @@ def test_those_that_are_gone_are_taken_out(run, caplog):
 def test_a_damaged_list_is_made_anew(run, damage):
     (Path(run.checkpoints) / "other-folder").mkdir()
     damage(Path(run.checkpoints, LIST))
-    mend_list(run, STAGES)
+    mend_list(run, PHASES)
     assert listed(run) == (NAMES, NAMES[2])
 
 
 def test_no_checkpoint_yet(tmp_path):
-    mend_list(RunDirectory(str(tmp_path)), STAGES)
+    mend_list(RunDirectory(str(tmp_path)), PHASES)
     assert not list(tmp_path.iterdir())
 
 

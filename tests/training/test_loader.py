@@ -18,7 +18,7 @@ from pipeline.errors import UserError
 from pipeline.regions import masked_regions
 from pipeline.training.decoding import decode_sample
 from pipeline.training.loader import training_loader, validation_loader
-from pipeline.training.order import StageSteps
+from pipeline.training.order import PhaseSteps
 from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples, select_samples
 from tests.training.datasets import NOUNS, tar, write_dataset
@@ -26,7 +26,7 @@ from tests.training.datasets import NOUNS, tar, write_dataset
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SIZE = 16
 INPUT = ClipInput(SIZE)
-STEPS = StageSteps(seed=3, epochs=2, batch_size=4)
+STEPS = PhaseSteps(seed=3, epochs=2, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def samples(dataset) -> Samples:
 
 @pytest.fixture(scope="module")
 def batches(samples) -> list[dict]:
-    """All batches of the stage, read in this process."""
+    """All batches of the phase, read in this process."""
     return list(training_loader(samples, DataConfig(loaders=0, unmasked_share=0.4), STEPS, INPUT))
 
 

@@ -35,7 +35,7 @@ def test_schedule_is_that_of_open_clip():
     assert 0 < learning_rate(steps - 1, steps, config) < 1e-12
 
 
-def test_warm_up_longer_than_the_stage_or_none():
+def test_warm_up_longer_than_the_phase_or_none():
     assert learning_rate(3, 4, MaskPromptConfig(learning_rate=1.0, warmup_steps=8)) == 0.5
     assert learning_rate(0, 4, MaskPromptConfig(learning_rate=1.0, warmup_steps=0)) == 1.0
 

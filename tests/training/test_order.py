@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.order import StageBatches, StageSteps, epoch_order, steps_per_epoch
+from pipeline.training.order import PhaseBatches, PhaseSteps, epoch_order, steps_per_epoch
 from pipeline.training.ranks import Ranks
 
 
@@ -19,15 +19,15 @@ def test_steps_of_an_epoch_are_the_reference_s(batch_size, steps):
 
 
 @st.composite
-def stages(draw):
-    """Rows with their shards, and the arguments of a stage but for ranks and first step."""
+def phases(draw):
+    """Rows with their shards, and the arguments of a phase but for ranks and first step."""
     sizes = draw(st.lists(st.integers(1, 12), min_size=1, max_size=8))
     numbers = draw(st.lists(st.integers(0, 50), min_size=len(sizes), max_size=len(sizes), unique=True))
     shards_N = np.repeat(sorted(numbers), sizes).astype(np.int32)
     held_out = draw(st.integers(0, 5))  # rows that are not for training lie between the others
     rows_N = np.sort(np.random.default_rng(held_out).permutation(len(shards_N) + held_out)[: len(shards_N)])
     world_size = draw(st.integers(1, 4))
-    steps = StageSteps(
+    steps = PhaseSteps(
         seed=draw(st.integers(0, 2**32)),
         epochs=draw(st.integers(1, 3)),
         batch_size=world_size * draw(st.integers(1, 6)),
@@ -35,11 +35,11 @@ def stages(draw):
     return rows_N, shards_N, world_size, steps, draw(st.none() | st.integers(1, 9))
 
 
-@given(stage=stages())
+@given(phase=phases())
 @settings(deadline=None, max_examples=150)
-def test_nothing_is_repeated_or_lost_over_the_ranks(stage):
-    rows_N, shards_N, world_size, steps, pool = stage
-    ranks = [StageBatches(rows_N, shards_N, steps, Ranks(rank, world_size), pool) for rank in range(world_size)]
+def test_nothing_is_repeated_or_lost_over_the_ranks(phase):
+    rows_N, shards_N, world_size, steps, pool = phase
+    ranks = [PhaseBatches(rows_N, shards_N, steps, Ranks(rank, world_size), pool) for rank in range(world_size)]
     per_epoch = steps_per_epoch(len(rows_N), steps.batch_size)
     batches = [list(rank) for rank in ranks]
     assert [len(own) for own in batches] == [len(rank) for rank in ranks] == [per_epoch * steps.epochs] * world_size
@@ -53,32 +53,32 @@ def test_nothing_is_repeated_or_lost_over_the_ranks(stage):
         assert set(rows) <= set(rows_N.tolist())
 
 
-@given(stage=stages())
+@given(phase=phases())
 @settings(deadline=None, max_examples=50)
-def test_the_ranks_together_see_what_one_would_see(stage):
-    rows_N, shards_N, world_size, steps, pool = stage
-    ranks = [StageBatches(rows_N, shards_N, steps, Ranks(rank, world_size), pool) for rank in range(world_size)]
+def test_the_ranks_together_see_what_one_would_see(phase):
+    rows_N, shards_N, world_size, steps, pool = phase
+    ranks = [PhaseBatches(rows_N, shards_N, steps, Ranks(rank, world_size), pool) for rank in range(world_size)]
     joined = [list(itertools.chain(*parts)) for parts in zip(*ranks, strict=True)]
-    assert joined == list(StageBatches(rows_N, shards_N, steps, shuffle_shards=pool))
+    assert joined == list(PhaseBatches(rows_N, shards_N, steps, shuffle_shards=pool))
 
 
-@given(stage=stages(), data=st.data())
+@given(phase=phases(), data=st.data())
 @settings(deadline=None, max_examples=100)
-def test_a_stage_goes_on_with_exactly_the_batches_that_were_left(stage, data):
-    rows_N, shards_N, world_size, steps, pool = stage
+def test_a_stage_goes_on_with_exactly_the_batches_that_were_left(phase, data):
+    rows_N, shards_N, world_size, steps, pool = phase
     ranks = Ranks(data.draw(st.integers(0, world_size - 1)), world_size)
-    whole = list(StageBatches(rows_N, shards_N, steps, ranks, pool))
+    whole = list(PhaseBatches(rows_N, shards_N, steps, ranks, pool))
     first_step = data.draw(st.integers(0, len(whole) + 1))
-    rest = StageBatches(rows_N, shards_N, replace(steps, first_step=first_step), ranks, pool)
+    rest = PhaseBatches(rows_N, shards_N, replace(steps, first_step=first_step), ranks, pool)
     assert list(rest) == whole[first_step:]
     assert len(rest) == len(whole[first_step:])
     assert list(rest) == whole[first_step:], "it can be iterated again"
 
 
-@given(stage=stages(), epoch=st.integers(0, 100))
+@given(phase=phases(), epoch=st.integers(0, 100))
 @settings(deadline=None, max_examples=100)
-def test_an_epoch_is_a_permutation_that_mixes_a_few_shards_at_a_time(stage, epoch):
-    _, shards_N, _, steps, pool = stage
+def test_an_epoch_is_a_permutation_that_mixes_a_few_shards_at_a_time(phase, epoch):
+    _, shards_N, _, steps, pool = phase
     order = epoch_order(shards_N, steps.seed, epoch, pool)
     assert sorted(order.tolist()) == list(range(len(shards_N)))
     assert (order == epoch_order(shards_N, steps.seed, epoch, pool)).all()

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.command import Command
 from pipeline.training.config import TrainConfig
-from pipeline.training.phases import plan_stages
+from pipeline.training.phases import plan_phases
 
 PAIRS = 442_117  # mined by the paper from one caption an image
 
@@ -25,7 +25,7 @@ def test_the_papers_numbers(architecture, batch_size, steps_per_epoch):
     full, prompts = config.full, config.mask_prompt
     assert (full.epochs, full.learning_rate, full.weight_decay, full.warmup_steps) == (5, 5e-6, 0.2, 100)
     assert (prompts.epochs, prompts.learning_rate, prompts.weight_decay, prompts.depth) == (5, 2e-2, 0.0, 3)
-    assert [(stage.name, stage.steps_per_epoch, stage.steps) for stage in plan_stages(config, PAIRS)] == [
+    assert [(phase.name, phase.steps_per_epoch, phase.steps) for phase in plan_phases(config, PAIRS)] == [
         ("full", steps_per_epoch, 5 * steps_per_epoch),
         ("mask_prompt", steps_per_epoch, 5 * steps_per_epoch),
     ]

@@ -24,7 +24,7 @@ from pipeline.microworld.scenes import draw_scene
 from pipeline.training.config import CheckpointsConfig, PretrainConfig, TrainConfig
 from pipeline.training.losses import LossConfig
 from pipeline.training.order import epoch_order
-from pipeline.training.phases import plan_stages, prepare
+from pipeline.training.phases import plan_phases, prepare
 from pipeline.training.plan import check_configuration, load_model
 from pipeline.training.pretraining import PretrainStep
 from pipeline.training.ranks import Ranks
@@ -73,8 +73,8 @@ def config(pairs: Path, untrained: str, output: Path, **changes) -> TrainConfig:
 def trainable(untrained: str) -> tuple[Clip, dict[str, torch.nn.Parameter]]:
     clip = load_clip(untrained)
     pretraining = TrainConfig(dataset="", output="", mode="pretrain", pretrain=PretrainConfig(frozen=FROZEN))
-    [stage] = plan_stages(pretraining, samples=1000)
-    return clip, prepare(clip, stage)
+    [phase] = plan_phases(pretraining, samples=1000)
+    return clip, prepare(clip, phase)
 
 
 def make_batch() -> dict[str, torch.Tensor]:
