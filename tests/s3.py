@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.s3 import PatientS3
+from pipeline.storage.s3 import DeadlineS3
 from tests.servers import ceph as ceph_server
 from tests.servers import moto as moto_server
 from tests.servers.s3_server import S3Server
@@ -31,9 +31,9 @@ def s3_environment(variables: dict[str, str]) -> Iterator[None]:
         for name, value in variables.items():
             patch.setenv(name, value)
         # It reads the environment when it connects, and keeps its connections.
-        PatientS3.clear_instance_cache()
+        DeadlineS3.clear_instance_cache()
         yield
-    PatientS3.clear_instance_cache()
+    DeadlineS3.clear_instance_cache()
 
 
 def new_bucket(server: S3Server) -> str:

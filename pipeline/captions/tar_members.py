@@ -47,7 +47,7 @@ def whole_members(file: Any, wanted: Callable[[str, int], bool]) -> Iterator[Mem
                 # tarfile remembers every member: memory that grows with the tar.
                 archive.members = []
                 is_plain = member.isfile() and not member.issparse()
-                # A negative size would lead back, for ever; tarfile ends without a word where a tar is cut off.
+                # A negative size would lead back, again and again; tarfile ends without a word where a tar is cut off.
                 if archive.offset <= end or member.size < 0 or (is_plain and member.offset_data + member.size > size):
                     yield None
                     return

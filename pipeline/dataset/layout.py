@@ -21,7 +21,7 @@ _NAMES = {
     **dict.fromkeys(("manifests", "captions", "candidates", "rejects", "listing"), _TABLE),
     **dict.fromkeys(("statistics", "errors"), _RECORD),
     "shards": rf"{_STEM}\.tar",
-    "attempts": rf"{_STEM}\.[a-z_]+\.json|pace\.json",
+    "attempts": rf"{_STEM}\.[a-z_]+\.json|seconds_per_image\.json",
 }
 
 OWN_ATTEMPTS = f"attempts/(?:{_NAMES['attempts']})"

@@ -145,7 +145,7 @@ def _stat(originals: list[_Original]) -> tuple[dict[int, str], list[tuple[_Origi
         except (OSError, ValueError):
             unread += 1
             continue
-        if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait for ever
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait without end
             unread += 1
         elif found.st_size != original.bytes:
             changed[original.place] = _described(original, f"{found.st_size} bytes instead of {original.bytes}")

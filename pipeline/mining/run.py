@@ -26,7 +26,7 @@ from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
 from pipeline.mining.faults.failures import Failures
-from pipeline.mining.faults.watchdog import write_pace
+from pipeline.mining.faults.watchdog import write_seconds_per_image
 from pipeline.mining.graph import Pool, Tasks, in_batches, map_on_actors, mining_graph, shards_dataset
 from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
@@ -60,7 +60,7 @@ _CHUNKS_AT_MOST = 4_000
 _PASSES = 2
 # More failures than this, and more failures than successes: the cause is not a single shard.
 _FAILURES_AT_ONCE = 8
-_SHARDS_PER_PACE = 64
+_SHARDS_PER_MEDIAN = 64
 
 
 class MiningError(IncompleteError):
@@ -216,7 +216,7 @@ def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
 def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failures) -> None:
     vocabulary = [ray.put(Vocabulary(read_columns(run.layout.vocabulary, ["noun", "kept", "embedding"])))]
     rejected: Counter = Counter()
-    finished: deque[dict] = deque(maxlen=_SHARDS_PER_PACE)
+    finished: deque[dict] = deque(maxlen=_SHARDS_PER_MEDIAN)
     for _ in range(_PASSES):
         due = sorted(set(range(listing.shards)) - run.layout.committed())
         if not due:
@@ -235,8 +235,8 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
             finished.append(statistics)
             rejected.update(statistics["rejected"])
             progress.shard(statistics, rejected.total())
-            if progress.shards in (1, 4, 16) or progress.shards % _SHARDS_PER_PACE == 0:
-                write_pace(run.layout, finished)
+            if progress.shards in (1, 4, 16) or progress.shards % _SHARDS_PER_MEDIAN == 0:
+                write_seconds_per_image(run.layout, finished)
             _check_rejects(rejected, listing.images, config)
         progress.close()
     _raise_failures(failures.errors)

@@ -24,7 +24,7 @@ from pipeline.execution import metrics
 from pipeline.execution.worker_log import worker_log
 from pipeline.images import ImagesConfig
 from pipeline.mining.faults.attempts import Attempt
-from pipeline.mining.faults.watchdog import Pace, Watchdog
+from pipeline.mining.faults.watchdog import StragglerLimit, Watchdog
 from pipeline.mining.matching import MatchingConfig
 from pipeline.mining.work import Shard
 from pipeline.proposals import ProposalsConfig, load_proposer
@@ -74,8 +74,8 @@ def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Callable[..., N
 @contextlib.contextmanager
 def _attempt(run: Run, stage: str, shard: int) -> Iterator[Callable[..., None]]:
     """What to call with the images of the shard before work on them: deaths are counted, and hanging ends in one."""
-    pace = Pace(run.layout, run.straggler_factor, run.straggler_seconds)
-    with Attempt(run.layout, run.name, stage, shard) as attempt, Watchdog(lambda: pace.patience(stage)) as watchdog:
+    limit = StragglerLimit(run.layout, run.straggler_factor, run.straggler_seconds)
+    with Attempt(run.layout, run.name, stage, shard) as attempt, Watchdog(lambda: limit.seconds(stage)) as watchdog:
 
         def announce(*images: int) -> None:
             attempt.announce(*images)

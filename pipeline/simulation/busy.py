@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Spell:
+class WorkInterval:
     """A worker's time with one shard."""
 
     worker: str
@@ -28,17 +28,19 @@ class BusyShare:
     """Workers that got a shard at all."""
 
 
-def busy_share(spells: Sequence[Spell], workers: int) -> BusyShare:
-    """Of a stage that has so many workers; at least one spell is needed."""
+def busy_share(intervals: Sequence[WorkInterval], workers: int) -> BusyShare:
+    """Of a stage that has so many workers; at least one interval is needed."""
     first: dict[str, float] = {}
-    for spell in spells:
-        first[spell.worker] = min(spell.started, first.get(spell.worker, spell.started))
-    begin, end = min(first.values()), max(spell.started + spell.seconds for spell in spells)
-    all_begun, last_begun = max(first.values()), max(spell.started for spell in spells)
-    steady = _share(spells, workers, all_begun, last_begun) if last_begun > all_begun else None
-    return BusyShare(steady, _share(spells, workers, begin, end), len(first))
+    for interval in intervals:
+        first[interval.worker] = min(interval.started, first.get(interval.worker, interval.started))
+    begin, end = min(first.values()), max(interval.started + interval.seconds for interval in intervals)
+    all_begun, last_begun = max(first.values()), max(interval.started for interval in intervals)
+    steady = _share(intervals, workers, all_begun, last_begun) if last_begun > all_begun else None
+    return BusyShare(steady, _share(intervals, workers, begin, end), len(first))
 
 
-def _share(spells: Sequence[Spell], workers: int, begin: float, end: float) -> float:
-    busy = sum(max(0.0, min(spell.started + spell.seconds, end) - max(spell.started, begin)) for spell in spells)
+def _share(intervals: Sequence[WorkInterval], workers: int, begin: float, end: float) -> float:
+    busy = sum(
+        max(0.0, min(interval.started + interval.seconds, end) - max(interval.started, begin)) for interval in intervals
+    )
     return busy / (workers * (end - begin))

@@ -58,7 +58,7 @@ class Costs:
     dollars: dict[str, float]
 
 
-def reckon(
+def estimate(
     config: SimulationConfig,
     images_per_shard: int,
     delays: Delays,

@@ -18,7 +18,7 @@ def print_simulation(config: MineConfig, simulation: SimulationConfig, done: Sim
         ("assumed", _assumed(config, simulation, done)),
         ("simulated on this machine", _simulated(simulation, done)),
         ("seen", _seen(done)),
-        ("the whole job, reckoned", _whole(simulation, done)),
+        ("the whole job, estimated", _whole(simulation, done)),
     ):
         table = Table(title, "", show_header=True)
         for name, value in rows:
@@ -106,7 +106,7 @@ def _whole(simulation: SimulationConfig, done: Simulation) -> list[tuple[str, st
     costs = done.costs
     rates = costs.rates
     seen = done.scheduled
-    driver_mb = seen.reckon_driver_mb(min(costs.shards, SHARDS_AT_ONCE))
+    driver_mb = seen.estimate_driver_mb(min(costs.shards, SHARDS_AT_ONCE))
     return [
         ("shards", f"{costs.shards:,}"),
         (

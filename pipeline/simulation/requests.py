@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pipeline.captions.listing import SHARDS_PER_FILE
 
 _PART_BYTES = 16 * 2**20
-_PACE_SECONDS = 15.0
+_LOOK_SECONDS = 15.0
 _KEYS_PER_LIST = 1000
 
 # Attempts of four stages; tables, checksums, tar, statistics; totals and status at the end.
@@ -29,9 +29,9 @@ def requests_of_a_job(images: int, shards: int, tar_bytes: float, stage_seconds:
     counts = Counter({kind: count * shards for kind, count in _OF_A_SHARD.items()})
     counts["GET"] += images
     # Stages that take long look from time to time how long others took.
-    counts["GET"] += shards * sum(int(seconds // _PACE_SECONDS) for seconds in stage_seconds)
+    counts["GET"] += shards * sum(int(seconds // _LOOK_SECONDS) for seconds in stage_seconds)
     if tar_bytes >= 2 * _PART_BYTES:
         counts["PUT"] += shards * (math.ceil(tar_bytes / _PART_BYTES) + 1)
-    counts["PUT"] += 2 * shards // SHARDS_PER_FILE  # the listing, and the pace
+    counts["PUT"] += 2 * shards // SHARDS_PER_FILE  # the listing, and the seconds per image
     counts["LIST"] += _LISTS_OF_ALL_SHARDS * math.ceil(shards / _KEYS_PER_LIST)
     return counts

@@ -9,7 +9,7 @@ from pipeline.mining.plan import check_configuration, check_resources
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import Delays, Measured, assumed_delays, measured_delays
 from pipeline.simulation.fit import Fit, fit
-from pipeline.simulation.model import Costs, reckon
+from pipeline.simulation.model import Costs, estimate
 from pipeline.simulation.scheduling import Scheduled, schedule
 from pipeline.simulation.simulated_cluster import simulated_cluster
 
@@ -35,7 +35,7 @@ class Simulation:
 
 
 def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
-    """Schedule the first shards on a simulated cluster, and reckon the rest.
+    """Schedule the first shards on a simulated cluster, and estimate the rest.
 
     Raises:
         UserError: the configurations, or this machine, have to be changed.
@@ -59,7 +59,7 @@ def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
         scheduled = schedule(range(shards), images_per_shard, delays, fitted, take=shards)
     busy = _busy(scheduled, delays, resources)
     planning_seconds = scheduled.planning_seconds / scheduled.shards
-    costs = reckon(simulation, images_per_shard, delays, pairs_per_image, resources, busy, planning_seconds)
+    costs = estimate(simulation, images_per_shard, delays, pairs_per_image, resources, busy, planning_seconds)
     return Simulation(resources, measured, delays, pairs_per_image, fitted, cluster_seconds, scheduled, busy, costs)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.mining.graph import Pool, Tasks, mining_graph
-from pipeline.simulation.busy import BusyShare, Spell, busy_share
+from pipeline.simulation.busy import BusyShare, WorkInterval, busy_share
 from pipeline.simulation.delays import Delays
 from pipeline.simulation.fit import Fit
 
@@ -51,7 +51,7 @@ class Scheduled:
     machine_busy: float
     """Share of this machine's cores that was in use meanwhile, by everything that runs on it."""
 
-    def reckon_driver_mb(self, shards: int) -> float:
+    def estimate_driver_mb(self, shards: int) -> float:
         """The driver's memory when a pipeline made for so many shards is done with all of them."""
         mb = self.driver_mb
         of_a_shard = (mb.planned - mb.before) / self.shards + (mb.done - mb.first) / self.finished
@@ -93,7 +93,7 @@ def schedule(shards: Sequence[int], images_per_shard: int, delays: Delays, fit: 
         planning_seconds=planned - started,
         first_seconds=first - planned,
         seconds=done - planned,
-        busy={stage: busy_share([_spell(row, stage) for row in rows], workers[stage]) for stage in _POOLS},
+        busy={stage: busy_share([_interval(row, stage) for row in rows], workers[stage]) for stage in _POOLS},
         driver_mb=DriverMemory(before_mb, planned_mb, first_mb, done_mb),
         driver_cpu_seconds=time.process_time() - cpu_seconds,
         machine_busy=busy / total,
@@ -125,8 +125,8 @@ def _write(row: dict) -> dict:
     return {name: value for name, value in row.items() if name != "work"}
 
 
-def _spell(row: dict, stage: str) -> Spell:
-    return Spell(row[f"{stage} worker"], row[f"{stage} started"], row[f"{stage} seconds"])
+def _interval(row: dict, stage: str) -> WorkInterval:
+    return WorkInterval(row[f"{stage} worker"], row[f"{stage} started"], row[f"{stage} seconds"])
 
 
 def _resident_mb() -> float:

@@ -42,7 +42,7 @@ def read_at_most(uri: str, limit: int) -> bytes:
 
 
 def _read_file(path: str, limit: int) -> bytes:
-    # Without O_NONBLOCK opening a pipe would wait for a writer, for ever.
+    # Without O_NONBLOCK opening a pipe would wait for a writer, without end.
     with open(path, "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):

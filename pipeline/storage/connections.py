@@ -17,7 +17,7 @@ PARTS_AT_ONCE = 4
 
 # By name: most processes have no use for s3fs, which takes its time to import.
 for _name in ("s3", "s3a"):
-    fsspec.register_implementation(_name, "pipeline.storage.s3.PatientS3", clobber=True)
+    fsspec.register_implementation(_name, "pipeline.storage.s3.DeadlineS3", clobber=True)
 
 # A forked child that drops its copy of a filesystem closes the copied connections, and with them
 # takes the parent's out of the epoll set that both share: the parent's next read would hang until

@@ -1,4 +1,4 @@
-"""s3fs with patience that ends.
+"""s3fs with a deadline for every request.
 
 botocore repeats a request that failed for a reason that may pass, s3fs repeats that, and for reading a body repeats
 both: a server that hangs up every time, or never answers, would be asked 200 times, for hours. Meanwhile the job would
@@ -23,12 +23,12 @@ LEAST_BYTES_PER_SECOND = 128 * 2**10
 """What is sent or comes more slowly than this, after the seconds above, counts as broken."""
 
 
-class PatientS3(S3FileSystem):
-    """Raises OSError when patience ends; what passes sooner goes unnoticed."""
+class DeadlineS3(S3FileSystem):
+    """S3 in which a request that fails or hangs past its deadline is an OSError; what passes sooner goes unnoticed."""
 
     async def _call_s3(self, method: str, *arguments: dict, **options: Any) -> dict:
-        patience = REQUEST_SECONDS + len(options.get("Body", b"")) / LEAST_BYTES_PER_SECOND
-        deadline = asyncio.timeout(patience)
+        limit = REQUEST_SECONDS + len(options.get("Body", b"")) / LEAST_BYTES_PER_SECOND
+        deadline = asyncio.timeout(limit)
         try:
             async with deadline:
                 answer = await super()._call_s3(method, *arguments, **options)
@@ -38,7 +38,7 @@ class PatientS3(S3FileSystem):
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            reason = f"S3 failed, or did not answer, for {patience:.0f} s"
+            reason = f"S3 failed, or did not answer, for {limit:.0f} s"
             raise OSError(errno.EIO, reason, _uri(options)) from error
         except OSError as error:
             if method == "abort_multipart_upload" and error_code(error) == "NoSuchUpload":

@@ -4,7 +4,7 @@ python -m tests.benchmarks.scale [--shards 1000 10000 100000]
 
 First `python -m jobs.mine --simulate` with 64 machines of 8 GPUs. Then pipelines for so many shards, on a simulated
 machine whose workers do not wait: made as a whole, and stopped after the first 3,000 shards, which tell what each of
-them costs; "all done" is reckoned from that. (Jobs make a pipeline for 25,000 shards at a time.) The targets are 95 %
+them costs; "all done" is estimated from that. (Jobs make a pipeline for 25,000 shards at a time.) The targets are 95 %
 busy, under 2 GB at 100,000 shards, and seconds that grow with the shards.
 """
 
@@ -46,8 +46,8 @@ def main() -> None:
             f"{mb.before:.0f} MB",
             f"{mb.planned:.0f} MB",
             f"{mb.first:.0f} MB",
-            f"{seen.reckon_driver_mb(shards):.0f} MB",
-            f"{seen.reckon_driver_mb(min(shards, SHARDS_AT_ONCE)):.0f} MB",
+            f"{seen.estimate_driver_mb(shards):.0f} MB",
+            f"{seen.estimate_driver_mb(min(shards, SHARDS_AT_ONCE)):.0f} MB",
             f"{1000 * seen.driver_cpu_seconds / seen.finished:.1f} ms",
         )
     Console().print(table)

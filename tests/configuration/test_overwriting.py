@@ -37,8 +37,8 @@ WRITTEN = {
     "mine": [
         "manifests/000000.parquet", "manifests/1000000.parquet", "captions/000000.parquet", "shards/000000.tar",
         "candidates/000000.parquet", "rejects/000000.parquet", "listing/000000.parquet", "statistics/000000.json",
-        "attempts/000000.images.json", "attempts/pace.json", "errors/000000.json", "vocabulary.parquet", "README.md",
-        "dataset.json", "report/index.html", "shards/.000000.tar.0123456789abcdef.tmp",
+        "attempts/000000.images.json", "attempts/seconds_per_image.json", "errors/000000.json", "vocabulary.parquet",
+        "README.md", "dataset.json", "report/index.html", "shards/.000000.tar.0123456789abcdef.tmp",
     ],
     "train": [
         "model/README.md", "model/open_clip_config.json", "model/open_clip_model.safetensors", "model/vocab.txt",

@@ -173,7 +173,7 @@ def test_mining_ends_when_storage_is_gone_for_good(s3, s3_uri, proxy, mined, wor
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", ["drop", "silent", "slow"])
-def test_patience_with_one_object_ends(s3, s3_uri, proxy, kind):
+def test_requests_for_one_object_have_a_deadline(s3, s3_uri, proxy, kind):
     uri, content = f"{s3_uri}/object", bytes(range(256)) * 400
     storage.write_bytes(uri, content)
     proxy.pause = 20  # ten pieces take longer than a body may, and each comes within the time for a read

@@ -207,7 +207,7 @@ def copy(mined, tmp_path) -> Path:
     return shutil.copytree(mined, tmp_path / "copy")
 
 
-def test_running_again_touches_nothing_and_lost_shards_come_back(copy, world, small_clip):
+def test_running_again_changes_nothing_and_lost_shards_come_back(copy, world, small_clip):
     config = mine_config(world, small_clip, copy)
     before = dataset_bytes(copy)
     times = {path: path.stat().st_mtime_ns for path in (copy / "shards").iterdir()}

@@ -109,12 +109,12 @@ def test_what_is_not_about_an_image_costs_the_shard(error):
         ProposeMasks(Picky(3, {"2": error}))(shard(*SIZES), lambda *_: None)
 
 
-def test_suspects_are_done_one_by_one():
+def test_images_in_doubt_are_done_one_by_one():
     proposer, alone = Picky(3, {}), []
 
     def announce(*images: int) -> None:
         if len(images) > 1 and 3 in images:
-            raise ImageProblem("suspect")
+            raise ImageProblem("in_doubt")
         if len(images) == 1:
             alone.extend(images)
 

@@ -6,13 +6,18 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.mining.config import ResourcesConfig
-from pipeline.simulation.busy import Spell, busy_share
+from pipeline.simulation.busy import WorkInterval, busy_share
 from pipeline.simulation.fit import fit
 
 
 def test_two_workers_by_hand():
-    spells = [Spell("a", 0, 10), Spell("a", 10, 10), Spell("b", 5, 8), Spell("b", 15, 10)]
-    share = busy_share(spells, workers=2)
+    intervals = [
+        WorkInterval("a", 0, 10),
+        WorkInterval("a", 10, 10),
+        WorkInterval("b", 5, 8),
+        WorkInterval("b", 15, 10),
+    ]
+    share = busy_share(intervals, workers=2)
     # All have work from 5 to 15: ten seconds of a, and eight of b.
     assert share.steady == pytest.approx(18 / 20)
     assert share.whole == pytest.approx(38 / 50)
@@ -20,14 +25,14 @@ def test_two_workers_by_hand():
 
 
 def test_a_worker_that_never_comes_counts_as_idle():
-    share = busy_share([Spell("a", 0, 4), Spell("a", 4, 4)], workers=2)
+    share = busy_share([WorkInterval("a", 0, 4), WorkInterval("a", 4, 4)], workers=2)
     assert share.steady == pytest.approx(4 / 8)
     assert share.whole == pytest.approx(8 / 16)
     assert share.workers == 1
 
 
 def test_no_time_with_work_for_all():
-    assert busy_share([Spell("a", 0, 4), Spell("b", 1, 4)], workers=2).steady is None
+    assert busy_share([WorkInterval("a", 0, 4), WorkInterval("b", 1, 4)], workers=2).steady is None
 
 
 @given(st.integers(1, 100), st.integers(1, 600), st.integers(1, 600), st.floats(2, 300), st.integers(1, 100))

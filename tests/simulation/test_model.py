@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.mining.config import ResourcesConfig
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import STAGES, Delays, assumed_delays, measured_delays
-from pipeline.simulation.model import reckon
+from pipeline.simulation.model import estimate
 from pipeline.simulation.requests import requests_of_a_job
 
 CONFIG = SimulationConfig(
@@ -20,7 +20,7 @@ DELAYS = Delays({"images": (0.1,), "proposals": (0.2,), "matching": (0.3, 0.5), 
 
 
 def test_costs_by_hand():
-    costs = reckon(CONFIG, 100, DELAYS, 2.0, RESOURCES, busy=0.8, planning_seconds=0.001)
+    costs = estimate(CONFIG, 100, DELAYS, 2.0, RESOURCES, busy=0.8, planning_seconds=0.001)
     assert costs.shards == 10_000
     assert costs.rates.tasks == pytest.approx(28 / (0.25 * 0.1 + 0.25 * 0.2))
     assert costs.rates.proposals == pytest.approx(8 / 0.2)

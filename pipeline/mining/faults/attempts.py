@@ -1,6 +1,6 @@
 """Finding the image that kills its worker.
 
-Ray starts a dead worker again and gives it the same shard, for ever. So before a stage touches a shard it leaves
+Ray starts a dead worker again and gives it the same shard, endlessly. So before a stage works on a shard it leaves
 a record in the output directory, and takes it away when it is done. A record that is already there says that the
 last attempt of this run died: from then on the stage notes every image before work on it. An image that was
 announced at `DEATHS` such deaths is rejected with the reason `kills_worker`; its neighbours survive. Images that
@@ -26,15 +26,15 @@ class Attempt:
     def __init__(self, layout: Layout, run: str, stage: str, shard: int):
         self._uri = layout.path("attempts", f"{stem(shard)}.{stage}.json")
         self._run = run
-        self._suspects: dict[int, int] = {}
-        self._careful = False
+        self._deaths: dict[int, int] = {}
+        self._last_one_died = False
 
     def __enter__(self) -> "Attempt":
         if (previous := self._read()) is not None:
-            self._careful = True
-            self._suspects = {int(image): deaths for image, deaths in previous["suspects"].items()}
+            self._last_one_died = True
+            self._deaths = {int(image): deaths for image, deaths in previous["deaths"].items()}
             for image in previous["images"]:
-                self._suspects[image] = self._suspects.get(image, 0) + 1
+                self._deaths[image] = self._deaths.get(image, 0) + 1
         self._write()
         return self
 
@@ -46,15 +46,15 @@ class Attempt:
         """Announce work on an image of the shard, or on several together.
 
         Raises:
-            ImageProblem: `kills_worker`, if workers died of it; `suspect`, if they may have died of one of several.
+            ImageProblem: `kills_worker`, if workers died of it; `in_doubt`, if they may have died of one of several.
         """
         for image in images:
-            deaths = self._suspects.get(image, 0)
+            deaths = self._deaths.get(image, 0)
             if deaths and len(images) > 1:
-                raise ImageProblem("suspect", f"workers may have died of image {image}")
+                raise ImageProblem("in_doubt", f"workers may have died of image {image}")
             if deaths >= DEATHS:
                 raise ImageProblem("kills_worker", f"{deaths} workers died while working on it")
-        if self._careful:
+        if self._last_one_died:
             self._write(*images)
 
     def _read(self) -> dict | None:
@@ -66,5 +66,5 @@ class Attempt:
         return record if record.get("run") == self._run else None
 
     def _write(self, *images: int) -> None:
-        record = {"run": self._run, "images": images, "suspects": self._suspects}
+        record = {"run": self._run, "images": images, "deaths": self._deaths}
         storage.write_bytes(self._uri, json.dumps(record).encode())

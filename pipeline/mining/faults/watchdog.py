@@ -1,6 +1,6 @@
 """Ending a worker that hangs.
 
-Ray starts a dead worker again and repeats its shard; one that hangs keeps both for ever. So a stage says whenever it
+Ray starts a dead worker again and repeats its shard; one that hangs keeps both endlessly. So a stage says whenever it
 begins with an image, and a worker that stays at one far longer than its peers did ends itself. What it hangs in goes to
 its log. The next attempts note their images (`attempts`), and an image at which workers hang every time is rejected.
 """
@@ -17,7 +17,7 @@ from pipeline.dataset.files import DamagedFileError, read_json
 from pipeline.dataset.layout import Layout
 
 _LOOK_SECONDS = 15.0
-_FILE = "pace.json"
+_FILE = "seconds_per_image.json"
 
 
 class Watchdog:
@@ -26,12 +26,12 @@ class Watchdog:
     It ends also while the interpreter is stuck in foreign code: the timer is faulthandler's, which needs no Python.
     """
 
-    def __init__(self, patience: Callable[[], float]):
+    def __init__(self, limit: Callable[[], float]):
         """
         Args:
-            patience: seconds; asked again from time to time, since it may become less.
+            limit: seconds; asked again from time to time, since it may become less.
         """
-        self._patience = patience
+        self._limit = limit
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Watchdog:
         self._arm()
 
     def _arm(self) -> None:
-        seconds = self._patience()
+        seconds = self._limit()
         with self._lock:
             if not self._done.is_set() and seconds != float("inf"):
                 left = self._since + seconds - time.monotonic()
@@ -64,13 +64,13 @@ class Watchdog:
             self._arm()
 
 
-class Pace:
+class StragglerLimit:
     """How long a stage may stay at an image, from how long its peers took."""
 
     def __init__(self, layout: Layout, factor: float, least: float, look_seconds: float = _LOOK_SECONDS):
         """
         Args:
-            factor: times the seconds per image of finished shards; 0 means for ever.
+            factor: times the seconds per image of finished shards; 0 means without limit.
             least: seconds that are always allowed. Until a shard is finished, `factor` times as many.
             look_seconds: what was read holds for so long.
         """
@@ -79,9 +79,11 @@ class Pace:
         self._factor, self._least = factor, least
         self._read_at, self._seconds = time.monotonic(), {}
 
-    def patience(self, stage: str) -> float:
-        """Seconds, infinite if stages may hang. Reads what `write_pace` wrote, but not often, and never at first: most
-        stages are done with their shard before.
+    def seconds(self, stage: str) -> float:
+        """Seconds, infinite if stages may hang.
+
+        Reads what `write_seconds_per_image` wrote, but not often, and never at first: most stages are done with their
+        shard before.
         """
         if not self._factor:
             return float("inf")
@@ -97,17 +99,17 @@ class Pace:
         return max(self._least, self._factor * self._seconds[stage])
 
 
-def write_pace(layout: Layout, finished: Sequence[Mapping]) -> None:
+def write_seconds_per_image(layout: Layout, finished: Sequence[Mapping]) -> None:
     """Tell all workers how long finished shards took.
 
     Args:
         finished: the statistics of shards: `images`, and `seconds` by stage.
     """
     stages = {stage for shard in finished for stage in shard["seconds"]}
-    pace = {
+    seconds = {
         stage: median(
             shard["seconds"][stage] / max(1, shard["images"]) for shard in finished if stage in shard["seconds"]
         )
         for stage in stages
     }
-    storage.write_bytes(layout.path("attempts", _FILE), json.dumps(pace, sort_keys=True).encode())
+    storage.write_bytes(layout.path("attempts", _FILE), json.dumps(seconds, sort_keys=True).encode())

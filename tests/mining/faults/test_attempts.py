@@ -29,7 +29,7 @@ def condemned(layout: Layout, run: str, images: int = 6) -> dict[int, str]:
     return refused
 
 
-def test_an_image_is_condemned_after_it_was_touched_at_several_deaths(tmp_path):
+def test_an_image_is_condemned_after_it_was_announced_at_several_deaths(tmp_path):
     layout = Layout(str(tmp_path))
     die(layout, "run", [0, 1, 2, 4])  # the first death blames nobody: nothing was noted yet
     for _ in range(DEATHS):
@@ -46,7 +46,7 @@ def test_deaths_at_different_images_condemn_none(tmp_path):
     assert condemned(layout, "run") == {}
 
 
-def test_of_images_touched_together_only_the_poisonous_one_is_condemned(tmp_path):
+def test_of_images_announced_together_only_the_poisonous_one_is_condemned(tmp_path):
     layout = Layout(str(tmp_path))
     for _ in range(2):  # the first death is not noted
         die(layout, "run", [(0, 1), (2, 3, 4)])
@@ -54,7 +54,7 @@ def test_of_images_touched_together_only_the_poisonous_one_is_condemned(tmp_path
         attempt = Attempt(layout, "run", "matching", 3)
         attempt.__enter__()
         attempt.announce(0, 1)
-        with pytest.raises(ImageProblem, match="suspect"):
+        with pytest.raises(ImageProblem, match="in_doubt"):
             attempt.announce(2, 3, 4)
         attempt.announce(2)
         attempt.announce(3)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline.dataset.layout import Layout
-from pipeline.mining.faults.watchdog import Pace, write_pace
+from pipeline.mining.faults.watchdog import StragglerLimit, write_seconds_per_image
 
 HANGS = {
     # Backtracks for hours, and lets no other thread run meanwhile.
@@ -60,13 +60,13 @@ def test_a_process_that_works_goes_on():
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
 
 
-def test_patience_follows_the_peers(tmp_path):
+def test_the_limit_follows_the_peers(tmp_path):
     layout = Layout(str(tmp_path))
-    pace = Pace(layout, factor=10, least=60, look_seconds=0)
-    assert pace.patience("matching") == 600  # nobody knows yet
+    limit = StragglerLimit(layout, factor=10, least=60, look_seconds=0)
+    assert limit.seconds("matching") == 600  # nobody knows yet
     seconds = ((10, 400), (10, 50), (20, 160))  # 40, 5 and 8 an image
-    write_pace(layout, [{"images": images, "seconds": {"matching": all_}} for images, all_ in seconds])
-    assert pace.patience("matching") == 80
-    assert Pace(layout, factor=10, least=100, look_seconds=0).patience("matching") == 100
-    assert pace.patience("writing") == 600
-    assert Pace(layout, factor=0, least=60).patience("matching") == float("inf")
+    write_seconds_per_image(layout, [{"images": images, "seconds": {"matching": all_}} for images, all_ in seconds])
+    assert limit.seconds("matching") == 80
+    assert StragglerLimit(layout, factor=10, least=100, look_seconds=0).seconds("matching") == 100
+    assert limit.seconds("writing") == 600
+    assert StragglerLimit(layout, factor=0, least=60).seconds("matching") == float("inf")
