@@ -48,6 +48,7 @@ def load_records(path: str) -> tuple[list, list]:
 
 
 def malformed(path: str, what: str) -> UserError:
+    """The error for a captions file at `path`; `what` says what it is or has."""
     return UserError(f"captions.path: {path} {what}")
 
 

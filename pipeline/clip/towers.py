@@ -65,12 +65,15 @@ class OpenClipTower:
 
     @property
     def grad_checkpointing(self) -> bool:
+        """Whether the transformer computes its blocks again for the gradients."""
         return self._visual.transformer.grad_checkpointing
 
     def tokens(self, pixels_B3SS: torch.Tensor) -> torch.Tensor:
+        """Patch tokens [B,N,W] of the convolution."""
         return self._visual.conv1(pixels_B3SS).flatten(2).transpose(1, 2)
 
     def sequence(self, tokens_BNW: torch.Tensor) -> tuple[torch.Tensor, list[Block]]:
+        """Class token first, position embedding added, normalised [B,L,W]; and the residual blocks."""
         visual = self._visual
         class_token_B1W = visual.class_embedding.to(tokens_BNW.dtype).expand(len(tokens_BNW), 1, -1)
         sequence_BLW = torch.cat([class_token_B1W, tokens_BNW], dim=1)
@@ -78,6 +81,7 @@ class OpenClipTower:
         return visual.ln_pre(sequence_BLW), list(visual.transformer.resblocks)
 
     def pooled(self, sequence_BLW: torch.Tensor) -> torch.Tensor:
+        """The embedding [B,D]: pooled as the tower is configured, then projected where it has a projection."""
         pooled, _ = self._visual._pool(sequence_BLW)
         return pooled if self._visual.proj is None else pooled @ self._visual.proj
 
@@ -96,13 +100,16 @@ class TimmTower:
 
     @property
     def grad_checkpointing(self) -> bool:
+        """Whether the trunk computes its blocks again for the gradients."""
         return self._visual.trunk.grad_checkpointing
 
     def tokens(self, pixels_B3SS: torch.Tensor) -> torch.Tensor:
+        """Patch tokens [B,N,W] of the patch embedding."""
         tokens = self._visual.trunk.patch_embed(pixels_B3SS)
         return tokens.flatten(1, 2) if tokens.ndim == 4 else tokens  # 4: trunks that take any image size
 
     def sequence(self, tokens_BNW: torch.Tensor) -> tuple[torch.Tensor, list[Block]]:
+        """Prefix tokens and position embedding added [B,L,W]; and the trunk's blocks, rotary embeddings bound."""
         trunk = self._visual.trunk
         if trunk.dynamic_img_size:
             tokens_BNW = tokens_BNW.unflatten(1, self.grid)
@@ -117,6 +124,7 @@ class TimmTower:
         ]
 
     def pooled(self, sequence_BLW: torch.Tensor) -> torch.Tensor:
+        """The embedding [B,D] of the trunk's norm and head, and of open_clip's projection."""
         trunk = self._visual.trunk
         return self._visual.head(trunk.forward_head(trunk.norm(sequence_BLW)))
 

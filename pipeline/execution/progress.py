@@ -22,6 +22,7 @@ class Progress:
         self._regions = 0
 
     def advance(self, done: int) -> None:
+        """Count so many more units as done."""
         self._bar.update(done)
 
     def shard(self, statistics: dict, rejected: int) -> None:
@@ -36,4 +37,5 @@ class Progress:
         self._bar.update(statistics["images"])
 
     def close(self) -> None:
+        """Leave the line as it stands."""
         self._bar.close()

@@ -85,7 +85,7 @@ def _attempt(run: Run, stage: str, shard: int) -> Iterator[Callable[..., None]]:
 
 
 def _failure(layout: Layout, stage: str, shard: int) -> str:
-    """Tell of the exception that is being handled; gives the shard's error."""
+    """Tell of the exception that is being handled; returns the shard's error."""
     metrics.failed(layout.uri, stage)
     worker_log(__name__).exception("shard %s of %s failed in %s", stem(shard), layout.uri, stage)
     return f"{stage}: {traceback.format_exc()}"
@@ -101,6 +101,7 @@ class FindNounsStage:
         self._step = FindNouns(layout, captions_per_image, config)
 
     def __call__(self, row: dict) -> dict:
+        """Find the nouns of a shard's captions, and how many images each has; a failure is the row's `error`."""
         shard, counts, error = int(row["shard"]), {}, ""
         started = time.perf_counter()
         try:
@@ -121,6 +122,7 @@ class EmbedTextStage:
         self._embed = TextEmbedder(clip, config.templates, EmbeddingCache.of(clip))
 
     def __call__(self, row: dict) -> dict:
+        """Embed the nouns of a chunk: float32, flat, one embedding after the other."""
         return {"chunk": row["chunk"], "embeddings": self._embed(list(row["nouns"])).numpy().ravel()}
 
 
@@ -143,6 +145,7 @@ class ProposeStage:
         self._step = ProposeMasks(load_proposer(config))
 
     def __call__(self, row: dict) -> dict:
+        """Propose masks for every image; a shard that failed already passes as it is."""
         shard = pickle.loads(row["work"])
         if shard.error:
             return row
@@ -169,6 +172,7 @@ class MatchStage:
         self._step = MatchRegions(encoder, candidates, ray.get(vocabulary[0]))
 
     def __call__(self, row: dict) -> dict:
+        """Match the masks of every image with nouns; a shard that failed already passes as it is."""
         shard = pickle.loads(row["work"])
         if shard.error:
             return row

@@ -37,10 +37,12 @@ class Fit:
 
     @property
     def propose_workers(self) -> int:
+        """Simulated workers that propose masks."""
         return self.nodes * self.processes * self.propose_threads
 
     @property
     def match_workers(self) -> int:
+        """Simulated workers that match masks with nouns."""
         return self.nodes * self.processes * self.match_threads
 
 

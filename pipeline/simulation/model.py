@@ -29,10 +29,12 @@ class Rates:
 
     @property
     def slowest(self) -> str:
+        """The kind of workers that the others wait for, by the name of its field."""
         return min(vars(self), key=vars(self).__getitem__)
 
     @property
     def lowest(self) -> float:
+        """Images per second of that kind, and so of the whole pipeline."""
         return getattr(self, self.slowest)
 
 

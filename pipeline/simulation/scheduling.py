@@ -111,6 +111,7 @@ class Wait:
         self._stage, self._delays, self._images = stage, delays, images_per_shard
 
     def __call__(self, row: dict) -> dict:
+        """Wait as long as the shard takes, and note which worker did it, from when and how long."""
         seconds = self._delays.seconds(self._stage, int(row["shard"]), self._images)
         started = time.time()
         time.sleep(seconds)

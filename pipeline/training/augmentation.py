@@ -29,7 +29,7 @@ def training_region(
     Args:
         image: uint8 [3,h,w], RGB.
         mask: bool [h,w], with at least one pixel.
-        seed: (seed, epoch, row): the same numbers give the same region.
+        seed: (seed, epoch, row): the same numbers make the same region.
 
     Returns:
         pixels float32 [3,S,S]; mask bool [1,S,S], all ones for a sample without mask; whether it is one.

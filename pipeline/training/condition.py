@@ -20,7 +20,7 @@ def filter_pairs(pairs: pa.Table, where: str) -> pa.Table:
     """The pairs that fulfil an SQL condition; in subqueries, the table of all pairs is called `pairs`.
 
     Raises:
-        UserError: naming `data.where`; also if it gives other pairs every time.
+        UserError: naming `data.where`; also if it selects other pairs every time.
     """
     connection = duckdb.connect(
         ":memory:",
@@ -45,7 +45,7 @@ def filter_pairs(pairs: pa.Table, where: str) -> pa.Table:
 
 
 def _check_repeatable(connection: duckdb.DuckDBPyConnection, where: str) -> None:
-    """Refuse what gives other pairs every time: a run that goes on would learn from others than it began with."""
+    """Refuse what selects other pairs every time: a run that goes on would learn from others than it began with."""
     [[parsed]] = connection.execute("select json_serialize_sql(?)", [f"select 1 from pairs where ({where})"]).fetchall()
     changing = connection.execute(
         "select distinct function_name from duckdb_functions() "

@@ -34,10 +34,12 @@ class TensorBoard:
         self._writer = SummaryWriter(str(self._folder), purge_step=first_step)
 
     def log(self, step: int, values: dict[str, float]) -> None:
+        """Add every value as a scalar of its own."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def flush(self) -> None:
+        """Write the event files, and upload them where the output is remote."""
         self._writer.flush()
         if self._upload:
             for path in self._folder.iterdir():
@@ -54,10 +56,11 @@ class WeightsAndBiases:
         self._run = wandb.init(id=run, name=output, resume="allow", config=config)
 
     def log(self, step: int, values: dict[str, float]) -> None:
+        """Hand the values to the client, which sends them meanwhile."""
         self._run.log(values, step=step)
 
     def flush(self) -> None:
-        pass
+        """Nothing to do: the client keeps on disk what it has not sent yet."""
 
 
 class MLflow:
@@ -74,15 +77,18 @@ class MLflow:
             mlflow.log_dict(config, "config.yaml")
 
     def log(self, step: int, values: dict[str, float]) -> None:
+        """Send the values to the server."""
         self._client.log_metrics(values, step=step)
 
     def flush(self) -> None:
-        pass
+        """Nothing to do: every call of `log` has already reached the server."""
 
 
 def check_loggers(names: list[str]) -> None:
-    """Raises:
-    UserError: a package is not installed.
+    """Check that the packages of the chosen loggers are there.
+
+    Raises:
+        UserError: one is not installed.
     """
     for name in names:
         if name != "tensorboard" and importlib.util.find_spec(name) is None:

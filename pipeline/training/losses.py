@@ -34,7 +34,7 @@ class MultiPositiveLoss(torch.nn.Module):
     """Symmetric contrast of the regions and the distinct nouns of the global batch.
 
     A region is classified among the distinct nouns, each of which counts once; a noun has all its regions as positives
-    of equal weight. A batch without equal nouns gives exactly `ClipLoss`.
+    of equal weight. A batch without equal nouns has exactly the loss of `ClipLoss`.
 
     (Spreading the targets of `ClipLoss` over equal nouns, as UniCL does, would change nothing: with a frozen text tower
     equal nouns have equal embeddings, so the loss and its gradients are the same with and without it. What repeats
@@ -93,7 +93,7 @@ class RegionLoss(torch.nn.Module):
         """Scalar loss.
 
         Args:
-            features_BD: as the image tower gives them, not normalised.
+            features_BD: as the image tower returns them, not normalised.
             nouns_B: int64, rows of the bank.
         """
         regions_BD = F.normalize(features_BD.float(), dim=-1)

@@ -29,6 +29,7 @@ class Phase:
 
     @property
     def steps(self) -> int:
+        """Optimiser steps over all epochs."""
         return self.config.epochs * self.steps_per_epoch
 
 

@@ -98,6 +98,7 @@ def save(nlp: Language, output: Path) -> None:
 
 
 def main() -> None:
+    """Train the bundled pipeline from the command line's treebank, captions and WordNet, and write it to --output."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ud", type=Path, required=True, help="folder of the treebank")
     parser.add_argument("--captions", type=Path, required=True, help="COCO captions, .json or .json.gz")

@@ -86,6 +86,7 @@ def score_treebank(pipeline: str, treebank: Path) -> tuple[float, Scores]:
 
 
 def main() -> None:
+    """Print how well a pipeline finds the nouns of captions (--gold) and the tags of a treebank (--ud)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pipeline", default="bundled")
     parser.add_argument("--gold", type=Path)
