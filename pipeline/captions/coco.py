@@ -25,7 +25,7 @@ _Order = tuple[bool, int | str]
 
 
 class _Image(NamedTuple):
-    """A record of "images". `problem`: why it gives nothing."""
+    """A record of "images". `problem`: why it cannot be used."""
 
     order: _Order
     image_id: str
@@ -36,10 +36,10 @@ class _Image(NamedTuple):
 
 
 class _Annotation(NamedTuple):
-    """A record of "annotations". `place`: where it stands among the captions of its image."""
+    """A record of "annotations". `sort_key`: its order among the captions of its image."""
 
     order: _Order
-    place: tuple
+    sort_key: tuple
     image_id: str
     captions: list[str]
     problem: str | None
@@ -72,6 +72,7 @@ class CocoCaptions:
         self._images = image_root(config.images)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of the listing, in the order of the class, with rows for what cannot be used."""
         rows = []
         for row in self._rows():
             rows.append(row)
@@ -90,7 +91,7 @@ class CocoCaptions:
 
         # Sorting is stable: of an image listed twice, the first in the file comes first.
         images.sort(key=lambda image: image.order)
-        annotations.sort(key=lambda item: (item.order, item.place))
+        annotations.sort(key=lambda item: (item.order, item.sort_key))
         position = 0
         previous = None
         for image in images:
@@ -155,7 +156,7 @@ class CocoCaptions:
             hint = "; set captions.images" if missing == "coco_url" else ""
             raise malformed(self._path, _describe("images", image_records, missing) + hint)
         without = [
-            place for place, record in enumerate(records) if not isinstance(record, dict) or "caption" not in record
+            index for index, record in enumerate(records) if not isinstance(record, dict) or "caption" not in record
         ]
         if without and not any(item.captions for item in annotations):
             raise malformed(self._path, _describe("annotations", records, "caption", without[0]))
@@ -172,9 +173,9 @@ def _examples(records: list) -> str:
     return ", ".join(dict.fromkeys(repr(record.image_id) for record in records[:3]))
 
 
-def _describe(key: str, records: list, wanted: str, place: int = 0) -> str:
+def _describe(key: str, records: list, wanted: str, index: int = 0) -> str:
     """What is wrong with a record that should have `wanted`."""
-    record, where = records[place], f"{key}[{place}]"
+    record, where = records[index], f"{key}[{index}]"
     if not isinstance(record, dict):
         return f"{where} is a {type(record).__name__}, not an object"
     if record.get(wanted) in (None, ""):
@@ -194,13 +195,13 @@ def _row(image: _Image) -> dict:
 
 
 def _annotation(record: Any, number: int) -> _Annotation:
-    """`number`: its place in the file."""
+    """`number`: its index in the file."""
     if not isinstance(record, dict):
         return _Annotation(_order(""), (True, _order(""), number), "", [], "bad_record")
     image_id, annotation_id = _identifier(record.get("image_id")), _identifier(record.get("id"))
-    place = (not annotation_id, _order(annotation_id), number)
+    sort_key = (not annotation_id, _order(annotation_id), number)
     captions, problem = _captions_of(record.get("caption"))
-    return _Annotation(_order(image_id), place, image_id, captions, problem if image_id else "bad_id")
+    return _Annotation(_order(image_id), sort_key, image_id, captions, problem if image_id else "bad_id")
 
 
 def _captions_of(value: Any) -> tuple[list[str], str | None]:

@@ -58,7 +58,7 @@ def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int,
     written = []
     with tempfile.TemporaryDirectory(prefix="ovseg-listing-") as temporary:
         local = Path(temporary) / "listing.parquet"
-        # A first file always exists: an empty source gives a listing without rows.
+        # A first file always exists: an empty source has a listing without rows.
         shard = next(shards, None)
         while shard is not None or not written:
             with pq.ParquetWriter(local, LISTING, compression="zstd", write_page_checksum=True) as writer:

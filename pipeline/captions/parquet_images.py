@@ -45,7 +45,7 @@ def is_in_parquet(image_uri: str) -> bool:
 
 def addresses(parquet: pq.ParquetFile, file: str, column: str, others: list[str]) -> Iterator[pa.RecordBatch]:
     """Batches of the columns `others`, with `image` (text, the path that a picture has beside its bytes, or null) and
-    `place` (text, the picture's address, null where there are no bytes).
+    `address` (text, the picture's address, null where there are no bytes).
     """
     kind = parquet.schema_arrow.field(column).type
     is_struct = pa.types.is_struct(kind)
@@ -62,13 +62,13 @@ def addresses(parquet: pq.ParquetFile, file: str, column: str, others: list[str]
                 there = pc.is_valid(pc.struct_field(batch[column], "bytes") if is_struct else batch[column])
             else:
                 there = pa.repeat(all_there, count)
-            places = [f"{_PREFIX}{quote(column, safe='')}/{group}/{first + row}::{file}" for row in range(count)]
+            pictures = [f"{_PREFIX}{quote(column, safe='')}/{group}/{first + row}::{file}" for row in range(count)]
             columns = {name: batch[name] for name in others}
             path = (
                 pc.struct_field(batch[column], "path").cast(pa.string()) if has_path else pa.nulls(count, pa.string())
             )
             columns["image"] = path
-            columns["place"] = pc.if_else(there, pa.array(places, pa.string()), pa.scalar(None, pa.string()))
+            columns["address"] = pc.if_else(there, pa.array(pictures, pa.string()), pa.scalar(None, pa.string()))
             yield pa.record_batch(columns)
             first += count
 
@@ -84,8 +84,8 @@ def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
         pa.ArrowInvalid: the table is damaged.
         OSError: storage is broken, unreachable or forbidden.
     """
-    place, _, file = image_uri.removeprefix(_PREFIX).partition("::")
-    column, group, row = place.rsplit("/", 2)
+    position, _, file = image_uri.removeprefix(_PREFIX).partition("::")
+    column, group, row = position.rsplit("/", 2)
     if problem := address_refusal(file):
         raise ImageProblem(problem, redacted(image_uri))
     with plain_errors(file):
@@ -164,7 +164,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 def _chunk(parquet: pq.ParquetFile, group: int, leaf: str) -> pq.ColumnChunkMetaData | None:
     metadata = parquet.metadata.row_group(group)
-    chunks = (metadata.column(place) for place in range(metadata.num_columns))
+    chunks = (metadata.column(index) for index in range(metadata.num_columns))
     return next((chunk for chunk in chunks if chunk.path_in_schema == leaf), None)
 
 

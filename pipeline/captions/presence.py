@@ -66,7 +66,7 @@ class ImagesLookedFor:
                 first = "the first image" if len(addresses) == 1 else f"any of the first {len(addresses)} images"
                 raise UserError(
                     f"{_KEY}: {self._root} does not hold {first}, such as {name!r} (looked for {addresses[0]})"
-                    f"{self._place(name)}"
+                    f"{self._elsewhere(name)}"
                 )
         self._due = False
 
@@ -77,7 +77,7 @@ class ImagesLookedFor:
             return None
         return address[len(before) : len(address) - len(after)]
 
-    def _place(self, name: str) -> str:
+    def _elsewhere(self, name: str) -> str:
         """Where the image is instead, as far as that is easily found."""
         slashed = name.replace("\\", "/")
         base = posixpath.basename(slashed)

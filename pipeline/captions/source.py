@@ -1,4 +1,4 @@
-"""What every caption source gives: one table of images with their captions, in a fixed order."""
+"""What every caption source yields: one table of images with their captions, in a fixed order."""
 
 import os
 from collections.abc import Iterator

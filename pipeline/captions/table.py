@@ -26,7 +26,7 @@ _ROWS = pa.schema(
         ("caption", pa.string()),
         ("number", pa.int64()),
         ("problem", pa.string()),
-        ("place", pa.string()),  # the address of a picture in the table itself
+        ("address", pa.string()),  # the address of a picture in the table itself
     ]
 )
 
@@ -66,6 +66,7 @@ class TableCaptions:
         self._check_first_rows()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of the listing, sorted through files on the local disk; what cannot be used follows its image."""
         pending = None
         for batch in sort_batches(self._numbered(), _ROWS, ["image_id", "number"]):
             table = pa.Table.from_batches([batch]).select(_ROWS.names)
@@ -86,8 +87,8 @@ class TableCaptions:
         """Listing rows from sorted rows that hold all captions of each of their images."""
         if not len(rows):
             return
-        ids, image, caption, place, given = (
-            rows[name].combine_chunks() for name in ("image_id", "image", "caption", "place", "problem")
+        ids, image, caption, address, given = (
+            rows[name].combine_chunks() for name in ("image_id", "image", "caption", "address", "problem")
         )
         image = pc.coalesce(image, ids)
         starts = np.ones(len(rows), bool)
@@ -95,7 +96,7 @@ class TableCaptions:
         group = np.cumsum(starts) - 1
 
         problem = np.full(len(rows), None, object)
-        in_table = _flags(pc.is_valid(place))
+        in_table = _flags(pc.is_valid(address))
         problem[_flags(pc.is_null(caption))] = "null_caption"
         if self._images is None:
             problem[_flags(pc.invert(_is_absolute(image))) & ~in_table] = "relative_path"
@@ -116,7 +117,7 @@ class TableCaptions:
         good = usable[~other[usable]]
         bad = np.flatnonzero(problem != None)  # noqa: E711
 
-        uris = pc.coalesce(place, image_addresses(self._images, image))
+        uris = pc.coalesce(address, image_addresses(self._images, image))
         if rejected.any():
             uris = pc.if_else(pa.array(rejected), all_redacted(uris), uris)
         uris = pc.if_else(pa.array(problem == "bad_row"), "", uris)
@@ -155,7 +156,7 @@ class TableCaptions:
                 f"captions.path: of the first {len(rows)} rows of {self._files[0]} none has as many fields as there "
                 f"are columns (such as {bad[0]})"
             )
-        names = [row["image"] or row["image_id"] for row in rows if row["problem"] is None and row["place"] is None]
+        names = [row["image"] or row["image_id"] for row in rows if row["problem"] is None and row["address"] is None]
         names = [name for name in names if name]
         if names and self._images is None and not _is_absolute(pa.array(names))[0].as_py():
             raise UserError(
@@ -189,24 +190,24 @@ def _identified(columns: dict[str, pa.Array], file: str, first: int) -> dict[str
     image = columns["image"].cast(pa.string())
     count = len(image)
     nothing = pa.nulls(count, pa.string())
-    place = columns.get("place", nothing)
+    address = columns.get("address", nothing)
     if "image_id" in columns:
         ids = pc.fill_null(columns["image_id"].cast(pa.string()), "")
         image = pc.fill_null(image, "")
         # Of pictures in the table without a path the id alone says which are the same.
-        image = pc.if_else(pc.and_(pc.is_valid(place), pc.equal(image, "")), "the table's", image)
+        image = pc.if_else(pc.and_(pc.is_valid(address), pc.equal(image, "")), "the table's", image)
     else:
         rows = (
-            pa.array([f"{file}/{number:09d}" for number in range(first, first + count)]) if "place" in columns else ""
+            pa.array([f"{file}/{number:09d}" for number in range(first, first + count)]) if "address" in columns else ""
         )
-        ids = pc.if_else(pc.is_valid(place), rows, all_redacted(pc.fill_null(image, "")))
-        image = pc.if_else(pc.or_(pc.is_valid(place), pc.equal(ids, pc.fill_null(image, ""))), nothing, image)
+        ids = pc.if_else(pc.is_valid(address), rows, all_redacted(pc.fill_null(image, "")))
+        image = pc.if_else(pc.or_(pc.is_valid(address), pc.equal(ids, pc.fill_null(image, ""))), nothing, image)
     return {
         "image_id": ids,
         "image": image,
         "caption": columns["caption"],
         "problem": columns.get("problem", nothing),
-        "place": place,
+        "address": address,
     }
 
 

@@ -56,8 +56,8 @@ def suffix_of(file: str) -> str:
 def open_table(file: str, columns: Columns, names: list[str] | None) -> Iterator[Iterator[pa.RecordBatch]]:
     """The rows of one file, in batches with text columns called as in `columns`; `caption` may be of lists.
 
-    Besides there may be `problem` (null, or why a row is rejected) and `place` (the address of the picture, where it is
-    in the table itself). A row that cannot be read has `image` and `image_id` FILE:LINE.
+    Besides there may be `problem` (null, or why a row is rejected) and `address` (of the picture, where it is in the
+    table itself). A row that cannot be read has `image` and `image_id` FILE:LINE.
 
     Args:
         names: the names of the columns of a text table without a header.
@@ -92,7 +92,7 @@ def _parquet_batches(stream: BinaryIO, file: str, columns: Columns) -> Iterator[
     image = columns["image"][1]
     if parquet_images.is_image_type(schema.field(image).type):
         batches = parquet_images.addresses(parquet, file, image, [column for column in wanted if column != image])
-        columns = columns | {"image": ("", "image"), "place": ("", "place")}
+        columns = columns | {"image": ("", "image"), "address": ("", "address")}
     else:
         batches = parquet.iter_batches(_ROWS_PER_BATCH, columns=wanted, use_threads=False)
     return (checked({name: batch[column] for name, (_, column) in columns.items() if column}) for batch in batches)
@@ -106,20 +106,20 @@ def _text_batches(stream: BinaryIO, file: str, columns: Columns, names: list[str
     except UserError as error:
         raise UserError(f"captions.path: {file} cannot be read: {error}") from error
     _check_names(file, columns, table.names, table.has_header)
-    places = {name: table.names.index(column) for name, (_, column) in columns.items() if column}
-    return _text_columns(table, file, places)
+    indices = {name: table.names.index(column) for name, (_, column) in columns.items() if column}
+    return _text_columns(table, file, indices)
 
 
-def _text_columns(table: TextTable, file: str, places: dict[str, int]) -> Iterator[pa.RecordBatch]:
-    for portion in in_batches(table.rows(places["image"]), _ROWS_PER_BATCH):
+def _text_columns(table: TextTable, file: str, indices: dict[str, int]) -> Iterator[pa.RecordBatch]:
+    for portion in in_batches(table.rows(indices["image"]), _ROWS_PER_BATCH):
         problems: list[str | None] = [None] * len(portion)
-        values: dict[str, list] = {name: [] for name in places}
+        values: dict[str, list] = {name: [] for name in indices}
         for row, (line, fields) in enumerate(portion):
             if fields is None:
                 problems[row] = "bad_row"
                 label = f"{posixpath.basename(file)}:{line}"
-            for name, place in places.items():
-                values[name].append(fields[place] if fields else None if name == "caption" else label)
+            for name, index in indices.items():
+                values[name].append(fields[index] if fields else None if name == "caption" else label)
         try:
             arrays = {name: pa.array(texts, pa.string()) for name, texts in values.items()}
         except UnicodeEncodeError:  # bytes that are no UTF-8, in a row at least

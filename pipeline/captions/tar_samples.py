@@ -133,7 +133,7 @@ def _divided(run: TarSample | None) -> Iterator[TarSample]:
         yield run
         return
     first = [extension for extension, _ in run.parts]
-    length = next(place for place in range(1, len(first)) if first[place] in first[:place])
+    length = next(index for index in range(1, len(first)) if first[index] in first[:index])
     if first == first[:length] * (len(first) // length):
         for start in range(0, len(first), length):
             yield TarSample(run.key, run.parts[start : start + length])

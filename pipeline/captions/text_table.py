@@ -69,7 +69,7 @@ class TextTable:
         no rows. Bytes that are no UTF-8 are surrogates in the fields.
 
         Args:
-            image_at: place of the field that names the image, by which rows are known.
+            image_at: index of the field that names the image, by which rows are known.
         """
         width, delimiter = len(self.names), self.delimiter
         while (item := self._next()) is not None:
@@ -119,7 +119,7 @@ class TextTable:
         yield number, fields if len(fields) == width else None
 
     def _rows_of_their_own(self, lines: list[tuple[int, _Line]], image: str, image_at: int) -> int:
-        """How many of these lines of a CSV could be rows: those with something like this image's name in its place.
+        """How many of these lines of a CSV could be rows: those with something like this image's name where it belongs.
         (Captions have commas, so the number of fields does not tell.)
         """
         # Counted from both ends: commas that should be in quotes move what follows them.
@@ -237,7 +237,7 @@ def _read_on(
 
 
 def _closing_quote(line: str, at: int) -> int:
-    """Place of the first quotation mark that is not doubled; -1 if there is none."""
+    """Index of the first quotation mark that is not doubled; -1 if there is none."""
     while (at := line.find('"', at)) >= 0 and line.startswith('"', at + 1):
         at += 2
     return at

@@ -62,6 +62,7 @@ class WebDatasetCaptions:
         self._check_first_samples()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        """Batches of the listing, sorted by key through files on the local disk."""
         last_key = None
         for batch in sort_batches(self._numbered(), _ROWS, ["image_id", "number"]):
             usable = np.flatnonzero(pc.is_null(batch["problem"]).to_numpy(zero_copy_only=False))
@@ -73,8 +74,8 @@ class WebDatasetCaptions:
                     "listed_twice" if row in repeated else problem
                     for row, problem in enumerate(batch["problem"].to_pylist())
                 ]
-                place = batch.schema.get_field_index("problem")
-                batch = batch.set_column(place, _ROWS.field("problem"), pa.array(problems))
+                index = batch.schema.get_field_index("problem")
+                batch = batch.set_column(index, _ROWS.field("problem"), pa.array(problems))
             last_key = keys[-1] if keys else last_key
             yield batch.select(LISTING.names)
 

@@ -21,7 +21,7 @@ class TextEmbedder:
     Embeddings are kept per noun, so that asking twice costs nothing. On the CPU each noun is encoded by itself, all its
     prompts cut to the longest of them: the last bits of its embedding then do not depend on which other nouns were
     asked for, so one from an earlier job is as good as a new one. A GPU wants larger batches: there, nouns whose
-    prompts are of one length share a pass, and the same nouns in the same order give the same bits.
+    prompts are of one length share a pass, and the same nouns in the same order have the same bits.
     """
 
     def __init__(self, clip: Clip, templates: TemplateSet = "vild", cache: EmbeddingCache | None = None):

@@ -24,7 +24,7 @@ def used_lengths(model: nn.Module, tokens_BL: torch.Tensor) -> list[int]:
 
 
 def encode_text(model: nn.Module, tokens_BL: torch.Tensor) -> torch.Tensor:
-    """Embeddings [B,D], not normalised, as the model's `encode_text` gives them up to rounding.
+    """Embeddings [B,D], not normalised, as the model's `encode_text` computes them up to rounding.
 
     tokens_BL: L may be anything from the largest of `used_lengths` to the context.
     """

@@ -9,7 +9,7 @@ from pipeline.report.overview import Work, write_overview
 
 
 def write_pages(runs: DemoRuns, variants: Sequence[Variant]) -> str:
-    """Write the reports of one seed; gives the path of the page that leads to them.
+    """Write the reports of one seed; returns the path of the page that leads to them.
 
     Args:
         variants: those to show beside the untouched CLIP; they are trained and evaluated.

@@ -19,7 +19,7 @@ _TITLE_HEIGHT = 30
 
 
 def draw_pictures(runs: DemoRuns, variant: Variant) -> list[Path]:
-    """Write one PNG for each of the first scenes of the test world (not the best ones); gives their paths."""
+    """Write one PNG for each of the first scenes of the test world (not the best ones); returns their paths."""
     dataset = open_dataset(DatasetConfig(kind="micro_world", root=str(runs.folder / "test-world")))
     folder = runs.folder / "pictures"
     folder.mkdir(exist_ok=True)

@@ -88,7 +88,7 @@ class DemoRuns:
         train(replace(config, mode="pretrain", pretrain=phase, loss=LossConfig(kind="contrastive")))
 
     def mine(self) -> dict:
-        """Mine region–noun pairs with the untouched CLIP; gives the content of `dataset.json`."""
+        """Mine region–noun pairs with the original CLIP; returns the content of `dataset.json`."""
         world = self.folder / "mined-world"
         return mine(
             MineConfig(

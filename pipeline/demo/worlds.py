@@ -30,12 +30,15 @@ def write_scenes(folder: Path, scale: Scale, seed: int, groups: Groups) -> None:
 
 
 def write_pretraining(folder: Path, scale: Scale, seed: int) -> Path:
-    """Captioned scenes and natural crops; gives their directory."""
+    """Captioned scenes and natural crops; returns their directory."""
     return _write_pairs(folder / "pretraining-pairs", scale.pretraining_scenes, seed, captioned_pairs)
 
 
 def write_natural(folder: Path, scale: Scale, seed: int) -> Path:
-    """Crops of the pretraining scenes with the noun of what they show: more natural training; gives their directory."""
+    """Crops of the pretraining scenes with the noun of what they show, as one more training set.
+
+    Returns their directory.
+    """
     return _write_pairs(folder / "natural-pairs", scale.mined_scenes, seed, named_pairs, scenes="pretraining-pairs")
 
 
@@ -51,7 +54,7 @@ def write_annotated(folder: Path, scale: Scale, seed: int, groups: Groups) -> Pa
 
 
 def write_tested(folder: Path, scale: Scale, seed: int) -> Path:
-    """True masks of the test scenes with their names, to watch a training run by; gives their directory."""
+    """True masks of the test scenes with their names, to watch a training run by; returns their directory."""
 
     def tested_pairs(_: np.random.Generator, scene: Scene, image_id: str) -> Iterator[Pair]:
         for region, name in enumerate(scene.categories):

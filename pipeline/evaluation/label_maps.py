@@ -56,6 +56,8 @@ def image_miou(predicted: np.ndarray, labels: np.ndarray) -> float | None:
     if not len(truth):
         return None
     values = max(int(truth.max()), int(found.max())) + 1
-    areas, claimed, right = (np.bincount(pixels, minlength=values) for pixels in (truth, found, truth[truth == found]))
+    areas, found_areas, right = (
+        np.bincount(pixels, minlength=values) for pixels in (truth, found, truth[truth == found])
+    )
     present = areas > 0
-    return float((right[present] / (areas + claimed - right)[present]).mean())
+    return float((right[present] / (areas + found_areas - right)[present]).mean())

@@ -107,10 +107,10 @@ def _have_room(pools: Sequence[ActorPoolMapOperator]) -> bool:
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     left = [(machine.get("GPU", 0.0), machine.get("CPU", 0.0)) for machine in machines]
     for gpu, cpu in needs:
-        place = next((number for number, free in enumerate(left) if free[0] >= gpu and free[1] >= cpu), None)
-        if place is None:
+        node = next((number for number, free in enumerate(left) if free[0] >= gpu and free[1] >= cpu), None)
+        if node is None:
             return False
-        left[place] = (left[place][0] - gpu, left[place][1] - cpu)
+        left[node] = (left[node][0] - gpu, left[node][1] - cpu)
     return True
 
 

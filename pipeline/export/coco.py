@@ -36,10 +36,11 @@ class CocoExport:
 def export_coco(output: str, to: str, images: str | None = None) -> CocoExport:
     """Write the pairs of a mined dataset as one JSON file of COCO's instances format.
 
-    An image has the id that its source gives it, if all of these are numbers, else its place; `source_id` and `uri` say
-    which it is, `file_name` is relative to `info.images`. Its size is that of the upright image that masks and boxes
-    refer to. An annotation's `score` is `clip_score`; it has the caption, and the sample's `key`, too. Any number of
-    pairs takes the memory of a few shards and a file on the local disk, and the JSON appears whole.
+    An image has the id that its source gives it, if all of these are numbers, else its number in the export;
+    `source_id` and `uri` say which it is, `file_name` is relative to `info.images`. Its size is that of the upright
+    image that masks and boxes refer to. An annotation's `score` is `clip_score`; it has the caption, and the sample's
+    `key`, too. Any number of pairs takes the memory of a few shards and a file on the local disk, and the JSON appears
+    whole.
 
     Args:
         output: the dataset, any fsspec URI.
@@ -78,14 +79,14 @@ def export_coco(output: str, to: str, images: str | None = None) -> CocoExport:
 
 def _numbered(pairs: MinedPairs, columns: list[str], outline: Outline) -> Iterator[tuple[int, bool, dict]]:
     """Every row with the id of its image, and whether it is the first of its image."""
-    place = 0
+    number = 0
     for manifest in pairs.manifests(columns):
         image = None
         for row in manifest.table.to_pylist():
             first = row["image_id"] != image
             image = row["image_id"]
-            place += first
-            yield int(image) if outline.own_ids else place, first, row
+            number += first
+            yield int(image) if outline.own_ids else number, first, row
 
 
 def _images(pairs: MinedPairs, outline: Outline, written: bool) -> Iterator[dict]:
@@ -107,10 +108,10 @@ def _images(pairs: MinedPairs, outline: Outline, written: bool) -> Iterator[dict
 
 
 def _annotations(pairs: MinedPairs, outline: Outline) -> Iterator[dict]:
-    for place, (number, _, row) in enumerate(_numbered(pairs, _PAIR + _SCORES, outline), start=1):
+    for annotation, (number, _, row) in enumerate(_numbered(pairs, _PAIR + _SCORES, outline), start=1):
         x0, y0, x1, y1 = (row[edge] for edge in _BOX)
         yield {
-            "id": place,
+            "id": annotation,
             "image_id": number,
             "category_id": outline.category[row["noun"]],
             "segmentation": {"size": [row["image_height"], row["image_width"]], "counts": row["mask_rle"]},

@@ -119,9 +119,9 @@ def _with_pictures(layout: Layout, shard: int, rows: list[dict]) -> Iterator[dic
     except FileNotFoundError as error:
         raise damaged(tar, "missing") from error
     for row in rows:
-        place = row["tar_offset"] - begin
+        start = row["tar_offset"] - begin
         try:
-            with tarfile.open(fileobj=io.BytesIO(data[place : place + row["tar_length"]]), mode="r:") as members:
+            with tarfile.open(fileobj=io.BytesIO(data[start : start + row["tar_length"]]), mode="r:") as members:
                 files = {
                     column: {"bytes": members.extractfile(name).read(), "path": name}
                     for column, name in (("image", f"{row['key']}.jpg"), ("mask", f"{row['key']}.mask.png"))

@@ -36,7 +36,7 @@ def write_images(pairs: MinedPairs, to: str) -> None:
         listed = read_table(uri).to_pylist()
         if max(rows, default=0) >= len(listed):
             raise damaged(uri, f"it has {len(listed)} images, and the manifest names image {max(rows)}")
-        for image, file in read_ahead([Image(place, listed[place]) for place in sorted(rows)], config.max_bytes):
+        for image, file in read_ahead([Image(index, listed[index]) for index in sorted(rows)], config.max_bytes):
             row = rows[image.index]
             try:
                 jpeg = read_upright(file.result(), config)

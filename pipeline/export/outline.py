@@ -24,7 +24,7 @@ class Outline:
     unnamed: int
     """Images that are no files with a name of their own, but members of archives and the like."""
     category: dict[str, int]
-    """By noun its place among the sorted nouns, from 1."""
+    """By noun its number among the sorted nouns, from 1."""
     folder: Parts
     """The folder that all images have in common."""
     own_ids: bool

@@ -27,7 +27,7 @@ class Entry:
     at: int
     """Where the entry begins, in bytes from the start."""
     value_at: int
-    """Where its value, if it fits, or the place of its values is."""
+    """Where its value, if it fits, or the offset of its values is."""
     room: int
     """Bytes that fit there: 4, or 8 in files of more than 4 GB."""
 
@@ -44,10 +44,10 @@ def entries(data: bytes) -> Iterator[Entry]:
     if not order:
         return
     big = data[2:4] == struct.pack(f"{order}H", 43)
-    place, number, entry, room = ("Q", "Q", "HHQ", 8) if big else ("L", "H", "HHL", 4)
+    offset, number, entry, room = ("Q", "Q", "HHQ", 8) if big else ("L", "H", "HHL", 4)
     head, length = struct.Struct(order + entry), struct.calcsize(order + entry) + room
     try:
-        (at,) = struct.unpack_from(order + place, data, 8 if big else 4)
+        (at,) = struct.unpack_from(order + offset, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + number, data, at)
         at += struct.calcsize(order + number)
         for _ in range(min(count, _MOST)):

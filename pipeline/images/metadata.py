@@ -10,7 +10,7 @@ import zlib
 
 from pipeline.images import directory
 
-# TIFF's places of EXIF, GPS, interoperability and XMP. Under these names no reader knows them.
+# TIFF's tags of EXIF, GPS, interoperability and XMP. Under these names no reader knows them.
 _ASIDE = {0x8769: 65010, 0x8825: 65011, 0xA005: 65012, 0x02BC: 65013}
 _SHORT = 3
 # Bytes of a PNG's transparent colour by its colour type: grey, RGB, palette.
@@ -54,7 +54,7 @@ def _jpeg(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _png(data: bytes) -> tuple[bytes, bytes]:
-    # Decoders unpack texts and profiles without end, and give the picture up where one has a wrong checksum.
+    # Decoders unpack texts and profiles without end, and abandon the picture where one has a wrong checksum.
     kept, exif, since, at = bytearray(), b"", 0, 8
     while at + 12 <= len(data):
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -85,7 +85,7 @@ def _rest(data: bytes, kept: bytearray, since: int) -> bytes:
 
 
 def _tiff(data: bytes) -> tuple[bytes, bytes]:
-    # Entries are changed where they are, since everything else in the file is found by its place.
+    # Entries are changed where they are, since everything else in the file is found by its offset.
     changed, order = None, directory.byte_order(data)
     for entry in directory.entries(data):
         if entry.tag == directory.ORIENTATION or entry.tag in _ASIDE:

@@ -61,7 +61,7 @@ class ImagesConfig:
 
 
 class ImageProblem(Exception):
-    """An image that gives nothing: `reason` is a short code, `detail` says what was found."""
+    """An image that cannot be used: `reason` is a short code, `detail` says what was found."""
 
     def __init__(self, reason: str, detail: str = ""):
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -125,7 +125,7 @@ def size_of(
 
 
 def read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
-    """Decode any image file fully, turn it upright, and give it as JPEG within the configured limits.
+    """Decode any image file fully, turn it upright, and return it as JPEG within the configured limits.
 
     It is turned by its EXIF orientation. Transparent pixels become white. Files that are JPEG, upright and within
     `max_side` keep their bytes.

@@ -66,7 +66,7 @@ def upsampled_bands(
 
 
 def encode(masks_QHW: torch.Tensor) -> list[Rle]:
-    """Run-length codes of masks, bool [Q,H,W]. From a GPU only the places where runs begin are copied."""
+    """Run-length codes of masks, bool [Q,H,W]. From a GPU only the positions where runs begin are copied."""
     if masks_QHW.device.type == "cpu":
         return rle.encode(masks_QHW.numpy())
     return encode_runs(masks_QHW)
@@ -79,8 +79,8 @@ def encode_runs(masks_QHW: torch.Tensor) -> list[Rle]:
         return []
     columns_QP = masks_QHW.transpose(1, 2).flatten(1)  # COCO's codes go down the columns
     before_QP = torch.cat([columns_QP.new_zeros(count, 1), columns_QP[:, :-1]], dim=1)
-    which, places = (columns_QP != before_QP).nonzero(as_tuple=True)
-    begins = places.cpu().split(torch.bincount(which, minlength=count).tolist())
+    which, positions = (columns_QP != before_QP).nonzero(as_tuple=True)
+    begins = positions.cpu().split(torch.bincount(which, minlength=count).tolist())
     ends = torch.tensor([height * width])
     runs = [torch.diff(torch.cat([begin, ends]), prepend=torch.tensor([0])).tolist() for begin in begins]
     codes = coco_mask.frPyObjects([{"size": [height, width], "counts": run} for run in runs], height, width)

@@ -102,4 +102,4 @@ THINGS = {
 }  # fmt: skip
 
 NAMES = (*GROUNDS, *THINGS)
-"""All categories; a category's index is its place here."""
+"""All categories; a category's index is its position here."""

@@ -18,7 +18,7 @@ _CONFIG = {
 def write_untrained_clip(folder: Path, seed: int = 0) -> None:
     """Write an untrained CLIP as an open_clip `local-dir:`.
 
-    Its position embedding begins with sines and cosines of the place (Vaswani et al. 2017) instead of noise, which
+    Its position embedding begins with sines and cosines of the position (Vaswani et al. 2017) instead of noise, which
     spares a small tower the many steps of finding out which patches are neighbours.
     """
     with torch.random.fork_rng(devices=[]):
@@ -40,5 +40,5 @@ def _sines(grid: int, width: int) -> torch.Tensor:
     """Sines and cosines of row and column at geometric frequencies, float32 [grid², width]."""
     frequencies = 100 ** -(torch.arange(width // 4) / (width // 4))
     rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
-    phases = [place.flatten()[:, None] * frequencies for place in (rows, columns)]
+    phases = [position.flatten()[:, None] * frequencies for position in (rows, columns)]
     return torch.cat([wave(phase) for phase in phases for wave in (torch.sin, torch.cos)], dim=1)

@@ -29,7 +29,7 @@ class Pair:
 
 
 def write_pairs(folder: Path, shard: int, pairs: Iterable[Pair]) -> int:
-    """Write one shard: tar and manifest; gives the number of pairs."""
+    """Write one shard: tar and manifest; returns the number of pairs."""
     layout = Layout(str(folder))
     tar = Path(layout.tar(shard))
     tar.parent.mkdir(parents=True, exist_ok=True)

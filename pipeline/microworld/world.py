@@ -18,12 +18,12 @@ _CAPTIONS_PER_IMAGE = 2
 
 
 def write_world(folder: Path, images: int, seed: int = 0, unnamed: Collection[str] = ()) -> None:
-    """Write scenes and their annotations below `folder`; the same arguments give the same files.
+    """Write scenes and their annotations below `folder`; the same arguments make the same files.
 
     `images/` (JPEG), `captions.json`, `instances.json` (all things), `panoptic.json` and `panoptic/` (everything).
 
     Args:
-        seed: another seed gives other scenes; fewer images are the first of more.
+        seed: another seed makes other scenes; fewer images are the first of more.
         unnamed: categories that captions never mention.
     """
     for name in ("images", "panoptic"):
@@ -41,7 +41,7 @@ def write_world(folder: Path, images: int, seed: int = 0, unnamed: Collection[st
         instances += _instances(scene, image_id, first_id=len(instances) + 1)
         segments = _segments(scene)
         panoptic.append({"image_id": image_id, "file_name": f"{stem}.png", "segments_info": segments})
-        # COCO's panoptic PNG: id = R + 256·G + 256²·B; a segment's id here is its place + 1.
+        # COCO's panoptic PNG: id = R + 256·G + 256²·B; a segment's id here is its index + 1.
         ids = (scene.segments + 1).astype(np.uint8)
         Image.fromarray(np.stack([ids, np.zeros_like(ids), np.zeros_like(ids)], axis=-1)).save(
             folder / "panoptic" / f"{stem}.png"
@@ -68,7 +68,7 @@ def _instances(scene: Scene, image_id: int, first_id: int) -> list[dict]:
     rows = zip(things, masks, masks.boxes(), masks.areas, strict=True)
     return [
         {
-            "id": first_id + place,
+            "id": first_id + index,
             "image_id": image_id,
             "category_id": NAMES.index(scene.categories[region]) + 1,
             "segmentation": {"size": [SIDE, SIDE], "counts": code.decode()},
@@ -76,7 +76,7 @@ def _instances(scene: Scene, image_id: int, first_id: int) -> list[dict]:
             "bbox": [int(box[0]), int(box[1]), int(box[2] - box[0]), int(box[3] - box[1])],
             "iscrowd": 0,
         }
-        for place, (region, code, box, area) in enumerate(rows)
+        for index, (region, code, box, area) in enumerate(rows)
     ]
 
 

@@ -46,7 +46,7 @@ def shards_dataset(shards: Sequence[int]) -> Dataset:
 
 
 def mining_graph(shards: Sequence[int], read: Tasks, propose: Pool, match: Pool, write: Tasks) -> Dataset:
-    """The pipeline, from rows {shard} to what the last stage gives; nothing runs yet."""
+    """The pipeline, from rows {shard} to what the last stage returns; nothing runs yet."""
     rows = shards_dataset(shards).map(read.do, fn_args=read.arguments, num_cpus=read.cpus)
     return map_on_actors(match, map_on_actors(propose, rows)).map(
         write.do, fn_args=write.arguments, num_cpus=write.cpus
@@ -74,7 +74,7 @@ def map_on_actors(pool: Pool, rows: Dataset) -> Dataset:
 def in_batches(
     shards: Sequence[int], pipeline: Callable[[Sequence[int]], Dataset], at_once: int = SHARDS_AT_ONCE
 ) -> Iterator[dict]:
-    """What a pipeline gives for all shards, made anew for every so many of them.
+    """What a pipeline returns for all shards, made anew for every so many of them.
 
     Until a pipeline ends, Ray Data keeps in the driver what it knows of each shard; this way the driver's memory is
     enough for any number of shards. Workers are started anew each time: a minute or so in hours.

@@ -47,7 +47,7 @@ class _Original:
     """An image that gave pairs, as its manifest describes it."""
 
     shard: int
-    place: int
+    index: int
     """In the shard."""
     uri: str
     bytes: int
@@ -128,14 +128,14 @@ def _originals(layout: Layout, shard: int) -> list[_Original]:
     check_rows(table, shard, uri)
     images = {int(row["key"].split("-")[1]): row for row in table.to_pylist()}
     return [
-        _Original(shard, place, row["image_uri"], row["image_bytes"], row["image_sha256"])
-        for place, row in sorted(images.items())
+        _Original(shard, index, row["image_uri"], row["image_bytes"], row["image_sha256"])
+        for index, row in sorted(images.items())
         if row["image_sha256"]
     ]
 
 
 def _stat(originals: list[_Original]) -> tuple[dict[int, str], list[tuple[_Original, float]], int]:
-    """Of files on this machine, by place those whose size changed; those of the same size, with the time of their last
+    """Of files on this machine, by index those whose size changed; those of the same size, with the time of their last
     change; how many are gone.
     """
     changed, same_size, unread = {}, [], 0
@@ -148,23 +148,23 @@ def _stat(originals: list[_Original]) -> tuple[dict[int, str], list[tuple[_Origi
         if not stat.S_ISREG(found.st_mode):  # reading a pipe could wait without end
             unread += 1
         elif found.st_size != original.bytes:
-            changed[original.place] = _described(original, f"{found.st_size} bytes instead of {original.bytes}")
+            changed[original.index] = _described(original, f"{found.st_size} bytes instead of {original.bytes}")
         else:
             same_size.append((original, found.st_mtime))
     return changed, same_size, unread
 
 
 def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], int]:
-    """By place those whose content changed, and how many cannot be read."""
+    """By index those whose content changed, and how many cannot be read."""
     changed, unread = {}, 0
     if not originals:
         return changed, unread
     rows = read_table(layout.table("captions", originals[0].shard)).to_pylist()
-    by_place = {original.place: original for original in originals if original.place < len(rows)}
-    images = [Image(place, rows[place]) for place in by_place]
-    largest = max((original.bytes for original in by_place.values()), default=0)
+    by_index = {original.index: original for original in originals if original.index < len(rows)}
+    images = [Image(index, rows[index]) for index in by_index]
+    largest = max((original.bytes for original in by_index.values()), default=0)
     for image, file in read_ahead(images, largest):
-        original = by_place[image.index]
+        original = by_index[image.index]
         try:
             data = file.result()
         except ImageProblem as problem:
@@ -179,7 +179,7 @@ def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], i
         if hashlib.sha256(data).hexdigest() != original.sha256:
             size = f"{len(data)} bytes instead of {original.bytes}"
             changed[image.index] = _described(original, size if len(data) != original.bytes else "other content")
-    return changed, unread + len(originals) - len(by_place)
+    return changed, unread + len(originals) - len(by_index)
 
 
 def _described(original: _Original, what: str) -> str:

@@ -18,7 +18,7 @@ class Image:
     """An image of a shard and what is known of it so far."""
 
     index: int
-    """Place in the shard."""
+    """Index in the shard."""
     row: dict
     """Its row of the captions table."""
     address: str | None = None
@@ -60,7 +60,7 @@ class Shard:
         detail: str = "",
         caption_index: int | None = None,
     ) -> None:
-        """Record that an image, or one caption of it, gives nothing."""
+        """Record that an image, or one caption of it, is of no use."""
         self.rejects.append(
             {
                 "shard": self.number,

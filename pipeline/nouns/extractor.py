@@ -65,7 +65,7 @@ class NounExtractor:
         return dict(self._identity)
 
     def extract(self, captions: list[str]) -> list[list[Noun]]:
-        """The nouns of each caption, in the order of the text; places never overlap.
+        """The nouns of each caption, in the order of the text; nouns never overlap.
 
         Any string will do: a caption that `caption_problem` objects to has no nouns.
         """
@@ -73,8 +73,8 @@ class NounExtractor:
         usable = [index for index, caption in enumerate(captions) if caption_problem(caption, self._max_length) is None]
         texts = [tagger_text(captions[index]) for index in usable]
         docs = self._tag([text for text, _ in texts])
-        for index, (_, places), doc in zip(usable, texts, docs, strict=True):
-            nouns[index] = self._nouns(doc, captions[index], places)
+        for index, (_, mapping), doc in zip(usable, texts, docs, strict=True):
+            nouns[index] = self._nouns(doc, captions[index], mapping)
         return nouns
 
     def _tag(self, texts: list[str]) -> list[Doc]:
@@ -89,7 +89,7 @@ class NounExtractor:
             docs[number] = doc
         return docs
 
-    def _nouns(self, doc: Doc, caption: str, places: MappedText | None) -> list[Noun]:
+    def _nouns(self, doc: Doc, caption: str, mapping: MappedText | None) -> list[Noun]:
         found = []
         before = len(caption)
         for first, last, lemma in self._spans(doc):
@@ -97,8 +97,8 @@ class NounExtractor:
             if name is None or name in self._stop_list:
                 continue
             start, end = first.idx, last.idx + len(last)
-            if places is not None:
-                start, end = places.starts[start], places.ends[end - 1]
+            if mapping is not None:
+                start, end = mapping.starts[start], mapping.ends[end - 1]
             if end > before:  # the tagger cut through what is one character in the caption ("ﬁ")
                 continue
             before = start

@@ -1,4 +1,4 @@
-"""A noun at its place in a caption."""
+"""A noun at its position in a caption."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Noun:
 
 
 def union(nouns: Iterable[list[Noun]], form: Literal["lemma", "surface"] = "lemma") -> list[tuple[int, Noun]]:
-    """The nouns of an image from those of its captions: each name once, at its first place.
+    """The nouns of an image from those of its captions: each name once, where it first occurs.
 
-    nouns: one list per caption, as `NounExtractor.extract` gives them. Returns (caption index, noun) pairs in the
+    nouns: one list per caption, as `NounExtractor.extract` returns them. Returns (caption index, noun) pairs in the
     order in which the names first occur.
     """
     first: dict[str, tuple[int, Noun]] = {}

@@ -66,17 +66,17 @@ def tagger_text(caption: str) -> tuple[str, MappedText | None]:
     after punctuation, and in lower case if it was in capitals or a headline.
 
     The taggers know edited text: to them a capital begins a name, "ball;a" is a word, and two spaces are a token.
-    Returns the text and where its characters come from; None where each is at its place in the caption.
+    Returns the text and where its characters come from; None where each is at its position in the caption.
     """
-    places = None
+    mapping = None
     text = caption
     if _IRREGULAR.search(caption):
-        places = _cleaned(caption)
-        text = places.text
+        mapping = _cleaned(caption)
+        text = mapping.text
     if text.isupper() or _is_headline(text):
         # Character by character: a few capitals ("İ") have longer lower-case forms, which would shift the rest.
         text = "".join(low if len(low := char.lower()) == 1 else char for char in text)
-    return text, places
+    return text, mapping
 
 
 def _cleaned(caption: str) -> MappedText:

@@ -57,14 +57,14 @@ def dictionary_form(word: str, lemma: str) -> str:
     return lemma
 
 
-def is_no_noun(tokens: Sequence[Token], place: int) -> bool:
+def is_no_noun(tokens: Sequence[Token], index: int) -> bool:
     """Whether a word that is tagged as a noun is none: "others", "upside" of "upside down", "reads" of "sign reads"."""
-    word = tokens[place].lower_
+    word = tokens[index].lower_
     if word in _listed("no_nouns"):
         return True
     if word in _listed("verbs_after_a_noun"):
-        return 0 < place < len(tokens) - 1 and tokens[place - 1].pos_ in ("NOUN", "PROPN")
-    pairs = (tuple(token.lower_ for token in tokens[first : first + 2]) for first in (max(place - 1, 0), place))
+        return 0 < index < len(tokens) - 1 and tokens[index - 1].pos_ in ("NOUN", "PROPN")
+    pairs = (tuple(token.lower_ for token in tokens[first : first + 2]) for first in (max(index - 1, 0), index))
     return any(pair in _phrases() for pair in pairs)
 
 

@@ -145,8 +145,8 @@ def lines(
     label = f"{title}. {'; '.join(ends)}."
     with drawing(name) as figure:
         drawn = figure.axes[0]
-        for place, (xs, ys) in enumerate(curves.values()):
-            drawn.plot(xs, ys, color=series(place), marker="o" if len(xs) < 12 else None, markersize=4)
+        for index, (xs, ys) in enumerate(curves.values()):
+            drawn.plot(xs, ys, color=series(index), marker="o" if len(xs) < 12 else None, markersize=4)
         drawn.set_xlabel(axes[0])
         drawn.set_ylabel(axes[1])
         if log:
@@ -195,9 +195,9 @@ def _plain_ticks(axes: Axes, whole: bool = False) -> None:
 def _points(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[tuple]:
     """Rows of a table: x, and y of every curve that has a point there."""
     columns = [dict(zip(xs.tolist(), ys.tolist(), strict=True)) for xs, ys in curves.values()]
-    places = sorted(set().union(*columns))
-    step = max(1, -(-len(places) // _ROWS))
-    return [(place, *(column.get(place, float("nan")) for column in columns)) for place in places[::step]]
+    positions = sorted(set().union(*columns))
+    step = max(1, -(-len(positions) // _ROWS))
+    return [(position, *(column.get(position, float("nan")) for column in columns)) for position in positions[::step]]
 
 
 def _short(label: str) -> str:

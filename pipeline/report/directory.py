@@ -41,7 +41,7 @@ def kind_of(uri: str) -> Kind:
 def write_report(
     paths: Sequence[str], to: str | None = None, samples: int | None = None, annotations: str | None = None
 ) -> str:
-    """Write the report of an output directory, or of several evaluations side by side; gives the URI of its page.
+    """Write the report of an output directory, or of several evaluations side by side; returns the URI of its page.
 
     Args:
         paths: output directories; evaluations may be named, as in `before=./evaluated`.

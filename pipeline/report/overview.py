@@ -51,7 +51,7 @@ def result_uris(work: Work) -> list[str]:
 
 
 def write_overview(work: Work, to: str) -> str:
-    """Write all reports below the folder `to`; gives the URI of the page that leads to them.
+    """Write all reports below the folder `to`; returns the URI of the page that leads to them.
 
     Raises:
         UserError: a job is not complete.
@@ -59,13 +59,13 @@ def write_overview(work: Work, to: str) -> str:
     """
     write_dataset_report(work.mined, storage.join(to, "mined"), DatasetReportOptions(annotations=work.annotations))
     runs = {}
-    for place, (name, uri) in enumerate(work.trained.items(), 1):
-        folder = _numbered("adapted", place)
+    for number, (name, uri) in enumerate(work.trained.items(), 1):
+        folder = _numbered("adapted", number)
         write_training_report(uri, storage.join(to, folder))
         runs[name] = {"result": _read(RunDirectory(uri).result), "page": f"{folder}/index.html"}
     benchmarks = _benchmarks(work.evaluated)
-    for place, benchmark in enumerate(benchmarks, 1):
-        folder = _numbered("evaluated", place)
+    for number, benchmark in enumerate(benchmarks, 1):
+        folder = _numbered("evaluated", number)
         write_evaluation_report(benchmark.evaluations, storage.join(to, folder))
         benchmark.page = f"{folder}/index.html"
     html = render(
@@ -93,8 +93,8 @@ def _benchmarks(evaluated: Sequence[tuple[str, str]]) -> list[_Benchmark]:
     return list(found.values())
 
 
-def _numbered(name: str, place: int) -> str:
-    return name if place == 1 else f"{name}-{place}"
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
 
 
 def _read(uri: str) -> dict:

@@ -17,7 +17,7 @@ SERIES = 7
 # Colours that stand for the page's. An attribute may name a custom property, so light and dark need no second picture.
 TEXT, LINE = "#010101", "#020202"
 _COLOURS = {TEXT: "currentColor", LINE: "var(--line)"}
-_COLOURS |= {f"#0300{place:02x}": f"var(--series-{place})" for place in range(1, SERIES + 1)}
+_COLOURS |= {f"#0300{number:02x}": f"var(--series-{number})" for number in range(1, SERIES + 1)}
 
 _SVG = "http://www.w3.org/2000/svg"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -28,9 +28,9 @@ ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
-def series(place: int) -> str:
-    """The colour of the series at `place`, from 0; they come round again after the seventh."""
-    return f"#0300{place % SERIES + 1:02x}"
+def series(index: int) -> str:
+    """The colour of the series with this index; they come round again after the seventh."""
+    return f"#0300{index % SERIES + 1:02x}"
 
 
 @contextmanager
@@ -92,8 +92,8 @@ def to_svg(figure: Figure, name: str, label: str) -> Markup:
         del root.attrib[size]
     root.attrib |= {"role": "img", "aria-label": label, "stroke-linejoin": "round"}
     if root.find(".//*[@class='marker']") is not None:
-        place, width = figure.axes[0].get_position(), figure.get_figwidth() * _POINTS_PER_INCH
-        root.attrib |= {"data-left": f"{place.x0 * width:.3f}", "data-right": f"{place.x1 * width:.3f}"}
+        position, width = figure.axes[0].get_position(), figure.get_figwidth() * _POINTS_PER_INCH
+        root.attrib |= {"data-left": f"{position.x0 * width:.3f}", "data-right": f"{position.x1 * width:.3f}"}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 

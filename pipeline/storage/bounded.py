@@ -17,7 +17,7 @@ _BLOCK_BYTES = 2**18
 
 
 def read_at_most(uri: str, limit: int) -> bytes:
-    """All of an object, as `read_bytes` gives it, unless it has more than `limit` bytes.
+    """All of an object, as `read_bytes` returns it, unless it has more than `limit` bytes.
 
     The size is looked at before anything is read where it is known (files, zip members, web servers that state it);
     in any case no more than `limit` bytes are held. One request on S3 and https.

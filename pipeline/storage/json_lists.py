@@ -25,8 +25,8 @@ def write_json_lists(uri: str, head: Mapping[str, Any], lists: Mapping[str, Iter
         for key, elements in lists.items():
             file.write(f"{separator}{json.dumps(key)}: [")
             separator = ",\n"
-            for place, element in enumerate(elements):
-                file.write((",\n" if place else "\n") + _dumps(element))
+            for index, element in enumerate(elements):
+                file.write((",\n" if index else "\n") + _dumps(element))
             file.write("\n]")
         file.write("\n}\n")
         file.flush()

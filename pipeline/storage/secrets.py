@@ -93,8 +93,8 @@ def _hides_secret(value: str, escaped: str, deeper: int) -> bool:
 def _logins(uri: str) -> Iterator[_Span]:
     """Where user and password stand, for every `scheme://` of a URI."""
     schemes = list(_SCHEME.finditer(uri))
-    for place, scheme in enumerate(schemes):
-        end = schemes[place + 1].start() if place + 1 < len(schemes) else len(uri)
+    for index, scheme in enumerate(schemes):
+        end = schemes[index + 1].start() if index + 1 < len(schemes) else len(uri)
         length = _login_length(scheme[0].removesuffix("://").lower(), uri[scheme.end() : end])
         if length:
             yield scheme.end(), scheme.end() + length

@@ -29,7 +29,7 @@ def is_damage(error: OSError) -> bool:
 
 
 def write_table(table: pa.Table, uri: str) -> None:
-    """Write Parquet (zstd) as `write_bytes` does; equal tables give equal bytes.
+    """Write Parquet (zstd) as `write_bytes` does; equal tables have equal bytes.
 
     How a table is chunked makes no difference.
     """

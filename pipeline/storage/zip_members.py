@@ -28,7 +28,7 @@ def read_member(info: zipfile.ZipInfo, fetch: Callable[[int, int], bytes], uri: 
     No more than the size that the archive's directory states, `info.file_size`, is unpacked.
 
     Args:
-        fetch: gives the bytes begin..end of the archive.
+        fetch: returns the bytes begin..end of the archive.
         uri: named in errors.
 
     Raises:

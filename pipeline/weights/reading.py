@@ -42,7 +42,7 @@ def read_tensors(path: Path) -> StateDict:
         content = _read(path)
     except Exception as error:  # readers of pickles, zips and tensors fail in many ways where bytes are others
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise  # of the disk; a place before the beginning of a file is one that the file names
+            raise  # of the disk; an offset before the beginning of a file is one that the file names
         raise UserError(
             f"checkpoint {path} cannot be loaded: it is damaged, or holds more than tensors and plain containers, "
             f"which is refused because reading it could run code ({_reason(error)})"

@@ -38,7 +38,7 @@ def is_torchscript(path: Path) -> bool:
 
 
 def read_torchscript(path: Path) -> StateDict:
-    """Parameters and buffers by name, as `torch.jit.load(path).state_dict()` gives them, on the CPU.
+    """Parameters and buffers by name, as `torch.jit.load(path).state_dict()` returns them, on the CPU.
 
     Raises:
         pickle.UnpicklingError: the archive is damaged, or holds what a module with plain tensors does not.

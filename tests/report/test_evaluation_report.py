@@ -45,11 +45,11 @@ def ious(output: str) -> dict[str, float]:
         f"""
         WITH cells AS (SELECT label, predicted, sum(pixels) AS pixels FROM '{output}/confusion/*.parquet' GROUP BY ALL),
              truth AS (SELECT label, sum(pixels) AS pixels FROM cells GROUP BY label),
-             claimed AS (SELECT predicted AS label, sum(pixels) AS pixels FROM cells GROUP BY predicted),
+             found AS (SELECT predicted AS label, sum(pixels) AS pixels FROM cells GROUP BY predicted),
              hits AS (SELECT label, pixels FROM cells WHERE label = predicted)
         SELECT label, coalesce(hits.pixels, 0)
-               / (truth.pixels + coalesce(claimed.pixels, 0) - coalesce(hits.pixels, 0))
-        FROM truth LEFT JOIN claimed USING (label) LEFT JOIN hits USING (label)
+               / (truth.pixels + coalesce(found.pixels, 0) - coalesce(hits.pixels, 0))
+        FROM truth LEFT JOIN found USING (label) LEFT JOIN hits USING (label)
         """
     )
     return {NAMES[label]: iou for label, iou in rows.fetchall()}

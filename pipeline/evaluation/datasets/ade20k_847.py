@@ -1,6 +1,6 @@
 """ADE20K with 847 classes: the full version of 2021.
 
-The label image beside each image, `NAME_seg.png`, codes the object in two channels: ⌊R / 10⌋ · 256 + G is its place in
+The label image beside each image, `NAME_seg.png`, codes the object in two channels: ⌊R / 10⌋ · 256 + G is its number in
 the index's `objectnames`, counted from 1; 0: not annotated. Objects that are not among the 847 do not count.
 
 Images and labels are evaluated at their own size. MaskFormer's preparation, which published figures go through, scales
@@ -63,7 +63,7 @@ def open_ade20k_847(config: DatasetConfig) -> LabelledImages:
     if not paths:
         raise UserError(f"{uri} lists no image named ADE_{_SPLITS[split]}_…. It is part of {_SOURCE}")
     files.folder(f"images/ADE/{split}")
-    codes = LabelCodes({number: place for place, number in enumerate(OBJECTS)}, ignored=None)
+    codes = LabelCodes({number: index for index, number in enumerate(OBJECTS)}, ignored=None)
     return LabelledImages(f"ade20k_847/{split}", files, classes, paths, codes, _object_numbers)
 
 

@@ -52,4 +52,4 @@ OBJECTS = (
     2444, 2093, 2248, 2432, 726, 816, 1171, 2766, 2900, 2313, 488, 2265, 2043, 332, 1771, 2320, 2646, 1089, 2826,
     3148,
 )  # fmt: skip
-"""Numbers of the objects as the label images code them: their place in the index's `objectnames`, counted from 1."""
+"""Numbers of the objects as the label images code them: their position in the index's `objectnames`, counted from 1."""

@@ -40,7 +40,7 @@ class CocoPanoptic:
             content = json.loads(data)
             names = _unique("image", content["images"], "file_name")
             categories = _unique("category", content["categories"], "name")
-            index = {category: place for place, category in enumerate(categories)}
+            index = {category: number for number, category in enumerate(categories)}
             self.classes = [(name,) for name in categories.values()]
             # By image id: the names of the image and of the PNG, and the class of each segment.
             self._entries: dict[str, tuple[str, str, dict[int, int]]] = {
@@ -85,7 +85,11 @@ class CocoPanoptic:
 
 
 def _unique(what: str, records: list[dict], key: str) -> dict[str, str]:
-    """A text of each record by its id. Raises ValueError for an id with two texts."""
+    """A text of each record by its id.
+
+    Raises:
+        ValueError: an id has two texts.
+    """
     found: dict[str, str] = {}
     for record in records:
         text = str(record[key])

@@ -32,8 +32,8 @@ def file_digests(dataset: SegmentationDataset, image_ids: Sequence[str]) -> Dige
 def summary(digests: Digests) -> dict[str, str]:
     """One digest of all image files and one of all label files, for the identity of an evaluation."""
     return {
-        f"{kind}_files_sha256": hashlib.sha256("".join(found[place] for found in digests.values()).encode()).hexdigest()
-        for place, kind in enumerate(KINDS)
+        f"{kind}_files_sha256": hashlib.sha256("".join(found[index] for found in digests.values()).encode()).hexdigest()
+        for index, kind in enumerate(KINDS)
     }
 
 
@@ -66,8 +66,8 @@ def changed_images(before: Digests, now: Digests) -> list[str]:
 def changes(before: Digests, now: Digests) -> str:
     """Which files of images that both know have changed, in words; empty if none has."""
     said = []
-    for place, kind in enumerate(KINDS):
-        changed = [image for image, found in now.items() if image in before and before[image][place] != found[place]]
+    for index, kind in enumerate(KINDS):
+        changed = [image for image, found in now.items() if image in before and before[image][index] != found[index]]
         if changed:
             more = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
             said.append(f"the {kind} files of {', '.join(changed[:3])}{more}")

@@ -30,7 +30,11 @@ class Distribution:
     """The archives and the site they are loaded from."""
 
     def __post_init__(self) -> None:
-        """Raises UserError if there is no such directory."""
+        """Check the directory.
+
+        Raises:
+            UserError: there is none.
+        """
         storage.check_readable(self.root, _ROOT_KEY)
 
     def uri(self, path: str) -> str:
@@ -38,14 +42,22 @@ class Distribution:
         return path if storage.is_absolute(path) else storage.join(self.root, path)
 
     def content(self, path: str) -> bytes:
-        """A file's content. Raises UserError if it is not there."""
+        """A file's content.
+
+        Raises:
+            UserError: it is not there.
+        """
         try:
             return storage.read_bytes(self.uri(path))
         except FileNotFoundError as error:
             raise self.missing(path) from error
 
     def lines(self, path: str) -> list[str]:
-        """The lines of a text file that are not empty, stripped. Raises UserError."""
+        """The lines of a text file that are not empty, stripped.
+
+        Raises:
+            UserError: it is not there, or not UTF-8.
+        """
         try:
             text = self.content(path).decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -70,7 +82,8 @@ class Distribution:
     def numbered_names(self, path: str) -> dict[int, str]:
         """Names by their numbers from 1 on, of lines like "1: person"; a line of number 0 is left out.
 
-        Raises UserError.
+        Raises:
+            UserError: it is not there, damaged, or of other channels.
         """
         names = {}
         for line in self.lines(path):
@@ -82,7 +95,11 @@ class Distribution:
         return names
 
     def folder(self, *paths: str) -> str:
-        """The first of these directories that is there. Raises UserError if none is."""
+        """The first of these directories that is there.
+
+        Raises:
+            UserError: none is.
+        """
         for path in paths:
             if storage.exists(self.uri(path)):
                 return path
@@ -125,7 +142,11 @@ class Distribution:
         return LabelledImage(decode_jpeg(picture.data), labels)
 
     def picture(self, path: str) -> UprightJpeg:
-        """An image as mining reads it, but of any size. Raises UserError."""
+        """An image as mining reads it, but of any size.
+
+        Raises:
+            UserError: it is not there, or damaged.
+        """
         data = self.content(path)
         try:
             return read_upright(data, _ANY_SIZE)
@@ -137,7 +158,8 @@ class Distribution:
 
         As they are in the file: value 1 of 1, 2 or 4 bits is 1. An opaque alpha channel is passed over.
 
-        Raises UserError.
+        Raises:
+            UserError: it is not there, damaged, or of other channels.
         """
         data = self.content(path)
         image = self._decoded(path, data)
@@ -155,7 +177,11 @@ class Distribution:
         return values
 
     def colour_codes(self, path: str) -> np.ndarray:
-        """The channels of an RGB image whose colours are numbers, int32 [H, W, 3]. Raises UserError."""
+        """The channels of an RGB image whose colours are numbers, int32 [H, W, 3].
+
+        Raises:
+            UserError: it is not there, damaged, or of other channels.
+        """
         image = self._decoded(path, self.content(path))
         if image.mode not in ("RGB", "RGBA", "P"):
             raise UserError(f"{self.uri(path)} is not an RGB image, whose colours tell classes")

@@ -53,7 +53,11 @@ class LabelledImages:
 def listed_paths(
     files: Distribution, image_ids: list[str], images: str, labels: str, suffix: str = ".png"
 ) -> dict[str, tuple[str, str]]:
-    """The paths of listed images, `images/ID.jpg` and `labels/IDsuffix`. Raises UserError if one is not there."""
+    """The paths of listed images, `images/ID.jpg` and `labels/IDsuffix`.
+
+    Raises:
+        UserError: one is not there.
+    """
     files.check(images, [f"{image_id}.jpg" for image_id in image_ids])
     files.check(labels, [f"{image_id}{suffix}" for image_id in image_ids])
     return {image_id: (f"{images}/{image_id}.jpg", f"{labels}/{image_id}{suffix}") for image_id in image_ids}

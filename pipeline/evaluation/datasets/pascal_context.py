@@ -28,7 +28,11 @@ _OTHER_NAMES = {"diningtable": "table", "bedcloth": "bedclothes", "clothes": "cl
 
 
 def open_pascal_context_459(config: DatasetConfig) -> LabelledImages:
-    """All classes of `labels.txt`, in its order. Raises UserError if a part is missing."""
+    """All classes of `labels.txt`, in its order.
+
+    Raises:
+        UserError: a part is missing.
+    """
     files = Distribution(config.root, _SOURCE)
     names = files.numbered_names("labels.txt")
     return _open(files, config, "pascal_context_459", names, ignored=[0])

@@ -1,4 +1,4 @@
-"""What every data set of images with a class for each pixel gives."""
+"""What every data set of images with a class for each pixel offers."""
 
 import hashlib
 import json

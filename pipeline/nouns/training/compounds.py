@@ -129,6 +129,7 @@ def recurring_pairs(docs: Iterable[Doc], known: set[str], least: int = 8) -> lis
 
 
 def main() -> None:
+    """Write the lexicon of compounds; with --captions, print frequent pairs of nouns that it lacks instead."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wordnet", type=Path, required=True, help="folder with data.noun, index.noun, index.adj")
     parser.add_argument("--captions", type=Path, help="COCO captions, .json or .json.gz")

@@ -3,7 +3,7 @@
 A tagger trained on edited prose alone takes "stop sign" for a verb and its object, and has never seen "frisbee".
 Its errors are not the same in every sentence, though. So several teachers vote on each word, WordNet rules out what
 the word can never be, and then the votes over all captions with the same word are added to each: mostly right in
-many places makes right in the odd one.
+many captions makes right in the odd one.
 """
 
 from collections import Counter, defaultdict
@@ -61,13 +61,13 @@ def constrain(scores: np.ndarray, words: list[str], can_be: PartsOfSpeech, treeb
 
     treebank: counts of (lower-case word, tag); lower: how often captions write a word in lower case.
     """
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         small = word.lower()
         if not small.isalpha() or any(treebank[small, tag] > 20 for tag in CLOSED):
             continue
-        score = scores[place]
-        before = words[place - 1].lower() if place else ""
-        after = words[place + 1].lower() if place + 1 < len(words) else "."
+        score = scores[index]
+        before = words[index - 1].lower() if index else ""
+        after = words[index + 1].lower() if index + 1 < len(words) else "."
         for tag in CLOSED:
             if not treebank[small, tag]:
                 score[COLUMN[tag]] += IMPOSSIBLE
@@ -75,7 +75,7 @@ def constrain(scores: np.ndarray, words: list[str], can_be: PartsOfSpeech, treeb
         if possible:
             for tag in OPEN - possible:
                 score[COLUMN[tag]] += IMPOSSIBLE
-        if possible and (place == 0 or word.islower() or lower[small] >= 5):
+        if possible and (index == 0 or word.islower() or lower[small] >= 5):
             score[COLUMN["PROPN"]] += UNLIKELY  # "Frisbee" is no name
         if "NOUN" not in possible:
             continue
@@ -102,18 +102,18 @@ def give_a_verb(score: np.ndarray, words: list[str], can_be: PartsOfSpeech) -> N
     tags = [TAGS[column] for column in score.argmax(axis=1)]
     if "VERB" in tags or "AUX" in tags:
         return
-    for place in range(1, len(words) - 1):
-        subject, verb = words[place - 1].lower(), words[place].lower()
+    for index in range(1, len(words) - 1):
+        subject, verb = words[index - 1].lower(), words[index].lower()
         if (
-            tags[place - 1 : place + 1] == ["NOUN", "NOUN"]
+            tags[index - 1 : index + 1] == ["NOUN", "NOUN"]
             and verb.endswith("s")
             and not verb.endswith("ss")
             and not subject.endswith("s")
             and "VERB" in can_be(verb)
-            and words[place + 1].lower() in AFTER_A_VERB
-            and tags[:place].count("NOUN") <= 2
+            and words[index + 1].lower() in AFTER_A_VERB
+            and tags[:index].count("NOUN") <= 2
         ):
-            score[place, COLUMN["VERB"]] -= UNLIKELY
+            score[index, COLUMN["VERB"]] -= UNLIKELY
             return
 
 

@@ -18,7 +18,7 @@ _NAMES = {
     "random": "Random sample",
     "best": "Highest scores",
     "worst": "Lowest scores",
-    "shared": "Masks that several nouns claim",
+    "shared": "Masks that several nouns share",
     "nouns": "One of each noun, rare ones first",
     "right": "Annotations agree",
     "wrong": "Annotations disagree",
@@ -37,12 +37,12 @@ def describe(
     A row says in which block its pictures are and where they begin and end, so that a browser cuts out only what it
     shows.
     """
-    rows, blocks, parts, place = [], [], [], 0
+    rows, blocks, parts, offset = [], [], [], 0
     for index, (pair, thumbnail) in enumerate(zip(sample.pairs.tolist(), thumbnails, strict=True)):
         if index % _ROWS_PER_BLOCK == 0 and index:
             blocks.append("".join(parts))
-            parts, place = [], 0
-        middle, end = place + len(thumbnail.outlined), place + thumbnail.size
+            parts, offset = [], 0
+        middle, end = offset + len(thumbnail.outlined), offset + thumbnail.size
         groups = [group for group in GROUPS if sample.groups[group][index]]
         right = judged.get(thumbnail.details["key"])
         if right is not None:
@@ -53,11 +53,11 @@ def describe(
                 **_numbers(pairs, pair),
                 "others": _others(pairs, shared, pair),
                 "groups": [*groups, "all"],
-                "picture": [len(blocks), place, middle, end],
+                "picture": [len(blocks), offset, middle, end],
             }
         )
         parts += [thumbnail.outlined, thumbnail.blanked]
-        place = end
+        offset = end
     counts = {name: sum(name in row["groups"] for row in rows) for name in _NAMES}
     groups = [(name, _NAMES[name], count) for name, count in counts.items() if count]
     return {"rows": rows, "blocks": [*blocks, "".join(parts)], "groups": groups}
@@ -88,7 +88,7 @@ def _numbers(pairs: Pairs, pair: int) -> dict:
 
 
 def _others(pairs: Pairs, shared: SharedMasks, pair: int) -> list[tuple[str, float]]:
-    """The other nouns of the image that claim this mask, with their scores, best first."""
+    """The other nouns of the image that share this mask, with their scores, best first."""
     others = [other for other in shared.of(pair).tolist() if other != pair]
     others.sort(key=lambda other: -pairs.score[other])
     return [(pairs.nouns[pairs.noun[other]], _rounded(pairs.score[other])) for other in others[:_MOST_OTHERS]]

@@ -45,7 +45,7 @@ class Pairs:
     noun: np.ndarray
     """int32 [P], index into `nouns`."""
     proposal: np.ndarray
-    """int32 [P]: place of the mask among the image's proposals."""
+    """int32 [P]: index of the mask among the image's proposals."""
     score: np.ndarray
     """float32 [P], cosine similarity."""
     noun_margin: np.ndarray
@@ -126,7 +126,7 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
 
 
 def read_each(shards: Sequence[int], read: Callable[[int], Read]) -> Iterator[Read]:
-    """What `read` gives for each shard, in their order, some read ahead."""
+    """What `read` returns for each shard, in their order, some read ahead."""
     with ThreadPoolExecutor(_READERS) as pool:
         for start in range(0, len(shards), _AT_ONCE):
             yield from pool.map(read, shards[start : start + _AT_ONCE])

@@ -38,7 +38,7 @@ class DatasetReportOptions:
 def write_dataset_report(
     output: str, to: str | None = None, options: DatasetReportOptions = DatasetReportOptions()
 ) -> str:
-    """Write one HTML file about a mined dataset, complete or still being mined. Gives its URI.
+    """Write one HTML file about a mined dataset, complete or still being mined. Returns its URI.
 
     All pairs are counted, `options.samples` of them are shown; storage is asked for these one by one.
 

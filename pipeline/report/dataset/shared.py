@@ -1,4 +1,4 @@
-"""Masks that several nouns of an image claim."""
+"""Masks that several nouns of an image share."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.report.dataset.reading import Pairs
 
-_MOST_CLAIMS = 8
-"""Nouns further apart than this in the list of a mask's claims are not counted as a couple."""
+_MOST_NOUNS = 8
+"""Nouns further apart than this in the list of a mask's nouns are not counted as a couple."""
 
 
 @dataclass(frozen=True)
@@ -19,23 +19,23 @@ class SharedMasks:
     """int64 [P]: pairs in the order of their masks."""
     start: np.ndarray
     """int64 [P]: by pair, where the pairs of its mask begin in `order`."""
-    claims: np.ndarray
-    """int64 [P]: by pair, how many nouns claim its mask; itself included."""
+    nouns: np.ndarray
+    """int64 [P]: by pair, how many nouns share its mask; itself included."""
 
     def of(self, pair: int) -> np.ndarray:
         """All pairs that have the mask of this one."""
         start = self.start[pair]
-        return self.order[start : start + self.claims[pair]]
+        return self.order[start : start + self.nouns[pair]]
 
     @property
     def masks(self) -> int:
-        """Masks that at least one noun claims."""
+        """Masks that at least one noun matched."""
         return len(np.unique(self.start))
 
     @property
     def shared(self) -> int:
-        """Masks that several claim."""
-        return len(np.unique(self.start[self.claims > 1]))
+        """Masks that several nouns share."""
+        return len(np.unique(self.start[self.nouns > 1]))
 
 
 def find_shared(pairs: Pairs) -> SharedMasks:
@@ -43,16 +43,16 @@ def find_shared(pairs: Pairs) -> SharedMasks:
     mask = pairs.image.astype(np.int64) << 32 | pairs.proposal
     order = np.argsort(mask, kind="stable")
     _, starts, groups, counts = np.unique(mask[order], return_index=True, return_inverse=True, return_counts=True)
-    start, claims = np.empty_like(order), np.empty_like(order)
-    start[order], claims[order] = starts[groups], counts[groups]
-    return SharedMasks(order, start, claims)
+    start, nouns = np.empty_like(order), np.empty_like(order)
+    start[order], nouns[order] = starts[groups], counts[groups]
+    return SharedMasks(order, start, nouns)
 
 
 def couples(pairs: Pairs, shared: SharedMasks, most: int) -> list[tuple[str, str, int]]:
-    """The two nouns that most often claim one mask, and how often; the most frequent first."""
+    """The two nouns that most often share one mask, and how often; the most frequent first."""
     found: Counter[int] = Counter()
     nouns, starts = pairs.noun[shared.order].astype(np.int64), shared.start[shared.order]
-    for lag in range(1, min(_MOST_CLAIMS, len(pairs))):
+    for lag in range(1, min(_MOST_NOUNS, len(pairs))):
         same = starts[lag:] == starts[:-lag]
         ends = np.sort(np.stack([nouns[lag:][same], nouns[:-lag][same]]), axis=0)
         codes, counts = np.unique(ends[0] << 32 | ends[1], return_counts=True)

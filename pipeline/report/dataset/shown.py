@@ -9,7 +9,7 @@ from pipeline.report.dataset.reading import Pairs
 from pipeline.report.dataset.shared import SharedMasks
 
 GROUPS = ("random", "best", "worst", "shared", "nouns")
-"""Why a pair was chosen: by chance; for its score; because several nouns claim its mask; as the one of its noun."""
+"""Why a pair was chosen: by chance; for its score; because several nouns share its mask; as the one of its noun."""
 
 _SHARES = {"best": 0.15, "worst": 0.15, "shared": 0.15, "nouns": 0.25}
 """Of the pairs shown; the rest is random."""
@@ -20,7 +20,7 @@ class ShownPairs:
     """Pairs to show; S of them, in a random order."""
 
     pairs: np.ndarray
-    """int64 [S]: places in `Pairs`, each once."""
+    """int64 [S]: indices into `Pairs`, each once."""
     groups: dict[str, np.ndarray]
     """By group, bool [S]; a pair may be in several, and `random` is a random sample of all pairs by itself."""
 
@@ -44,15 +44,15 @@ def choose(pairs: Pairs, shared: SharedMasks, count: int, seed: int) -> ShownPai
     # Drawn from all pairs, whatever else was chosen: what is seen here is what the dataset looks like.
     random = count - len(np.unique(np.concatenate(list(chosen.values())))) if not all_of_them else len(pairs)
     chosen["random"] = generator.choice(len(pairs), random, replace=False) if len(pairs) else by_score
-    places = generator.permutation(np.unique(np.concatenate(list(chosen.values()))))
-    return ShownPairs(places, {group: np.isin(places, chosen[group]) for group in GROUPS})
+    indices = generator.permutation(np.unique(np.concatenate(list(chosen.values()))))
+    return ShownPairs(indices, {group: np.isin(indices, chosen[group]) for group in GROUPS})
 
 
 def _of_shared_masks(shared: SharedMasks, quota: int, generator: np.random.Generator) -> np.ndarray:
-    """All pairs of some masks that several nouns claim."""
-    starts = generator.permutation(np.unique(shared.start[shared.claims > 1]))
-    claims = shared.claims[shared.order[starts]]
-    starts = starts[np.cumsum(claims) <= quota]
+    """All pairs of some masks that several nouns share."""
+    starts = generator.permutation(np.unique(shared.start[shared.nouns > 1]))
+    sizes = shared.nouns[shared.order[starts]]
+    starts = starts[np.cumsum(sizes) <= quota]
     return np.concatenate([np.zeros(0, np.int64), *(shared.of(shared.order[start]) for start in starts)])
 
 

@@ -1,4 +1,4 @@
-"""Small pictures of mined regions, from their places in the tars."""
+"""Small pictures of mined regions, from their offsets in the tars."""
 
 import io
 import json
@@ -118,16 +118,16 @@ class Thumbnails:
     fill: str
     expand: float
 
-    def draw(self, places: Sequence[int], side: int) -> Iterator[Thumbnail]:
+    def draw(self, pairs: Sequence[int], side: int) -> Iterator[Thumbnail]:
         """Read and draw some pairs, in the order given, several at a time.
 
         Raises:
             UserError, OSError: as `read_region`.
         """
 
-        def one(place: int) -> Thumbnail:
-            offset, length = int(self.pairs.tar_offset[place]), int(self.pairs.tar_length[place])
-            shard = int(self.pairs.shard[place])
+        def one(pair: int) -> Thumbnail:
+            offset, length = int(self.pairs.tar_offset[pair]), int(self.pairs.tar_length[pair])
+            shard = int(self.pairs.shard[pair])
             region = read_region(self.layout, shard, offset, length)
             try:
                 return draw(region, side, self.fill, self.expand)
@@ -136,15 +136,15 @@ class Thumbnails:
                 raise damaged(self.layout.tar(shard), f"the sample at byte {offset}: {error}") from error
 
         with ThreadPoolExecutor(_READERS) as pool:
-            for start in range(0, len(places), _AT_ONCE):
-                yield from pool.map(one, places[start : start + _AT_ONCE])
+            for start in range(0, len(pairs), _AT_ONCE):
+                yield from pool.map(one, pairs[start : start + _AT_ONCE])
 
-    def fitting_side(self, places: Sequence[int], room: int) -> int:
-        """The largest of `SIDES` at which all `places` take about `room` bytes of a page, going by the first ones."""
-        tried = places[:_TRIED]
+    def fitting_side(self, pairs: Sequence[int], room: int) -> int:
+        """The largest of `SIDES` at which all `pairs` take about `room` bytes of a page, going by the first ones."""
+        tried = pairs[:_TRIED]
         for side in SIDES[:-1]:
             sizes = [thumbnail.size for thumbnail in self.draw(tried, side)]
-            if sum(sizes) * len(places) <= room * len(tried):
+            if sum(sizes) * len(pairs) <= room * len(tried):
                 return side
         return SIDES[-1]
 
@@ -172,13 +172,13 @@ def _blank(pixels: np.ndarray, inside: np.ndarray, fill: str) -> np.ndarray:
 
 def _inside(window: tuple[int, ...], stored: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Where a window of the image lies in a picture of the stored window; at least one pixel of it."""
-    places = []
+    spans = []
     for axis in (0, 1):
         scale = size[axis] / (stored[axis + 2] - stored[axis])
         start = min(max(round((window[axis] - stored[axis]) * scale), 0), size[axis] - 1)
         end = min(max(round((window[axis + 2] - stored[axis]) * scale), start + 1), size[axis])
-        places.append((start, end))
-    (x0, x1), (y0, y1) = places
+        spans.append((start, end))
+    (x0, x1), (y0, y1) = spans
     return x0, y0, x1, y1
 
 

@@ -121,7 +121,11 @@ def _draw(dataset: SegmentationDataset, image_id: str, predictions: list[np.ndar
 
 
 def _decode(png: bytes, classes: int) -> np.ndarray:
-    """A kept label map, uint16 [h,w]. Raises UserError."""
+    """A kept label map, uint16 [h,w].
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
         labels = np.asarray(open_image(png, ("PNG",))).astype(np.uint16)
     except ImageProblem as problem:

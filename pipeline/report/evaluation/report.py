@@ -19,7 +19,7 @@ _BOUNDS = {"true_masks": "on true masks", "oracle": "true classes on the proposa
 
 
 def write_evaluation_report(evaluations: Mapping[str, str], to: str, images: int | None = None) -> str:
-    """Write the page; gives its URI.
+    """Write the page; returns its URI.
 
     Args:
         evaluations: output directories of evaluations of the same data, by the name that each gets on the page.
@@ -135,12 +135,12 @@ def _charts(models: Sequence[EvaluatedModel]) -> list[Chart | None]:
         charts.append(bars("worst", "Worst classes", names, values, note=note, headers=("class", "IoU, %"), digits=1))
     charts += [
         histogram(
-            f"images-{place}",
+            f"images-{index}",
             "Images by their mIoU" + (f": {model.label}" if len(models) > 1 else ""),
             100 * np.array(list(model.mious.values()), np.float64),
             note="Mean IoU of the classes that the image shows, in per cent.",
         )
-        for place, model in enumerate(models)
+        for index, model in enumerate(models)
     ]
     return charts
 

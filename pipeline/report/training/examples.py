@@ -44,11 +44,11 @@ def draw_examples(run: TrainingRun, changes: Sequence[Change]) -> list[Example]:
     layout, data = RunDirectory(run.uri), run.description["configuration"]["data"]
     samples = Samples.read(layout.validation if storage.exists(layout.validation) else layout.samples)
     rows = pa.compute.index_in(pa.array([change.key for change in changes]), samples.table["key"].combine_chunks())
-    places = samples.table.select(["shard", "tar_offset", "tar_length"]).take(rows).to_pylist()
+    spans = samples.table.select(["shard", "tar_offset", "tar_length"]).take(rows).to_pylist()
     dataset = Layout(samples.dataset)
 
-    def one(place: dict) -> Thumbnail:
-        return draw(read_region(dataset, *place.values()), _SIDE, data["fill"], data["expand"])
+    def one(span: dict) -> Thumbnail:
+        return draw(read_region(dataset, *span.values()), _SIDE, data["fill"], data["expand"])
 
     with ThreadPoolExecutor(_READERS) as pool:
-        return [Example(*pair) for pair in zip(changes, pool.map(one, places), strict=True)]
+        return [Example(*pair) for pair in zip(changes, pool.map(one, spans), strict=True)]

@@ -16,7 +16,7 @@ _BARS = 20
 
 
 def write_training_report(run: str, to: str, examples: int | None = None) -> str:
-    """Write the page; gives its URI.
+    """Write the page; returns its URI.
 
     Args:
         run: output directory of a training job.
@@ -72,7 +72,7 @@ def _curves(run: TrainingRun) -> list[Chart | None]:
         "nearest": _points([(epoch, 100 * found.top1) for epoch, found in enumerate(run.validations)]),
         "among the five nearest": _points([(epoch, 100 * found.top5) for epoch, found in enumerate(run.validations)]),
     }
-    note = "Held-out regions by the place of their own noun among all nouns; 0 is before training."
+    note = "Held-out regions by the rank of their own noun among all nouns; 0 is before training."
     return [
         lines("accuracy", "Accuracy", accuracy, axes=("epochs", "regions, %"), note=note),
         lines("loss", "Loss", by_stage(lambda row: row["loss"]), axes=("steps", "loss")),
