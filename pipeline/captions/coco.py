@@ -21,7 +21,7 @@ _ROWS_PER_BATCH = 4096
 _NUMBER = re.compile(r"0|-?[1-9]\d{0,3999}")
 _DECIMALS = re.compile(r"([+-]?\d+)\.0+")
 
-_Order = tuple[bool, int | str]
+_Order = tuple[bool, float | str]
 
 
 class _Image(NamedTuple):
@@ -103,7 +103,7 @@ class CocoCaptions:
             while position < len(annotations) and annotations[position].order < image.order:
                 unknown, position = _annotations_of_one_image(annotations, position)
                 yield from _unknown_image(unknown)
-            own = []
+            own: list[_Annotation] = []
             if position < len(annotations) and annotations[position].order == image.order:
                 own, position = _annotations_of_one_image(annotations, position)
             captions = _captions(own)
@@ -152,7 +152,7 @@ class CocoCaptions:
         """
         wanted = "file_name" if self._images else "coco_url"
         if images and all(image.problem in ("bad_record", "bad_id", "null_image", "relative_path") for image in images):
-            missing = {"null_image": wanted, "relative_path": wanted}.get(images[0].problem, "id")
+            missing = {"null_image": wanted, "relative_path": wanted}.get(images[0].problem or "", "id")
             hint = "; set captions.images" if missing == "coco_url" else ""
             raise malformed(self._path, _describe("images", image_records, missing) + hint)
         without = [

@@ -26,7 +26,8 @@ def read_image(
         zipfile.BadZipFile, pyarrow.ArrowInvalid: the image is in a damaged zip member or table.
         OSError: storage is broken, unreachable or forbidden.
     """
-    in_tar = byte_offset is not None and byte_length is not None
+    tar_range = None if byte_offset is None or byte_length is None else (byte_offset, byte_length)
+    in_tar = tar_range is not None
     if not in_tar and is_in_parquet(image_uri):
         return read_parquet_image(image_uri, max_bytes)
     in_zip = not in_tar and is_zip_member(image_uri)
@@ -37,12 +38,13 @@ def read_image(
         problem = "refused_address"
     if problem:
         raise ImageProblem(problem, redacted(image_uri))
-    if not in_tar:
+    if tar_range is None:
         return _read_file(image_uri, max_bytes)
-    if byte_length > max_bytes:
-        raise _too_many(byte_length, max_bytes)
-    data = storage.read_bytes(storage_uri, byte_offset, byte_offset + byte_length)
-    if len(data) < byte_length:
+    first, length = tar_range
+    if length > max_bytes:
+        raise _too_many(length, max_bytes)
+    data = storage.read_bytes(storage_uri, first, first + length)
+    if len(data) < length:
         raise FileNotFoundError(errno.ENOENT, f"the tar ends at byte {len(data)} of it", image_uri)
     return data
 

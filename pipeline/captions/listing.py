@@ -55,7 +55,7 @@ def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int,
     folder = storage.join(output_uri, "listing")
     totals = _Totals()
     shards = _shards(totals.counted(_limited(source.batches(), limit)), images_per_shard)
-    written = []
+    written: list[str] = []
     with tempfile.TemporaryDirectory(prefix="ovseg-listing-") as temporary:
         local = Path(temporary) / "listing.parquet"
         # A first file always exists: an empty source has a listing without rows.
@@ -212,7 +212,7 @@ class _Totals:
             self._update(f"{name}.values", pc.fill_null(values, 0))
 
     def _update(self, stream: str, numbers: pa.Array) -> None:
-        self._stream(stream).update(np.ascontiguousarray(numbers.to_numpy(zero_copy_only=False)))
+        self._stream(stream).update(np.ascontiguousarray(numbers.to_numpy(zero_copy_only=False)).data)
 
     def _stream(self, name: str) -> "hashlib._Hash":
         return self._streams.setdefault(name, hashlib.sha256())

@@ -1,5 +1,6 @@
 """Columns of Parquet tables as text or lists of text, whatever their type is called, and known to be UTF-8."""
 
+from collections.abc import Sequence
 from itertools import islice
 
 import pyarrow as pa
@@ -54,11 +55,15 @@ def _marked(columns: dict[str, pa.Array]) -> pa.RecordBatch:
     return pa.record_batch(arrays | {"problem": problems})
 
 
-def _bytes(array: pa.Array) -> list[bytes | list[bytes | None] | None]:
-    if is_list(array.type):
-        values = iter(_bytes(array.flatten()))
-        lengths = pc.list_value_length(array).to_pylist()
-        return [None if length is None else list(islice(values, length)) for length in lengths]
+def _bytes(array: pa.Array) -> Sequence[bytes | list[bytes | None] | None]:
+    if not is_list(array.type):
+        return _flat_bytes(array)
+    values = iter(_flat_bytes(array.flatten()))
+    lengths = pc.list_value_length(array).to_pylist()
+    return [None if length is None else list(islice(values, length)) for length in lengths]
+
+
+def _flat_bytes(array: pa.Array) -> list[bytes | None]:
     if pa.types.is_dictionary(array.type):
         return array.dictionary.cast(pa.binary()).take(array.indices).to_pylist()
     return array.cast(pa.binary()).to_pylist()
@@ -67,10 +72,12 @@ def _bytes(array: pa.Array) -> list[bytes | list[bytes | None] | None]:
 def _is_utf8(value: bytes | list[bytes | None] | None) -> bool:
     if isinstance(value, list):
         return all(map(_is_utf8, value))
-    return value is None or _shown(value).encode() == value
+    return value is None or value.decode(errors="replace").encode() == value
 
 
 def _shown(value: bytes | list[bytes | None] | None) -> str | list[str | None] | None:
-    if isinstance(value, list):
-        return [_shown(text) for text in value]
-    return None if value is None else value.decode(errors="replace")
+    return [_shown_text(text) for text in value] if isinstance(value, list) else _shown_text(value)
+
+
+def _shown_text(text: bytes | None) -> str | None:
+    return None if text is None else text.decode(errors="replace")

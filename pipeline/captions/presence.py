@@ -24,8 +24,9 @@ class ImagesLookedFor:
 
     def __init__(self, source: CaptionSource, config: CaptionsConfig) -> None:
         self._source = source
-        self._root = None if config.images is None else root_uri(config.images)
-        self._due = self._root is not None and not self._root.startswith(("http://", "https://"))
+        self._root = "" if config.images is None else root_uri(config.images)
+        """Empty: images are elsewhere."""
+        self._due = bool(self._root) and not self._root.startswith(("http://", "https://"))
         """Still to be done: one of the images is asked for once, however often the source is read."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -62,7 +63,7 @@ class ImagesLookedFor:
     def _check(self, addresses: Sequence[str]) -> None:
         with user_errors(self._root, _KEY):
             if addresses and not any(map(_is_there, addresses)):
-                name = self._name(addresses[0])
+                name = self._name(addresses[0]) or ""  # it has one: other addresses are not looked for
                 first = "the first image" if len(addresses) == 1 else f"any of the first {len(addresses)} images"
                 raise UserError(
                     f"{_KEY}: {self._root} does not hold {first}, such as {name!r} (looked for {addresses[0]})"

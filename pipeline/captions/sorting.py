@@ -68,23 +68,22 @@ class _Run:
         self._blocks = iter(pa.ipc.open_stream(pa.OSFile(str(path))))
         self._order_by = order_by
         self._load(next(self._blocks))
+        self.finished = False
 
     def take_until(self, last: _Key) -> pa.RecordBatch:
         """Remove and return the rows of this block whose key is not above `last`."""
         count = bisect.bisect_right(range(len(self._block)), last, key=self._key)
         taken = self._block[:count]
         rest = self._block[count:] if count < len(self._block) else next(self._blocks, None)
-        self._load(rest)
+        if rest is None:
+            self.finished = True
+        else:
+            self._load(rest)
         return taken
 
-    def _load(self, block: pa.RecordBatch | None) -> None:
+    def _load(self, block: pa.RecordBatch) -> None:
         self._block = block
-        if block is not None:
-            self.first, self.last = self._key(0), self._key(len(block) - 1)
-
-    @property
-    def finished(self) -> bool:
-        return self._block is None
+        self.first, self.last = self._key(0), self._key(len(block) - 1)
 
     def _key(self, row: int) -> _Key:
         return tuple(self._block[name][row].as_py() for name in self._order_by)

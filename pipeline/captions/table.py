@@ -234,11 +234,12 @@ def _lists_in_texts(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
     perhaps = _flags(pc.fill_null(pc.match_substring_regex(caption, LIST_LIKE), False))
     if not perhaps.any():
         return columns
-    captions: list[list[str | None]] = [[text] for text in caption.to_pylist()]
+    texts = caption.to_pylist()
+    captions: list[list[str | None]] = [[text] for text in texts]
     problems = columns["problem"].to_pylist()
     for row in np.flatnonzero(perhaps):
         try:
-            found = captions_in(captions[row][0])
+            found = captions_in(texts[row])
         except ValueError:
             captions[row], problems[row] = [None], problems[row] or "bad_caption"
             continue

@@ -90,6 +90,7 @@ def _parquet_batches(stream: BinaryIO, file: str, columns: Columns) -> Iterator[
             _check_type(file, name, key, schema.field(column))
     wanted = list(dict.fromkeys(column for _, column in columns.values() if column))
     image = columns["image"][1]
+    assert image is not None  # of the three columns it is the one that every table has
     if parquet_images.is_image_type(schema.field(image).type):
         batches = parquet_images.addresses(parquet, file, image, [column for column in wanted if column != image])
         columns = columns | {"image": ("", "image"), "address": ("", "address")}

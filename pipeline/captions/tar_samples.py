@@ -169,9 +169,9 @@ def _captions(sample: TarSample, caption: str) -> tuple[list[str], int | None, i
                 return [], width, height, "bad_text"
     found = description.get(caption)
     texts = found if isinstance(found, list) else [found]
-    texts = [text.encode(errors="replace").decode() for text in texts if isinstance(text, str)]
+    whole = [text.encode(errors="replace").decode() for text in texts if isinstance(text, str)]
     try:
-        captions = [one for text in texts for one in (_listed(text) if not isinstance(found, list) else [text])]
+        captions = whole if isinstance(found, list) else [one for text in whole for one in _listed(text)]
     except ValueError:
         return [], width, height, "bad_text"
     return captions, width, height, None if captions else problem or "no_text"

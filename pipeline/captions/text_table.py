@@ -17,7 +17,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import BinaryIO
+from typing import Protocol
 
 from pipeline.errors import UserError
 from pipeline.storage.patterns import IMAGE_EXTENSIONS
@@ -32,10 +32,17 @@ _LINES_OF_A_ROW = 1000
 _Line = str | None
 
 
+class Bytes(Protocol):
+    """An open file, packed or not."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
 class TextTable:
     """The header and the rows of one open file."""
 
-    def __init__(self, stream: BinaryIO, delimiter: str | None, names: list[str] | None) -> None:
+    def __init__(self, stream: Bytes, delimiter: str | None, names: list[str] | None) -> None:
         """Read the header.
 
         Args:
@@ -50,8 +57,7 @@ class TextTable:
         first = next((item for item in self._lines if item[1] is None or not _is_blank(item[1])), None)
         if first is None and names is None:
             raise UserError("it is empty")
-        number, line = first or (1, "")
-        _check_first_line(line)
+        number, line = (1, "") if first is None else (first[0], _checked_first_line(first[1]))
         self.delimiter = delimiter or ("\t" if "\t" in line else ",")
         header = line.rstrip("\r").split(self.delimiter)
         self._unquotes_all = self.delimiter == "," or (names is None and all(map(_is_quoted, header)))
@@ -95,10 +101,10 @@ class TextTable:
         if self.delimiter == "\t" and len(literal := self._literal(line)) == width:
             yield number, literal
             return
-        taken = [(number, line)]
+        taken: list[tuple[int, _Line]] = [(number, line)]
         fields, quoted = _read_on(line, self.delimiter, [], None)
         size = len(line)
-        while quoted is not None:
+        while fields is not None and quoted is not None:
             more = self._next() if self.delimiter != "\t" else None
             if more is not None:
                 taken.append(more)
@@ -153,7 +159,7 @@ def shown(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _lines(stream: BinaryIO) -> Iterator[_Line]:
+def _lines(stream: Bytes) -> Iterator[_Line]:
     rest, skipping, first = b"", False, True
     while chunk := stream.read(_CHUNK_BYTES):
         if first:
@@ -186,11 +192,12 @@ def _check_encoding(start: bytes) -> None:
         raise UserError("its first line holds NUL bytes: it is no text in UTF-8 (UTF-16 has to be saved as UTF-8)")
 
 
-def _check_first_line(line: _Line) -> None:
+def _checked_first_line(line: _Line) -> str:
     if line is None:
         raise UserError(f"its first line is longer than {LONGEST_ROW} bytes")
     if "\r" in line.rstrip("\r"):
         raise UserError("its lines end in CR alone, as on old Macs; save it with LF or CRLF")
+    return line
 
 
 def _is_blank(line: str) -> bool:

@@ -37,7 +37,7 @@ class Clip:
         return self.model.encode_text
 
     @property
-    def logit_scale(self) -> torch.Tensor:
+    def logit_scale(self) -> torch.nn.Parameter:
         return self.model.logit_scale
 
     def autocast(self) -> contextlib.AbstractContextManager:

@@ -46,7 +46,7 @@ class TextEmbedder:
         tokens = dict(zip(nouns, self._tokens(nouns), strict=True))
         missing = []
         for noun in nouns:
-            embedding_D = self._cache and self._cache.get(tokens[noun])
+            embedding_D = self._cache.get(tokens[noun]) if self._cache else None
             if embedding_D is None:
                 missing.append(noun)
             else:

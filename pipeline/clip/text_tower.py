@@ -13,7 +13,7 @@ from open_clip.transformer import TextTransformer, text_global_pool
 from torch import nn
 
 
-def used_lengths(model: nn.Module, tokens_BL: torch.Tensor) -> list[int]:
+def used_lengths(model: CLIP | CustomTextCLIP, tokens_BL: torch.Tensor) -> list[int]:
     """How many tokens of each text its embedding depends on: all of them where the tower is of another kind."""
     tower = _causal_tower(model)
     if tower is None:
@@ -23,7 +23,7 @@ def used_lengths(model: nn.Module, tokens_BL: torch.Tensor) -> list[int]:
     return (ends_B + 1).tolist()
 
 
-def encode_text(model: nn.Module, tokens_BL: torch.Tensor) -> torch.Tensor:
+def encode_text(model: CLIP | CustomTextCLIP, tokens_BL: torch.Tensor) -> torch.Tensor:
     """Embeddings [B,D], not normalised, as the model's `encode_text` computes them up to rounding.
 
     tokens_BL: L may be anything from the largest of `used_lengths` to the context.
@@ -44,7 +44,7 @@ def encode_text(model: nn.Module, tokens_BL: torch.Tensor) -> torch.Tensor:
     return pooled_BW @ tower.text_projection
 
 
-def _causal_tower(model: nn.Module) -> CLIP | TextTransformer | None:
+def _causal_tower(model: CLIP | CustomTextCLIP) -> CLIP | TextTransformer | None:
     """What holds the parts of the text tower, if nothing that comes after the end token matters to it."""
     # Subclasses and other models (CoCa) may do more than the two forward passes that `encode_text` above repeats.
     if type(model) is CLIP:
@@ -62,7 +62,7 @@ def _causal_tower(model: nn.Module) -> CLIP | TextTransformer | None:
     return tower if is_causal and len(mask_LL) == len(tower.positional_embedding) else None
 
 
-def _pooling(tower: CLIP | TextTransformer) -> tuple[str, int | None]:
+def _pooling(tower: CLIP | TextTransformer) -> tuple[str, int]:
     """Where the embedding is read, and the end token's id."""
     if isinstance(tower, CLIP):
         return tower.text_pool_type, tower.text_eos_id

@@ -136,6 +136,7 @@ def patch_tower(visual: nn.Module) -> PatchTower:
         UserError: the tower has no patch tokens of its own that prompts could replace, or drops some in training.
     """
     kind = type(visual).__name__
+    tower: PatchTower
     if isinstance(visual, VisionTransformer):
         drops = isinstance(visual.patch_dropout, PatchDropout)
         tower = OpenClipTower(visual)

@@ -102,7 +102,8 @@ class ConfusionMatrix:
         iou[present] = correct[present] / (gt + pred - correct)[present]
         acc[present] = correct[present] / gt[present]
         if not present.any():
-            return Scores(*[float("nan")] * 5, iou=iou, acc=acc)
+            none = float("nan")
+            return Scores(none, none, none, none, none, iou=iou, acc=acc)
         return Scores(
             miou=float(iou[present].mean()),
             miou_gt_or_pred=float(iou[present].sum() / np.count_nonzero(gt + pred)),

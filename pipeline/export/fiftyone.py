@@ -81,8 +81,8 @@ def export_fiftyone(output: str, to: str, images: str | None = None) -> FiftyOne
 def _samples(pairs: MinedPairs, folder: Path, shared: Parts, images: str | None) -> Iterator[dict]:
     for manifest in pairs.manifests(_COLUMNS):
         (folder / stem(manifest.shard)).mkdir(parents=True, exist_ok=True)
-        for image_id, rows in groupby(manifest.table.to_pylist(), key=lambda row: row["image_id"]):
-            rows = list(rows)
+        for image_id, group in groupby(manifest.table.to_pylist(), key=lambda row: row["image_id"]):
+            rows = list(group)
             yield {
                 "filepath": _local_path(rows[0]["image_uri"], shared, images),
                 "tags": [],

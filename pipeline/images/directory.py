@@ -79,5 +79,5 @@ def orientation(exif: bytes) -> int:
     for entry in entries(exif):
         if entry.tag == ORIENTATION:
             value = whole_number(exif, entry)
-            return value if value in _TURNS else UPRIGHT
+            return UPRIGHT if value is None or value not in _TURNS else value
     return UPRIGHT

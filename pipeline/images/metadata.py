@@ -86,7 +86,7 @@ def _rest(data: bytes, kept: bytearray, since: int) -> bytes:
 
 def _tiff(data: bytes) -> tuple[bytes, bytes]:
     # Entries are changed where they are, since everything else in the file is found by its offset.
-    changed, order = None, directory.byte_order(data)
+    changed, order = bytearray(), directory.byte_order(data)
     for entry in directory.entries(data):
         if entry.tag == directory.ORIENTATION or entry.tag in _ASIDE:
             changed = changed or bytearray(data)

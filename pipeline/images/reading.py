@@ -217,16 +217,16 @@ def _reading() -> Iterator[None]:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         # Grey of more than 8 bits: Pillow's own conversion clips at 255 instead of scaling.
-        grey = np.asarray(image, dtype=np.float32)
-        largest = grey.max(initial=0, where=np.isfinite(grey))
+        stored = np.asarray(image, dtype=np.float32)
+        largest = stored.max(initial=0, where=np.isfinite(stored))
         whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
         white = next((white for white in whites if largest <= white), whites[-1])
-        grey = np.nan_to_num(grey, nan=0.0).clip(0, white) * (255.0 / white)
+        grey = np.nan_to_num(stored, nan=0.0).clip(0, white) * (255.0 / white)
         return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        background = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(background, image).convert("RGB")
     return image.convert("RGB")
 
 

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
 from safetensors.torch import save_file
 
-_CONFIG = {
+_CONFIG: dict[str, Any] = {
     "embed_dim": 96,
     "vision_cfg": {"image_size": 48, "patch_size": 8, "layers": 4, "width": 96, "head_width": 32},
     # 20 tokens hold the longest `vild` prompt and the longest caption of a scene.

@@ -45,7 +45,8 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     # The light of the scene, and the noise of the camera.
     canvas *= rng.uniform(0.82, 1.12, 3) * rng.uniform(0.75, 1.15)
     canvas += rng.normal(0, 0.025, canvas.shape)
-    segments, categories = np.full((SIDE, SIDE), -1, np.int16), []
+    segments = np.full((SIDE, SIDE), -1, np.int16)
+    categories: list[str] = []
     for layer, name in enumerate(names):
         seen = layers == layer
         if seen.sum() >= _LEAST_PIXELS:

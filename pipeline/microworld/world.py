@@ -28,7 +28,10 @@ def write_world(folder: Path, images: int, seed: int = 0, unnamed: Collection[st
     """
     for name in ("images", "panoptic"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    listed, captions, instances, panoptic = [], [], [], []
+    listed: list[dict] = []
+    captions: list[dict] = []
+    instances: list[dict] = []
+    panoptic: list[dict] = []
     for image_id in range(1, images + 1):
         rng = np.random.default_rng((seed, image_id))
         scene = draw_scene(rng)

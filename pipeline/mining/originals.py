@@ -156,7 +156,8 @@ def _stat(originals: list[_Original]) -> tuple[dict[int, str], list[tuple[_Origi
 
 def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], int]:
     """By index those whose content changed, and how many cannot be read."""
-    changed, unread = {}, 0
+    changed: dict[int, str] = {}
+    unread = 0
     if not originals:
         return changed, unread
     rows = read_table(layout.table("captions", originals[0].shard)).to_pylist()

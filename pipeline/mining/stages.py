@@ -102,7 +102,8 @@ class FindNounsStage:
 
     def __call__(self, row: dict) -> dict:
         """Find the nouns of a shard's captions, and how many images each has; a failure is the row's `error`."""
-        shard, counts, error = int(row["shard"]), {}, ""
+        shard, error = int(row["shard"]), ""
+        counts: dict[str, int] = {}
         started = time.perf_counter()
         try:
             counts = self._step(shard)

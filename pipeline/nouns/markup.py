@@ -122,6 +122,7 @@ def _label(match: re.Match[str]) -> str:
     if not before or before[-1].lower() not in _IS_BEFORE_A_WORD:
         return " "
     first = _FIRST_HASHTAG.match(match.group())
+    assert first is not None  # what was matched begins with one
     return first.group().ljust(len(match.group()))
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 
-from spacy.tokens import Token
+from spacy.tokens import Doc, Token
 
 WORDS = Path(__file__).with_name("words.toml")
 NOUNS = Path(__file__).with_name("nouns.txt")
@@ -68,7 +68,7 @@ def is_no_noun(tokens: Sequence[Token], index: int) -> bool:
     return any(pair in _phrases() for pair in pairs)
 
 
-def may_be_no_name(doc: Sequence[Token]) -> Token | None:
+def may_be_no_name(doc: Doc) -> Token | None:
     """The first word of a caption, if it is taken for a name and may only have a capital because it is the first."""
     first = next((token for token in doc if token.is_alpha), None)
     if first is None or first.pos_ != "PROPN" or not first.text.istitle() or first.lower_ not in _with_plurals():

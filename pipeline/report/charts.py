@@ -28,7 +28,7 @@ class Chart:
     note: str
     svg: Markup
     headers: tuple[str, ...]
-    rows: list[tuple[str | float | int, ...]]
+    rows: Sequence[tuple[str | float, ...]]
     legend: tuple[str, ...] = ()
     """Names of the series in the order of their colours; empty if there is one."""
 

@@ -51,13 +51,13 @@ def assumed_delays(config: SimulationConfig) -> Delays:
     return Delays(samples, config.seed)
 
 
-def measured_delays(config: SimulationConfig) -> Measured:
-    """Those of the shards in `config.measured`, at most a thousand of them.
+def measured_delays(output: str, seed: int) -> Measured:
+    """Those of the shards in the output directory of a mining job, at most a thousand of them.
 
     Raises:
         UserError: nothing is there.
     """
-    layout = Layout(storage.absolute(config.measured))
+    layout = Layout(storage.absolute(output))
     storage.check_readable(layout.uri, "simulate: measured")
     folder = layout.path("statistics")
     names = [name for name in storage.list_names(folder) if name.endswith(".json")]
@@ -66,8 +66,8 @@ def measured_delays(config: SimulationConfig) -> Measured:
         read = pool.map(lambda name: json.loads(storage.read_bytes(storage.join(folder, name))), names[::every])
         shards = [shard for shard in read if shard["images"]]
     if not shards:
-        raise UserError(f"simulate: measured: {config.measured} holds no statistics of a mined shard")
-    return Measured(Delays(_samples(shards), config.seed), len(shards), _per_image(shards))
+        raise UserError(f"simulate: measured: {output} holds no statistics of a mined shard")
+    return Measured(Delays(_samples(shards), seed), len(shards), _per_image(shards))
 
 
 def _samples(shards: Sequence[dict]) -> dict[str, tuple[float, ...]]:

@@ -46,7 +46,7 @@ def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
         "GPU": float(simulation.nodes * simulation.gpus_per_node),
     }
     resources = check_resources(config, cluster)
-    measured = measured_delays(simulation) if simulation.measured else None
+    measured = measured_delays(simulation.measured, simulation.seed) if simulation.measured else None
     delays = measured.delays if measured else assumed_delays(simulation)
     pairs_per_image = measured.pairs_per_image if measured else simulation.pairs_per_image
     images_per_shard = config.shards.images_per_shard

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import zipfile
 from collections.abc import Iterator
+from typing import TypeVar
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
@@ -11,6 +12,8 @@ from botocore.parsers import ResponseParserError
 
 from pipeline.errors import UserError
 from pipeline.storage.secrets import has_secret, redacted
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class TooManyBytes(Exception):
@@ -38,7 +41,7 @@ def is_denied(error: OSError) -> bool:
     return code in ("AccessDenied", "403", "NoSuchBucket") or (code is None and isinstance(error, PermissionError))
 
 
-def _cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+def _cause(error: BaseException | None, kind: type[_Error]) -> _Error | None:
     """The exception of a kind that an exception was made from, or itself."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__

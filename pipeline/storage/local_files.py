@@ -8,6 +8,7 @@ import re
 import secrets
 import sys
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any, BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
@@ -42,10 +43,15 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         os.close(handle)
 
 
+_Raised = tuple[type[BaseException], BaseException, TracebackType]
+
+
 class ReplacingFileSystem(LocalFileSystem):
     """fsspec's local filesystem, but what is written appears under its name when it is closed, whole."""
 
-    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> BinaryIO:
+    def _open(
+        self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any
+    ) -> "BinaryIO | _ReplacingFile":
         return _ReplacingFile(path) if mode == "wb" else super()._open(path, mode, block_size, **options)
 
 
@@ -53,12 +59,12 @@ class _ReplacingFile(io.RawIOBase):
     def __init__(self, path: str):
         self._context = replacing(path)
         self._file = self._context.__enter__()
-        self._error = (None, None, None)
+        self._error: _Raised | tuple[None, None, None] = None, None, None
 
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:  # a buffer: typing names that kind from Python 3.12 on
         try:
             return self._file.write(data)
         except OSError:

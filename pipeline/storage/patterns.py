@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-from braceexpand import UnbalancedBracesError, braceexpand
+from braceexpand import UnbalancedBracesError, braceexpand  # type: ignore[attr-defined]  # a stub that lacks one
 
 from pipeline import storage
 from pipeline.errors import UserError
@@ -100,7 +100,8 @@ def _glob(pattern: str, key: str) -> list[str]:
 
 def _folder_of(pattern: str) -> str:
     """What stands before the first component with special characters, except those that folders have in their names."""
-    root = pattern[: pattern.rfind("/", 0, _GLOB.search(pattern).start()) + 1]
+    special = _GLOB.search(pattern)
+    root = pattern[: pattern.rfind("/", 0, special.start() if special else len(pattern)) + 1]
     while (end := pattern.find("/", len(root))) > 0 and is_there(pattern[:end]):
         root = pattern[: end + 1]
     return root

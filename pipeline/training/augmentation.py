@@ -6,7 +6,7 @@ from torchvision.transforms import RandomResizedCrop
 
 from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
-from pipeline.regions import cut_window, tight_boxes
+from pipeline.regions import Fill, cut_window, tight_boxes
 from pipeline.training.samples import DataConfig
 
 _RATIO = (3 / 4, 4 / 3)  # aspect ratio of the window, as in the reference's training
@@ -38,13 +38,14 @@ def training_region(
     draw, torch_seed = np.random.SeedSequence(seed).generate_state(2, np.uint64)
     unmasked = bool(draw / 2**64 < config.unmasked_share)
     if unmasked:
-        box, fill, mask = (0, 0, width, height), "none", torch.ones_like(mask)
+        box, mask = (0, 0, width, height), torch.ones_like(mask)
     else:
-        box, fill = expand_box(tuple(tight_boxes(mask[None])[0].tolist()), config.expand, width, height), config.fill
+        box = expand_box(tuple(tight_boxes(mask[None])[0].tolist()), config.expand, width, height)
     window = _random_window(box, config.min_scale, int(torch_seed))
     x0, y0, x1, y1 = window
     if not mask[y0:y1, x0:x1].numpy().any():
         window = box
+    fill: Fill = "none" if unmasked else config.fill
     pixels, mask = cut_window(image, mask, window, clip_input, fill)
     return pixels, mask, unmasked
 

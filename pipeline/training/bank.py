@@ -13,8 +13,8 @@ def noun_bank(clip: Clip, nouns: list[str], templates: TemplateSet) -> torch.Ten
     ranks = Ranks.of_process_group()
     shares = [TextEmbedder(clip, templates)(nouns[ranks.rank :: ranks.world_size])]
     if ranks.world_size > 1:
-        share_ND, shares = shares[0], [None] * ranks.world_size
-        dist.all_gather_object(shares, share_ND)
+        shares *= ranks.world_size
+        dist.all_gather_object(shares, shares[0])
     bank_ND = torch.empty(len(nouns), shares[0].shape[1])
     for first, share_ND in enumerate(shares):
         bank_ND[first :: ranks.world_size] = share_ND

@@ -6,6 +6,7 @@ damaged when it was read, is taken out before, and the run goes on from the chec
 
 import json
 import logging
+from collections.abc import Set
 
 import ray
 from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
@@ -33,10 +34,11 @@ def mend_list(layout: RunDirectory, phases: list[Phase]) -> None:
         return
     except (ValueError, KeyError, TypeError):
         damaged = True
-    found = [name for name in storage.list_names(layout.checkpoints) if _position(name, phases) is not None]
+    positions = {name: _position(name, phases) for name in storage.list_names(layout.checkpoints)}
+    found = {name: position for name, position in positions.items() if position is not None}
     if damaged:
         _logger.warning("the list of checkpoints in %s is damaged: made anew from the folders", layout.checkpoints)
-        _write(layout, _new_list(sorted(found, key=lambda name: _position(name, phases))), phases)
+        _write(layout, _new_list(sorted(found, key=found.__getitem__)), phases)
         return
     for name in names:
         if name not in found:
@@ -56,7 +58,7 @@ def drop_checkpoint(layout: RunDirectory, name: str, phases: list[Phase]) -> Non
     storage.remove_tree(storage.join(layout.checkpoints, name))
 
 
-def _write(layout: RunDirectory, listed: dict, phases: list[Phase], without: set[str] = frozenset()) -> None:
+def _write(layout: RunDirectory, listed: dict, phases: list[Phase], without: Set[str] = frozenset()) -> None:
     uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
     pairs = zip(listed["checkpoint_results"], listed["checkpoint_report_indices"], strict=True)
     kept = [(result, index) for result, index in pairs if result["checkpoint_dir_name"] not in without]

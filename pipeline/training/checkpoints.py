@@ -49,7 +49,7 @@ class RunState:
 
 def tuned_weights(clip: Clip, first_phase: StageName) -> dict[str, torch.Tensor]:
     """What training changed: the whole model, image tower and temperature, or nothing of it; and the prompts."""
-    weights = {}
+    weights: dict[str, torch.Tensor] = {}
     if first_phase == "pretrain":
         weights |= {f"model.{name}": tensor for name, tensor in clip.model.state_dict().items()}
     elif first_phase == "full":

@@ -47,8 +47,9 @@ def make_optimizer(parameters: dict[str, torch.nn.Parameter], config: StageConfi
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = defaultdict(list)
     for name, parameter in parameters.items():
         decayed = parameter.ndim >= 2 and name != "prompts"
-        layer = top if layers[name] is None else layers[name]
-        groups[config.weight_decay if decayed else 0.0, decay ** (top - layer)].append(parameter)
+        layer = layers[name]
+        below_top = 0 if layer is None else top - layer
+        groups[config.weight_decay if decayed else 0.0, decay**below_top].append(parameter)
     return torch.optim.AdamW(
         [
             {"params": members, "weight_decay": weight_decay, "lr_scale": lr_scale}

@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pipeline.clip import Clip
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.errors import UserError
-from pipeline.training.config import Mode, StageConfig, StageName, TrainConfig
+from pipeline.training.config import Mode, PretrainConfig, StageConfig, StageName, TrainConfig
 from pipeline.training.order import steps_per_epoch
 
 _PHASES: dict[Mode, tuple[StageName, ...]] = {
@@ -69,7 +69,7 @@ def prepare(clip: Clip, phase: Phase) -> dict[str, torch.nn.Parameter]:
     train_mode(clip)
     if phase.name == "mask_prompt":
         trained = {"prompts": clip.vision.prompts}
-    elif phase.name == "pretrain":
+    elif isinstance(phase.config, PretrainConfig):
         frozen = tuple(phase.config.frozen)
         trained = {name: tensor for name, tensor in clip.model.named_parameters() if not name.startswith(frozen)}
     else:

@@ -68,19 +68,18 @@ class Step:
             loss = self._total_loss(features_BD, batch, original_UD)
             self._scaler.scale(loss).backward()
         else:
+            distributed = self._vision if isinstance(self._vision, DistributedDataParallel) else None
             chunks = list(zip(pixels.split(size), masks.split(size), strict=True))
             with torch.no_grad():
-                bare = self._vision.module if _is_distributed(self._vision) else self._vision
+                bare = self._vision if distributed is None else distributed.module
                 features_BD = torch.cat([self._features(bare, *chunk) for chunk in chunks])
             features_BD.requires_grad_()
             loss = self._total_loss(features_BD, batch, original_UD)
             self._scaler.scale(loss).backward()
+            assert features_BD.grad is not None  # the loss depends on them
             for number, (chunk, gradient) in enumerate(zip(chunks, features_BD.grad.split(size), strict=True)):
                 last = number == len(chunks) - 1
-                synchronise = contextlib.nullcontext() if last or not _is_distributed(self._vision) else (
-                    self._vision.no_sync()
-                )  # fmt: skip
-                with synchronise:
+                with contextlib.nullcontext() if last or distributed is None else distributed.no_sync():
                     self._features(self._vision, *chunk).backward(gradient)
         # The temperature is no part of the tower that DistributedDataParallel synchronises.
         if dist.is_initialized() and self._loss.logit_scale.grad is not None:
@@ -98,7 +97,7 @@ class Step:
 
     @torch.no_grad()
     def _original_features(self, pixels_U3SS: torch.Tensor) -> torch.Tensor | None:
-        if not self._distillation:
+        if self._original is None or not self._distillation:
             return None
         with self._autocast():
             return self._original(pixels_U3SS)
@@ -110,7 +109,3 @@ class Step:
         if original_UD is not None:
             loss = loss + self._distillation * distillation_loss(features_BD, original_UD, batch["unmasked"])
         return loss
-
-
-def _is_distributed(module: torch.nn.Module) -> bool:
-    return isinstance(module, DistributedDataParallel)

@@ -88,8 +88,8 @@ class Window:
         found = [self._samples.key(row) for row in (bad if len(bad) else rows).tolist()]
         gathered = [(len(bad), found)]
         if dist.is_initialized():
-            gathered = [None] * dist.get_world_size()
-            dist.all_gather_object(gathered, (len(bad), found))
+            gathered *= dist.get_world_size()
+            dist.all_gather_object(gathered, gathered[0])
         some_bad = any(count for count, _ in gathered)
         keys = [key for count, part in gathered for key in part if count or not some_bad]
         named = ", ".join(keys[:_NAMED_KEYS]) + (f" and {len(keys) - _NAMED_KEYS} more" if keys[_NAMED_KEYS:] else "")

@@ -73,7 +73,8 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
 def _scalar(kind: _Type, *content: Any) -> Any:
     if kind.dtype.hasobject:
         raise pickle.UnpicklingError("it holds an object as a number of NumPy")
-    return np._core.multiarray.scalar(kind.dtype, *content)
+    # The function that pickles of NumPy name; its stub lacks it.
+    return np._core.multiarray.scalar(kind.dtype, *content)  # type: ignore[attr-defined]
 
 
 def _from_buffer(content: Any, kind: _Type, shape: Any, order: Any) -> np.ndarray:

@@ -6,6 +6,7 @@ import pathlib
 import pickle
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipeline.weights.torchscript import StateDict, is_torchscript, read_torchsc
 
 # What programs that train put beside the weights, and what does nothing when it is made: options, and numbers and
 # arrays of NumPy.
-_HARMLESS = [*BY_NAME, argparse.Namespace, pathlib.PosixPath]
+_HARMLESS: list[Callable | tuple[Callable, str]] = [*BY_NAME, argparse.Namespace, pathlib.PosixPath]
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _MOST_UNPACKED, _SMALL = 16, 2**26
 """Weights that several names share make a checkpoint larger than its file; the numbers beside them take little."""

@@ -44,8 +44,9 @@ def read_torchscript(path: Path) -> StateDict:
         pickle.UnpicklingError: the archive is damaged, or holds what a module with plain tensors does not.
     """
     with zipfile.ZipFile(path) as archive:
-        [root] = {name.removesuffix("constants.pkl") for name in archive.namelist() if _is_constants(name)} or {None}
-        if root is None or f"{root}data.pkl" not in archive.namelist():
+        roots = {name.removesuffix("constants.pkl") for name in archive.namelist() if _is_constants(name)}
+        [root] = roots or {""}
+        if not root or f"{root}data.pkl" not in archive.namelist():
             raise pickle.UnpicklingError("the archive holds no data.pkl")
         try:
             with archive.open(f"{root}data.pkl") as file:
@@ -79,6 +80,7 @@ class _Function:
     """Stands for a function that a pickle may name; with slots, so that a pickle cannot put anything into it."""
 
     __slots__ = ("_function",)
+    _function: Callable
 
     def __init__(self, function: Callable):
         object.__setattr__(self, "_function", function)
@@ -94,7 +96,7 @@ def _rebuild_tensor(storage: torch.Tensor, offset: int, size: tuple, stride: tup
     return storage.as_strided(size, stride, offset)
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[tuple[str, str], Callable] = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
     ("collections", "OrderedDict"): lambda items=(): dict(items),

@@ -12,7 +12,6 @@ import pytest
 
 from jobs import inspect as inspect_job
 from jobs import mine as mine_job
-from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import measured_delays
 from pipeline.simulation.requests import requests_of_a_job
 from tests.disturbed_jobs import run, run_disturbed
@@ -98,7 +97,7 @@ def test_captions_images_annotations_and_output_on_s3(s3, s3_uri, mined, world, 
     with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
         assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
         requests = that_grow(proxy.requests, {path.name for path in (world / "images").iterdir()})
-        measured = measured_delays(SimulationConfig(nodes=1, images=1, measured=f"{s3_uri}/out"))
+        measured = measured_delays(f"{s3_uri}/out", seed=0)
     assert measured.shards == 4
     # And one, whether the first image is where the configuration says.
     expected = requests_of_a_job(images=24, shards=4, tar_bytes=0, stage_seconds=(0, 0, 0, 0)) + Counter(HEAD=1)

@@ -68,7 +68,7 @@ def test_measured_delays_are_those_of_the_shards(tmp_path):
     for shard, (images, seconds) in enumerate([(10, 2.0), (20, 3.0), (0, 1.0)]):
         content = {"images": images, "pairs": 3 * images, "seconds": dict.fromkeys(STAGES, seconds)}
         (tmp_path / "statistics" / f"{shard:06d}.json").write_text(json.dumps(content))
-    measured = measured_delays(SimulationConfig(nodes=1, images=1, measured=str(tmp_path)))
+    measured = measured_delays(str(tmp_path), seed=0)
     assert measured.shards == 2  # a shard without images says nothing
     assert measured.pairs_per_image == 3
     assert measured.delays.samples == dict.fromkeys(STAGES, (0.2, 0.15))
@@ -77,4 +77,4 @@ def test_measured_delays_are_those_of_the_shards(tmp_path):
 
 def test_nothing_was_measured(tmp_path):
     with pytest.raises(UserError, match="holds no statistics of a mined shard"):
-        measured_delays(SimulationConfig(nodes=1, images=1, measured=str(tmp_path)))
+        measured_delays(str(tmp_path), seed=0)

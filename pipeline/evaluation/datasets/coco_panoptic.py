@@ -7,6 +7,7 @@ category, whoever they belong to; detectron2 and COCO's own converter to semanti
 
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class CocoPanoptic:
             images, annotations, segments: the directory of images, the JSON file and the directory of PNGs.
         """
         self.name = name
+        self.classes: list[tuple[str, ...]]
         self.files, self._images, self._segments = files, images, segments
         data = files.content(annotations)
         try:
@@ -44,11 +46,11 @@ class CocoPanoptic:
             self.classes = [(name,) for name in categories.values()]
             # By image id: the names of the image and of the PNG, and the class of each segment.
             self._entries: dict[str, tuple[str, str, dict[int, int]]] = {
-                identifier(entry["image_id"]): (
-                    inner_name(names[identifier(entry["image_id"])]),
+                _identifier(entry["image_id"]): (
+                    inner_name(names[_identifier(entry["image_id"])]),
                     inner_name(entry["file_name"]),
                     {
-                        int(segment["id"]): index[identifier(segment["category_id"])]
+                        int(segment["id"]): index[_identifier(segment["category_id"])]
                         for segment in entry["segments_info"]
                     },
                 )
@@ -93,7 +95,7 @@ def _unique(what: str, records: list[dict], key: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for record in records:
         text = str(record[key])
-        other = found.setdefault(identifier(record["id"]), text)
+        other = found.setdefault(_identifier(record["id"]), text)
         if other != text:
             raise ValueError(f"{what} {record['id']} is both {other!r} and {text!r}")
     return found
@@ -110,3 +112,15 @@ def open_coco_panoptic(config: DatasetConfig) -> CocoPanoptic:
 def open_micro_world(config: DatasetConfig) -> CocoPanoptic:
     """A micro world: `images/`, `panoptic.json` and `panoptic/`."""
     return CocoPanoptic("micro_world", Distribution(config.root, _MICRO_WORLD), "images", "panoptic.json", "panoptic")
+
+
+def _identifier(value: Any) -> str:
+    """An id as text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = identifier(value)
+    if found is None:
+        raise ValueError(f"{value!r} is no id")
+    return found

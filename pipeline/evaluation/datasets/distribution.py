@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline import storage
 from pipeline.errors import UserError
@@ -112,7 +113,7 @@ class Distribution:
             by_folder[posixpath.dirname(name)].add(name)
         folders = list(by_folder)
         uris = [self.uri(posixpath.join(folder, inner)) for inner in folders]
-        absent = []
+        absent: list[str] = []
         for inner, found in zip(folders, in_threads(storage.list_names, uris), strict=True):
             absent += by_folder[inner].difference(posixpath.join(inner, name) for name in found)
         if absent:
@@ -206,5 +207,5 @@ def _written(image: Image.Image, data: bytes) -> np.ndarray:
     values = np.asarray(image)
     if image.mode not in ("1", "L"):
         return values
-    bits = data[24] if image.format == "PNG" else image.tag_v2.get(_BITS_PER_SAMPLE, (1,))[0]
+    bits = image.tag_v2.get(_BITS_PER_SAMPLE, (1,))[0] if isinstance(image, TiffImageFile) else data[24]
     return values.astype(np.uint8) // (255 // (2**bits - 1) if bits in (2, 4) else 1)

@@ -27,7 +27,7 @@ class LabelCodes:
     @property
     def sha256(self) -> str:
         """Digest of the table."""
-        return hashlib.sha256(self._table).hexdigest()
+        return hashlib.sha256(self._table.data).hexdigest()
 
     def classes(self, values: np.ndarray, uri: str) -> np.ndarray:
         """Class indices or IGNORE, uint16 [H, W], of label values, integers [H, W] in 0..65535.

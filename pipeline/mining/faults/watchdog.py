@@ -77,7 +77,8 @@ class StragglerLimit:
         self._look_seconds = look_seconds
         self._uri = layout.path("attempts", _FILE)
         self._factor, self._least = factor, least
-        self._read_at, self._seconds = time.monotonic(), {}
+        self._read_at = time.monotonic()
+        self._seconds: dict[str, float] = {}
 
     def seconds(self, stage: str) -> float:
         """Seconds, infinite if stages may hang.

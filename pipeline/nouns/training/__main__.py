@@ -17,6 +17,7 @@ import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import spacy
 from spacy.language import Language
@@ -92,7 +93,8 @@ def save(nlp: Language, output: Path) -> None:
     shutil.rmtree(output, ignore_errors=True)
     nlp.to_disk(output, exclude=["vocab"])
     nlp.vocab.to_disk(output / "vocab", exclude=["strings", "vectors", "lookups"])
-    labels = set(nlp.get_pipe("morphologizer").labels)
+    tagger: Any = nlp.get_pipe("morphologizer")  # spaCy's annotations know of components that they are callable
+    labels = set(tagger.labels)
     parts = {part for label in labels for feature in label.split("|") for part in (feature, *feature.split("="))}
     StringStore(sorted(labels | parts)).to_disk(output / "vocab" / "strings.json")
 

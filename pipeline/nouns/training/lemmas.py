@@ -14,7 +14,7 @@ _AMBIGUOUS = (
 )  # fmt: skip
 
 
-def noun_tables(wordnet: Path) -> dict[str, object]:
+def noun_tables(wordnet: Path) -> dict[str, dict]:
     """Rules, exceptions and index of spaCy's rule lemmatizer."""
     nouns = {word for word in read_index(wordnet, "noun") if word.isalpha()}
     exceptions = {form: lemma for form, lemma in read_exceptions(wordnet, "noun").items() if form.isalpha()}
@@ -48,5 +48,6 @@ def add_lemmatizer(nlp: Language, wordnet: Path) -> Lemmatizer:
     for name, table in noun_tables(wordnet).items():
         lookups.add_table(name, table)
     lemmatizer = nlp.add_pipe("lemmatizer", config={"mode": "rule"})
+    assert isinstance(lemmatizer, Lemmatizer)
     lemmatizer.initialize(list, nlp=nlp, lookups=lookups)
     return lemmatizer

@@ -8,6 +8,7 @@ many captions makes right in the odd one.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import spacy
@@ -44,12 +45,13 @@ def votes(teachers: Sequence[Language], docs: list[Doc]) -> list[np.ndarray]:
     """Mean log-probability of each tag, float [tokens, len(TAGS)] for each document."""
     totals = [np.zeros((len(doc), len(TAGS)), dtype=np.float32) for doc in docs]
     for teacher in teachers:
-        tagger = teacher.get_pipe("morphologizer")
+        tagger: Any = teacher.get_pipe("morphologizer")  # spaCy's annotations know of components that they are callable
+        features: Any = teacher.get_pipe("tok2vec")
         merge = np.zeros((len(tagger.labels), len(TAGS)), dtype=np.float32)
         for row, label in enumerate(tagger.labels):  # "Number=Sing|POS=NOUN"
             merge[row, COLUMN[dict(part.split("=") for part in label.split("|"))["POS"]]] = 1
         words = (Doc(teacher.vocab, [t.text for t in doc], [bool(t.whitespace_) for t in doc]) for doc in docs)
-        encoded = teacher.get_pipe("tok2vec").pipe(words, batch_size=500)
+        encoded = features.pipe(words, batch_size=500)
         for total, doc in zip(totals, encoded, strict=True):
             [probabilities] = tagger.model.predict([doc])
             total += np.log(np.maximum(probabilities @ merge, LEAST_PROBABILITY)) / len(teachers)
@@ -154,6 +156,7 @@ def label_captions(
         for token in doc:
             if token.pos_ == "NOUN":
                 plural = can_be.is_plural(token.lower_, lower)
-                token.set_morph("Number=Plur" if plural else "Number=Sing")
+                # spaCy's stub lacks it.
+                token.set_morph("Number=Plur" if plural else "Number=Sing")  # type: ignore[attr-defined]
         labelled.add(doc)
     return labelled

@@ -46,7 +46,7 @@ def read_exceptions(folder: Path, part: str) -> dict[str, str]:
 
 def read_common_nouns(folder: Path) -> list[str]:
     """The nouns of one word that name a kind of thing, sorted: no names, which WordNet writes with a capital."""
-    nouns = set()
+    nouns: set[str] = set()
     with open(folder / "data.noun", encoding="utf8") as lines:
         for line in lines:
             columns = line.split(" ")

@@ -25,7 +25,7 @@ _NAMES = {
     "all": "All that are shown",
 }
 
-EMPTY = {"rows": [], "blocks": [], "groups": []}
+EMPTY: dict[str, list] = {"rows": [], "blocks": [], "groups": []}
 """The values of a page without pairs."""
 
 
@@ -37,22 +37,25 @@ def describe(
     A row says in which block its pictures are and where they begin and end, so that a browser cuts out only what it
     shows.
     """
-    rows, blocks, parts, offset = [], [], [], 0
+    rows: list[dict] = []
+    blocks: list[str] = []
+    parts: list[str] = []
+    offset = 0
     for index, (pair, thumbnail) in enumerate(zip(sample.pairs.tolist(), thumbnails, strict=True)):
         if index % _ROWS_PER_BLOCK == 0 and index:
             blocks.append("".join(parts))
             parts, offset = [], 0
         middle, end = offset + len(thumbnail.outlined), offset + thumbnail.size
-        groups = [group for group in GROUPS if sample.groups[group][index]]
+        member_of = [group for group in GROUPS if sample.groups[group][index]]
         right = judged.get(thumbnail.details["key"])
         if right is not None:
-            groups.append("right" if right else "wrong")
+            member_of.append("right" if right else "wrong")
         rows.append(
             {
                 **_texts(thumbnail.details),
                 **_numbers(pairs, pair),
                 "others": _others(pairs, shared, pair),
-                "groups": [*groups, "all"],
+                "groups": [*member_of, "all"],
                 "picture": [len(blocks), offset, middle, end],
             }
         )
@@ -87,7 +90,7 @@ def _numbers(pairs: Pairs, pair: int) -> dict:
     }
 
 
-def _others(pairs: Pairs, shared: SharedMasks, pair: int) -> list[tuple[str, float]]:
+def _others(pairs: Pairs, shared: SharedMasks, pair: int) -> list[tuple[str, float | None]]:
     """The other nouns of the image that share this mask, with their scores, best first."""
     others = [other for other in shared.of(pair).tolist() if other != pair]
     others.sort(key=lambda other: -pairs.score[other])

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pipeline.dataset.files import check_rows, counts_of_shard, read_columns, read_statistics
 from pipeline.dataset.layout import Layout
 
+Item = TypeVar("Item")
 Read = TypeVar("Read")
 
 _READERS = 8
@@ -125,11 +126,11 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
     return Pairs(codes.nouns, **{name: _together(name, parts) for name, parts in columns.items()}), totals
 
 
-def read_each(shards: Sequence[int], read: Callable[[int], Read]) -> Iterator[Read]:
-    """What `read` returns for each shard, in their order, some read ahead."""
+def read_each(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[Read]:
+    """What `read` returns for each item, in their order, some read ahead."""
     with ThreadPoolExecutor(_READERS) as pool:
-        for start in range(0, len(shards), _AT_ONCE):
-            yield from pool.map(read, shards[start : start + _AT_ONCE])
+        for start in range(0, len(items), _AT_ONCE):
+            yield from pool.map(read, items[start : start + _AT_ONCE])
 
 
 class NounCodes:

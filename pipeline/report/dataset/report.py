@@ -58,7 +58,7 @@ def write_dataset_report(
     try:  # before the work: all that the page says of it
         content.recipe(description)
         sorted(description["versions"].items())
-        Thumbnails(layout, None, **description["configuration"]["regions"])
+        pictures = Thumbnails(layout, **description["configuration"]["regions"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise damaged(layout.config, f"{type(error).__name__}: {error}") from error
     truth = all_annotated(options.annotations) if options.annotations else None
@@ -76,9 +76,8 @@ def write_dataset_report(
 
     sample = choose(pairs, shared, options.samples, options.seed)
     room = options.max_bytes - len(render("dataset.html", _SCRIPTS, **words, **gallery.EMPTY).encode())
-    pictures = Thumbnails(layout, pairs, **description["configuration"]["regions"])
-    side = pictures.fitting_side(sample.pairs, room - gallery.ROW_BYTES * len(sample.pairs))
-    thumbnails = list(pictures.draw(sample.pairs, side))
+    side = pictures.fitting_side(pairs, sample.pairs, room - gallery.ROW_BYTES * len(sample.pairs))
+    thumbnails = list(pictures.draw(pairs, sample.pairs, side))
     judged = _judged(thumbnails, truth) if truth else {}
 
     def page(shown: int) -> str:

@@ -57,7 +57,8 @@ def couples(pairs: Pairs, shared: SharedMasks, most: int) -> list[tuple[str, str
         ends = np.sort(np.stack([nouns[lag:][same], nouns[:-lag][same]]), axis=0)
         codes, counts = np.unique(ends[0] << 32 | ends[1], return_counts=True)
         found.update(dict(zip(codes.tolist(), counts.tolist(), strict=True)))
-    named = (
-        (*sorted((pairs.nouns[code >> 32], pairs.nouns[code & 0xFFFFFFFF])), count) for code, count in found.items()
-    )
+    named = []
+    for code, count in found.items():
+        first, second = sorted((pairs.nouns[code >> 32], pairs.nouns[code & 0xFFFFFFFF]))
+        named.append((first, second, count))
     return sorted(named, key=lambda row: (-row[2], row[:2]))[:most]

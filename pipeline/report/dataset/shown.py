@@ -1,7 +1,6 @@
 """Which pairs a report shows."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -24,7 +23,7 @@ class ShownPairs:
     groups: dict[str, np.ndarray]
     """By group, bool [S]; a pair may be in several, and `random` is a random sample of all pairs by itself."""
 
-    def first(self, count: int) -> Self:
+    def first(self, count: int) -> "ShownPairs":
         """The first `count` of them."""
         return ShownPairs(self.pairs[:count], {group: chosen[:count] for group, chosen in self.groups.items()})
 

@@ -5,7 +5,7 @@ import json
 import shlex
 import tarfile
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -97,7 +97,8 @@ def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
     stored = tuple(details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
     mask = open_image(region.mask, ("PNG",)).convert("L")
     scale = min(_ENLARGED, side / max(mask.size))
-    size = tuple(max(1, round(length * scale)) for length in mask.size)
+    width, height = (max(1, round(length * scale)) for length in mask.size)
+    size = width, height
     picture = open_image(region.jpeg, ("JPEG",), draft=size)  # at a fraction of its size where that is enough
     pixels = np.array(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
     inside = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
@@ -114,20 +115,22 @@ class Thumbnails:
     """The pictures of a dataset's pairs."""
 
     layout: Layout
-    pairs: Pairs
     fill: str
     expand: float
 
-    def draw(self, pairs: Sequence[int], side: int) -> Iterator[Thumbnail]:
-        """Read and draw some pairs, in the order given, several at a time.
+    def draw(self, pairs: Pairs, chosen: np.ndarray, side: int) -> Iterator[Thumbnail]:
+        """Read and draw chosen ones of the pairs, in the order given, several at a time.
+
+        Args:
+            chosen: int64 [S], indices into `pairs`.
 
         Raises:
             UserError, OSError: as `read_region`.
         """
 
         def one(pair: int) -> Thumbnail:
-            offset, length = int(self.pairs.tar_offset[pair]), int(self.pairs.tar_length[pair])
-            shard = int(self.pairs.shard[pair])
+            offset, length = int(pairs.tar_offset[pair]), int(pairs.tar_length[pair])
+            shard = int(pairs.shard[pair])
             region = read_region(self.layout, shard, offset, length)
             try:
                 return draw(region, side, self.fill, self.expand)
@@ -136,15 +139,15 @@ class Thumbnails:
                 raise damaged(self.layout.tar(shard), f"the sample at byte {offset}: {error}") from error
 
         with ThreadPoolExecutor(_READERS) as pool:
-            for start in range(0, len(pairs), _AT_ONCE):
-                yield from pool.map(one, pairs[start : start + _AT_ONCE])
+            for start in range(0, len(chosen), _AT_ONCE):
+                yield from pool.map(one, chosen[start : start + _AT_ONCE])
 
-    def fitting_side(self, pairs: Sequence[int], room: int) -> int:
-        """The largest of `SIDES` at which all `pairs` take about `room` bytes of a page, going by the first ones."""
-        tried = pairs[:_TRIED]
+    def fitting_side(self, pairs: Pairs, chosen: np.ndarray, room: int) -> int:
+        """The largest of `SIDES` at which the chosen pairs take about `room` bytes of a page, going by the first."""
+        tried = chosen[:_TRIED]
         for side in SIDES[:-1]:
-            sizes = [thumbnail.size for thumbnail in self.draw(tried, side)]
-            if sum(sizes) * len(pairs) <= room * len(tried):
+            sizes = [thumbnail.size for thumbnail in self.draw(pairs, tried, side)]
+            if sum(sizes) * len(chosen) <= room * len(tried):
                 return side
         return SIDES[-1]
 

@@ -28,7 +28,9 @@ def write_training_report(run: str, to: str, examples: int | None = None) -> str
         OSError: storage cannot be read or written.
     """
     found = read_run(run)
-    gains, learnt, lost = [], [], []
+    gains: list[NounGain] = []
+    learnt: list[Change] = []
+    lost: list[Change] = []
     if found.validations and (before := found.validations[0].regions) and (after := found.validations[-1].regions):
         gains, (learnt, lost) = noun_gains(before, after), changes(before, after)
     count = EXAMPLES if examples is None else examples
