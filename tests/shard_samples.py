@@ -15,8 +15,8 @@ def make_sample(mask: np.ndarray, key: str = "000000-00000-000", noun: str = "do
     row |= {"surface": noun, "caption": f"a {noun}", "mask_rle": "", "image_width": width, "image_sha256": ""}
     row |= {"box_x0": int(xs.min()), "box_y0": int(ys.min())}
     row |= {"box_x1": int(xs.max()) + 1, "box_y1": int(ys.max()) + 1, "mask_area": int(mask.sum())}
-    for place in ("tar_offset", "tar_length", "crc32"):  # known when the sample is in its tar
-        del row[place]
+    for column in ("tar_offset", "tar_length", "crc32"):  # known when the sample is in its tar
+        del row[column]
     gradient = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1) % 256
     image = np.concatenate([gradient, np.full((height, width, 1), 90)], axis=-1).astype(np.uint8)
     return Sample(row, image, mask)

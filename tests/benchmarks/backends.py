@@ -109,8 +109,8 @@ def call(model: PreTrainedModel, pixels: torch.Tensor, config: ProposalsConfig) 
             return
         levels = model.get_image_embeddings(pixels)
         points = point_grid(config.sam2.points_per_side, 1024).to(pixels.device)
-        for place in range(len(pixels)):
-            embeddings = [level[place : place + 1] for level in levels]
+        for index in range(len(pixels)):
+            embeddings = [level[index : index + 1] for level in levels]
             for some in points.split(config.sam2.points_per_batch):
                 model(image_embeddings=embeddings, input_points=some[None, :, None]).pred_masks.float().sum().item()
 

@@ -78,8 +78,8 @@ def fit(truth: dict[str, GroundTruth], images: dict[str, np.ndarray], config: Pr
     weights = []
     for left_out in range(FOLDS + 1):
         used = np.flatnonzero(fold != left_out)
-        x = np.concatenate([features[place] for place in used])
-        y = np.concatenate([targets[place] for place in used])
+        x = np.concatenate([features[index] for index in used])
+        y = np.concatenate([targets[index] for index in used])
         weights.append(np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y))
     return weights
 
@@ -108,8 +108,8 @@ def main() -> None:
         print("WEIGHTS =", ", ".join(f"{weight:.3f}" for weight in weights))
         proposers = [Segments(config, fitted) for fitted in held_out]
         found = {
-            image_id: proposers[place % FOLDS].propose([image], [image_id])[0]
-            for place, (image_id, image) in enumerate(images.items())
+            image_id: proposers[index % FOLDS].propose([image], [image_id])[0]
+            for index, (image_id, image) in enumerate(images.items())
         }
         print(f"\nWeights fitted to the other images ({FOLDS} folds):\n")
         print_recall(truth, images, found)

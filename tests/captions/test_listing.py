@@ -115,7 +115,7 @@ LISTED = st.fixed_dictionaries(
     LISTED,
 )
 def test_the_digest_depends_on_every_value_and_on_nothing_else(
-    rows: list[dict], sizes: list[int], place: int, other: dict
+    rows: list[dict], sizes: list[int], index: int, other: dict
 ) -> None:
     whole = measure_listing(_Rows(rows, []), 4)
     assert measure_listing(_Rows(rows, sizes), 4) == whole
@@ -123,7 +123,7 @@ def test_the_digest_depends_on_every_value_and_on_nothing_else(
     assert whole.images == len(rows)
     assert whole.captions == sum(len(row["captions"]) for row in rows)
     changed = list(rows)
-    changed[place % len(rows)] = other
+    changed[index % len(rows)] = other
     same = changed == rows
     assert (measure_listing(_Rows(changed, sizes), 4).sha256 == whole.sha256) == same
     assert measure_listing(_Rows([*rows, other], sizes), 4).sha256 != whole.sha256

@@ -95,7 +95,7 @@ def test_no_address_reaches_the_environment(web, monkeypatch, tmp_path):
     for chain in (f"reference://a.jpg::file://{tmp_path}/ref.json", f"reference://a.jpg::{web.root}/ref.json"):
         assert problem(chain) == "refused_address"
         assert problem(f"zip://a.jpg::{chain}") == "refused_address"
-        # Inside a tar it is a name like any other: the tar is read, by place.
+        # Inside a tar it is a name like any other: the tar is read, by offset.
         assert read_image(f"tar://{chain}::{tmp_path}/a.tar", 0, len(jpeg())) == jpeg()
     for other in ("ftp://127.0.0.1/a.jpg", "github://o:r@main/a", "filecache://a", f"simplecache::{web.root}/a.jpg"):
         assert problem(other) in ("refused_address", "secret_in_address")
@@ -170,9 +170,9 @@ def test_a_damaged_directory_of_a_zip_archive_is_said(tmp_path):
     zip_of(tmp_path / "whole.zip", jpeg())
     whole = (tmp_path / "whole.zip").read_bytes()
     start = whole.index(b"PK\1\2")
-    for place in range(start + 4, len(whole) - 1, 2):
-        path = tmp_path / f"{place}.zip"
-        path.write_bytes(whole[:place] + b"\xff\xff" + whole[place + 2 :])
+    for offset in range(start + 4, len(whole) - 1, 2):
+        path = tmp_path / f"{offset}.zip"
+        path.write_bytes(whole[:offset] + b"\xff\xff" + whole[offset + 2 :])
         with contextlib.suppress(zipfile.BadZipFile, FileNotFoundError):
             assert storage.read_bytes(f"zip://a::{path}") == jpeg()
 

@@ -114,7 +114,7 @@ def test_images_of_all_kinds_are_found(tmp_path: Path, extension: str) -> None:
 
 def test_a_name_that_is_there_twice_gives_no_picture_the_caption_of_another(tmp_path: Path) -> None:
     def read(*names: str) -> tuple[dict, list]:
-        members = [(name, f"{place} {name}".encode()) for place, name in enumerate([*names, "b.jpg", "b.txt"])]
+        members = [(name, f"{index} {name}".encode()) for index, name in enumerate([*names, "b.jpg", "b.txt"])]
         rows = listed(write_tar(tmp_path / "a.tar", members))
         used = pictures(rows)
         assert used.pop(f"{len(names)} b.jpg".encode()) == [f"{len(names) + 1} b.txt"]
@@ -288,10 +288,10 @@ def test_whatever_is_changed_in_a_tar_costs_at_most_the_rest_of_it(data: st.Data
         path = write_tar(Path(folder) / "a.tar", members, format)
         content = bytearray(path.read_bytes())
         for _ in range(data.draw(st.integers(1, 4))):
-            place = data.draw(st.integers(0, 10 * 512))
+            index = data.draw(st.integers(0, 10 * 512))
             change = data.draw(st.sampled_from([b"\0", b"\xff", b"9", b"-1", b"99999999999 ", b"=", b"\n", b"x", b"S"]))
-            content[place : place + len(change)] = change
-            start = place // 512 * 512
+            content[index : index + len(change)] = change
+            start = index // 512 * 512
             # With a checksum that fits, or the change would be noticed by everybody.
             block = content[start : start + 512]
             block[148:156] = b"        "
@@ -318,9 +318,9 @@ def test_every_image_is_accounted_once_and_keeps_its_own_caption(parts: list[tup
     members = [
         (
             f"{key}.{kind}",
-            json.dumps({"caption": f"{place} {key}"}).encode() if kind == "json" else f"{place} {key}".encode(),
+            json.dumps({"caption": f"{index} {key}"}).encode() if kind == "json" else f"{index} {key}".encode(),
         )
-        for place, (key, kind) in enumerate(parts)
+        for index, (key, kind) in enumerate(parts)
     ]
     with tempfile.TemporaryDirectory() as folder:
         rows = index_tar(str(write_tar(Path(folder) / "a.tar", members)))
@@ -328,10 +328,10 @@ def test_every_image_is_accounted_once_and_keeps_its_own_caption(parts: list[tup
         assert Counter(row["image_id"] for row in images) == Counter(key for key, kind in parts if kind == "jpg")
         for row in images:
             if row["problem"] is None:
-                place, key = read_image(row["image_uri"], row["byte_offset"], row["byte_length"]).decode().split(" ")
+                index, key = read_image(row["image_uri"], row["byte_offset"], row["byte_length"]).decode().split(" ")
                 for caption in row["captions"]:
                     other, of = caption.split(" ")
-                    low, high = sorted((int(place), int(other)))
+                    low, high = sorted((int(index), int(other)))
                     assert of == key == row["image_id"]
                     # Nothing of another sample stands between the picture and its caption, and no second picture.
                     between = parts[low + 1 : high]

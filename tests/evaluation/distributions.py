@@ -62,9 +62,9 @@ def ade20k_150(root: Path) -> Miniature:
     root.mkdir(parents=True)
     (root / "objectInfo150.txt").write_text("\n".join(["Idx\tRatio\tTrain\tVal\tName", *rows]) + "\n")
     labels, images = {}, {}
-    for place, image_id in enumerate(("ADE_val_00000001", "ADE_val_00000002")):
-        labels[image_id] = _random(150, place)
-        images[image_id] = write_image(root / f"images/validation/{image_id}.jpg", place)
+    for index, image_id in enumerate(("ADE_val_00000001", "ADE_val_00000002")):
+        labels[image_id] = _random(150, index)
+        images[image_id] = write_image(root / f"images/validation/{image_id}.jpg", index)
         write_png(root / f"annotations/validation/{image_id}.png", (labels[image_id] + 1).astype(np.uint8))
     write_image(root / "images/training/ADE_train_00000001.jpg")
     config = DatasetConfig("ade20k_150", str(root))
@@ -96,15 +96,15 @@ def ade20k_847(root: Path) -> Miniature:
     # The arrays in the original were pickled by NumPy 1, where the functions that make them had other addresses.
     (root / "index_ade20k.pkl").write_bytes(pickle.dumps(index, protocol=2).replace(b"numpy._core", b"numpy.core"))
     labels, images = {}, {}
-    for place, (folder, name) in enumerate(files[1:]):
+    for index, (folder, name) in enumerate(files[1:]):
         image_id = name.removesuffix(".jpg")
-        labels[image_id] = _random(847, place)
-        images[image_id] = write_image(root / "images/ADE" / folder / name, place)
+        labels[image_id] = _random(847, index)
+        images[image_id] = write_image(root / "images/ADE" / folder / name, index)
         # Nothing annotated (0), and an object that is not among the 847, do not count.
         other = next(number for number in range(1, 3000) if number not in OBJECTS)
         numbers = np.array([*OBJECTS, other])[labels[image_id]]
         numbers[0, 2] = 0
-        channels = np.stack([numbers // 256 * 10 + place, numbers % 256, np.full(SIZE, 77)], -1)
+        channels = np.stack([numbers // 256 * 10 + index, numbers % 256, np.full(SIZE, 77)], -1)
         write_png(root / "images/ADE" / folder / f"{image_id}_seg.png", channels.astype(np.uint8))
     config = DatasetConfig("ade20k_847", str(root))
     return Miniature(config, "ade20k_847/validation", labels, images, 847, [("wall",), ("building", "edifice")])
@@ -132,32 +132,32 @@ def _write_pascal_context(root: Path, numbers: dict[str, np.ndarray]) -> tuple[d
     names = sorted([*_CHOSEN_59, "accordion", *(f"thing {number:03d}" for number in range(399))])
     assert len(names) == 459
     (root / "ImageSets/Main").mkdir(parents=True)
-    (root / "labels.txt").write_text("".join(f"{place}: {name}\n" for place, name in enumerate(names, start=1)))
-    (root / "59_labels.txt").write_text("".join(f"{place}: {name}\n" for place, name in enumerate(_NAMES_59, start=1)))
+    (root / "labels.txt").write_text("".join(f"{index}: {name}\n" for index, name in enumerate(names, start=1)))
+    (root / "59_labels.txt").write_text("".join(f"{index}: {name}\n" for index, name in enumerate(_NAMES_59, start=1)))
     (root / "ImageSets/Main/val.txt").write_text("".join(f"{image_id}\n" for image_id in sorted(numbers, reverse=True)))
     (root / "ImageSets/Main/train.txt").write_text("2008_000001\n")
     (root / "trainval").mkdir()
     images = {}
-    for place, (image_id, values) in enumerate(numbers.items()):
-        images[image_id] = write_image(root / f"JPEGImages/{image_id}.jpg", place)
+    for index, (image_id, values) in enumerate(numbers.items()):
+        images[image_id] = write_image(root / f"JPEGImages/{image_id}.jpg", index)
         scipy.io.savemat(root / f"trainval/{image_id}.mat", {"LabelMap": values.astype(np.uint16)}, do_compression=True)
     return images, names
 
 
 def pascal_context_459(root: Path) -> Miniature:
-    labels = {image_id: _random(459, place) for place, image_id in enumerate(("2008_000003", "2008_000002"))}
+    labels = {image_id: _random(459, index) for index, image_id in enumerate(("2008_000003", "2008_000002"))}
     images, names = _write_pascal_context(root, {image_id: values + 1 for image_id, values in labels.items()})
     config = DatasetConfig("pascal_context_459", str(root))
     return Miniature(config, "pascal_context_459/val", labels, images, 459, [(name,) for name in names])
 
 
 def pascal_context_59(root: Path) -> Miniature:
-    labels = {image_id: _random(59, place) for place, image_id in enumerate(("2008_000003", "2008_000002"))}
+    labels = {image_id: _random(59, index) for index, image_id in enumerate(("2008_000003", "2008_000002"))}
     numbers = {image_id: np.zeros(SIZE) for image_id in labels}
     images, names = _write_pascal_context(root, numbers)
-    places = np.array([names.index(name) + 1 for name in (*_CHOSEN_59, "accordion")])  # accordion is none of the 59
+    indices = np.array([names.index(name) + 1 for name in (*_CHOSEN_59, "accordion")])  # accordion is none of the 59
     for image_id, values in labels.items():
-        scipy.io.savemat(root / f"trainval/{image_id}.mat", {"LabelMap": places[values].astype(np.uint16)})
+        scipy.io.savemat(root / f"trainval/{image_id}.mat", {"LabelMap": indices[values].astype(np.uint16)})
     config = DatasetConfig("pascal_context_59", str(root))
     return Miniature(config, "pascal_context_59/val", labels, images, 59, [(name,) for name in _CHOSEN_59])
 
@@ -170,12 +170,12 @@ def voc_20(root: Path) -> Miniature:
         for name in _VOC_NAMES:
             (root / f"ImageSets/Main/{name}_{part}.txt").write_text("2007_000033  1\n")
     labels, images = {}, {}
-    for place, image_id in enumerate(("2007_000033", "2007_000042")):
-        labels[image_id] = _random(20, place)
+    for index, image_id in enumerate(("2007_000033", "2007_000042")):
+        labels[image_id] = _random(20, index)
         values = (labels[image_id] + 1).astype(np.uint8)
         values[1, :] = 255  # the border of an object
         labels[image_id][1, :] = -1
-        images[image_id] = write_image(root / f"JPEGImages/{image_id}.jpg", place)
+        images[image_id] = write_image(root / f"JPEGImages/{image_id}.jpg", index)
         palette = Image.fromarray(values, "P")
         palette.putpalette(np.random.default_rng(5).integers(0, 256, 768).tolist())
         (root / "SegmentationClass").mkdir(exist_ok=True)
@@ -197,10 +197,10 @@ def coco_stuff_171(root: Path) -> Miniature:
     )
     used = [number for number in names if number not in unused]
     labels, images = {}, {}
-    for place, image_id in enumerate(("000000000139", "000000000285")):
-        labels[image_id] = _random(171, place)
+    for index, image_id in enumerate(("000000000139", "000000000285")):
+        labels[image_id] = _random(171, index)
         values = np.array([*(number - 1 for number in used), 255])[labels[image_id]]
-        images[image_id] = write_image(root / f"val2017/{image_id}.jpg", place)
+        images[image_id] = write_image(root / f"val2017/{image_id}.jpg", index)
         write_png(root / f"stuffthingmaps/val2017/{image_id}.png", values.astype(np.uint8))
     config = DatasetConfig("coco_stuff_171", str(root))
     first = [(f"category {number}",) for number in (*range(1, 12), 13)]
@@ -243,10 +243,10 @@ def micro_world(root: Path) -> Miniature:
 def folder(root: Path) -> Miniature:
     root.mkdir(parents=True)
     (root / "classes.txt").write_text("door, double door\nwall\nsky\n\n")
-    labels = {name: _random(3, place) for place, name in enumerate(("a.b", "c"))}
+    labels = {name: _random(3, index) for index, name in enumerate(("a.b", "c"))}
     write_png(root / "labels/a.b.png", np.where(labels["a.b"] < 0, 255, labels["a.b"]).astype(np.uint8))
     write_png(root / "labels/c.png", np.where(labels["c"] < 0, 65535, labels["c"]).astype(np.uint16))
-    images = {name: write_image(root / f"images/{name}.jpg", place) for place, name in enumerate(labels)}
+    images = {name: write_image(root / f"images/{name}.jpg", index) for index, name in enumerate(labels)}
     write_image(root / "images/without-labels.jpg")
     return Miniature(DatasetConfig("folder", str(root)), "folder", labels, images, 3, [("door", "double door")])
 

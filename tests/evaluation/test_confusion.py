@@ -67,9 +67,9 @@ def test_merging_equals_one_pass_and_counts_can_be_stored():
     rng = np.random.default_rng(1)
     pairs = [(rng.integers(0, 9, (30, 30)), rng.integers(0, 8, (30, 30))) for _ in range(6)]
     whole, first, second = (ConfusionMatrix(8) for _ in range(3))
-    for place, pair in enumerate(pairs):
+    for index, pair in enumerate(pairs):
         whole.update(*pair)
-        (first if place % 2 else second).update(*pair)
+        (first if index % 2 else second).update(*pair)
     first = ConfusionMatrix.from_counts(pickle.loads(pickle.dumps(first)).counts)
     first.merge(second)
     assert np.array_equal(first.counts, whole.counts)

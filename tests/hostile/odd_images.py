@@ -98,22 +98,22 @@ def damaged(rng: random.Random, data: bytes, other: bytes) -> bytes:
     # What decoders believe stands at the beginning.
     reach = rng.choice([64, 512, len(changed)])
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
-        place = rng.randrange(max(1, min(reach, len(changed))))
+        offset = rng.randrange(max(1, min(reach, len(changed))))
         match rng.randrange(7):
             case 0:
-                changed[place : place + 1] = rng.randbytes(1)
+                changed[offset : offset + 1] = rng.randbytes(1)
             case 1:
-                changed[place : place + 4] = struct.pack(rng.choice("<>") + "L", rng.choice(_NUMBERS))
+                changed[offset : offset + 4] = struct.pack(rng.choice("<>") + "L", rng.choice(_NUMBERS))
             case 2:
-                changed[place : place + 2] = struct.pack(rng.choice("<>") + "H", rng.choice(_NUMBERS) & 0xFFFF)
+                changed[offset : offset + 2] = struct.pack(rng.choice("<>") + "H", rng.choice(_NUMBERS) & 0xFFFF)
             case 3:
-                del changed[place : place + rng.randrange(1, 40)]
+                del changed[offset : offset + rng.randrange(1, 40)]
             case 4:
-                changed[place:place] = changed[place : place + rng.randrange(1, 400)]
+                changed[offset:offset] = changed[offset : offset + rng.randrange(1, 400)]
             case 5:
                 del changed[rng.randrange(len(changed) + 1) :]
             case 6:
-                changed[place:place] = other[rng.randrange(len(other)) :][: rng.randrange(1, 200)]
+                changed[offset:offset] = other[rng.randrange(len(other)) :][: rng.randrange(1, 200)]
     return bytes(changed)
 
 
@@ -150,8 +150,8 @@ def main() -> None:
         last.write_bytes(data)
         read += isinstance(check(data), UprightJpeg)
     for _ in range(count):
-        data, place = roomy[rng.choice(list(roomy))]
-        data = data[:place] + odd_exif(rng, _EXIF_SIZE) + data[place + _EXIF_SIZE :]
+        data, offset = roomy[rng.choice(list(roomy))]
+        data = data[:offset] + odd_exif(rng, _EXIF_SIZE) + data[offset + _EXIF_SIZE :]
         last.write_bytes(data)
         found = check(data)
         # The picture is whole, whatever is written beside it.

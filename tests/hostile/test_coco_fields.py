@@ -202,8 +202,8 @@ def _column(inside: bool, y0: int, y1: int) -> list[int]:
 def _joined(runs: list[int]) -> list[int]:
     """The same runs, outside and inside in turn, without empty ones in the middle."""
     counts: list[int] = []
-    for place, run in enumerate(runs[1:]):
-        if len(counts) % 2 == place % 2:
+    for index, run in enumerate(runs[1:]):
+        if len(counts) % 2 == index % 2:
             counts.append(run)
         else:
             counts[-1] += run

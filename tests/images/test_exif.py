@@ -130,6 +130,6 @@ def test_of_two_pictures_in_a_jpeg_the_first_is_read():
     expected = np.asarray(checkered().transpose(Image.Transpose.ROTATE_270)).astype(int)
     assert np.abs(decode_jpeg(read.data) - expected).mean() < 4
     start = data.index(b"MPF\0")
-    for place in range(start + 4, start + 90):
-        damaged = data[:place] + b"\xff" + data[place + 1 :]
+    for offset in range(start + 4, start + 90):
+        damaged = data[:offset] + b"\xff" + data[offset + 1 :]
         assert read_upright(damaged, ImagesConfig()).data == read.data

@@ -102,8 +102,8 @@ def test_the_inverted_colours_of_adobe_are_read():
 
 def test_a_float_image_with_holes():
     values = SIXTEEN.astype(np.float32)
-    for place, value in enumerate((np.nan, np.inf, -np.inf, -1, 3e38)):
-        values[:16, place * 16 : place * 16 + 16] = value
+    for index, value in enumerate((np.nan, np.inf, -np.inf, -1, 3e38)):
+        values[:16, index * 16 : index * 16 + 16] = value
     pixels = mined(encoded(Image.fromarray(values), "TIFF"))
     assert np.abs(pixels[8, 8:80:16, 0] - np.array([0, 255, 0, 0, 255])).max() <= 3
     assert np.abs(pixels[24:] - grey(SIXTEEN / 257)[24:]).max() <= 4

@@ -44,8 +44,8 @@ BOMB = zlib.compress(bytes(200_000_000), 9)
 )
 def test_what_lies_beside_the_pixels_of_a_png_costs_nothing(extra, at_end):
     plain = encoded(checkered(), "PNG")
-    place = len(plain) - 12 if at_end else IHDR_END
-    data = plain[:place] + extra + plain[place:]
+    offset = len(plain) - 12 if at_end else IHDR_END
+    data = plain[:offset] + extra + plain[offset:]
     assert read_upright(data, ImagesConfig()).data == read_upright(plain, ImagesConfig()).data
     assert (np.asarray(open_image(data)) == np.asarray(checkered())).all()
 
@@ -54,11 +54,11 @@ def test_what_lies_beside_the_pixels_of_a_png_costs_nothing(extra, at_end):
 @pytest.mark.parametrize("at_end", [False, True])
 def test_the_exif_of_a_png_turns_it(order, at_end):
     plain = encoded(checkered(), "PNG")
-    place = len(plain) - 12 if at_end else IHDR_END
+    offset = len(plain) - 12 if at_end else IHDR_END
     block = exif_block(order, SHORT, 1, struct.pack(f"{order}H", 6))[6:]
-    turned = read_upright(plain[:place] + chunk(b"eXIf", block) + plain[place:], ImagesConfig())
+    turned = read_upright(plain[:offset] + chunk(b"eXIf", block) + plain[offset:], ImagesConfig())
     assert (turned.width, turned.height) == (64, 96)
-    damaged = read_upright(plain[:place] + chunk(b"eXIf", block, checksum=1) + plain[place:], ImagesConfig())
+    damaged = read_upright(plain[:offset] + chunk(b"eXIf", block, checksum=1) + plain[offset:], ImagesConfig())
     assert (damaged.width, damaged.height) == (96, 64)
 
 
@@ -71,7 +71,7 @@ def test_the_first_frame_of_an_animated_png():
 @pytest.mark.parametrize("name", [b"IHDR", b"PLTE", b"IDAT"])
 def test_damage_where_the_pixels_are_is_damage(name):
     data = bytearray(encoded(checkered().quantize(16), "PNG"))
-    place = data.index(name) + (20 if name == b"IDAT" else 5)
-    data[place] ^= 0xFF
+    offset = data.index(name) + (20 if name == b"IDAT" else 5)
+    data[offset] ^= 0xFF
     with pytest.raises(ImageProblem, match=r"damaged|too_many_pixels"):
         read_upright(bytes(data), ImagesConfig())

@@ -131,8 +131,8 @@ def test_a_flipped_byte_in_the_listing_is_noticed(layout):
     source = Source([row["image_uri"] for n in range(SHARDS) for row in read_shard(layout.uri, n).to_pylist()])
     expected = measure_listing(source, IMAGES)
     assert stored_listing(layout.uri, IMAGES) == expected
-    for place in range(8, len(content), 97):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    for offset in range(8, len(content), 97):
+        path.write_bytes(content[:offset] + bytes([content[offset] ^ 4]) + content[offset + 1 :])
         try:
             found = stored_listing(layout.uri, IMAGES)
         except (pa.ArrowException, ValueError, OSError):

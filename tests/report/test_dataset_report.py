@@ -80,13 +80,13 @@ def test_thresholds_leave_what_the_candidates_have(mined: Path, page: str):
         (from CANDIDATES where rank = 1) next using (image_id, noun))
     """
     for column, curve in curves.items():
-        for place in (0, 1, 40, 100, 160, len(curve["thresholds"]) - 1):
-            threshold = curve["thresholds"][place]
+        for index in (0, 1, 40, 100, 160, len(curve["thresholds"]) - 1):
+            threshold = curve["thresholds"][index]
             condition = f"({column} is null or {column}::double >= {threshold})"
             [counts] = query(
                 mined, f"select count(*), count(distinct noun), count(distinct image_id) from {best} where {condition}"
             )
-            assert (curve["pairs"][place], curve["nouns"][place], curve["images"][place]) == counts, (column, threshold)
+            assert (curve["pairs"][index], curve["nouns"][index], curve["images"][index]) == counts, (column, threshold)
 
 
 def test_masks_of_several_nouns(mined: Path, page: str):
@@ -105,11 +105,11 @@ def test_precision_is_that_of_all_pairs_with_the_score(mined: Path, world: Path,
     truth = all_annotated(str(world / "panoptic.json"))
     rows = pq.read_table(mined / "manifests").to_pylist()
     [curve] = [curve for curve in page_json(page, "curves") if "judged" in curve]
-    for place in (0, 60, 120):
-        threshold = curve["thresholds"][place]
+    for index in (0, 60, 120):
+        threshold = curve["thresholds"][index]
         expected = measure_pairs([row for row in rows if row["clip_score"] >= threshold], truth)
-        assert curve["judged"][place] == expected.judged > 0
-        assert curve["correct"][place] == pytest.approx(expected.precision, abs=1e-4)
+        assert curve["judged"][index] == expected.judged > 0
+        assert curve["correct"][index] == pytest.approx(expected.precision, abs=1e-4)
     groups = Counter(group for row in page_json(page, "rows") for group in row["groups"])
     assert groups["right"] + groups["wrong"] == curve["judged"][0]
     assert groups["right"] / curve["judged"][0] == pytest.approx(curve["correct"][0], abs=1e-3)
@@ -156,7 +156,7 @@ def test_seeds_choose_and_the_page_keeps_to_its_size(made: Path, tmp_path: Path)
     def keys(page: Path) -> list[str]:
         return [row["key"] for row in page_json(page, "rows")]
 
-    first, again, other = (report(f"{place}", samples=40, seed=seed) for place, seed in enumerate((3, 3, 4)))
+    first, again, other = (report(f"{index}", samples=40, seed=seed) for index, seed in enumerate((3, 3, 4)))
     assert first.read_bytes() == again.read_bytes()
     assert set(keys(first)) != set(keys(other))
     rows = page_json(first, "rows")

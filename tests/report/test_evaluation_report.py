@@ -93,7 +93,7 @@ def test_what_is_taken_for_what(evaluated):
 
 
 def test_a_choice_of_images():
-    mious = {f"image-{place}": place / 100 for place in range(11)}
+    mious = {f"image-{index}": index / 100 for index in range(11)}
     assert choose_images(mious, 3) == {
         "worst": ["image-0", "image-1", "image-2"],
         "median": ["image-4", "image-5", "image-6"],

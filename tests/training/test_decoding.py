@@ -101,8 +101,8 @@ def test_one_bit_in_what_is_learnt_is_noticed(member):
     sample = members_of(file.getvalue())
     decode_sample(tar_of(sample), KEY, row["crc32"])
     content = sample[f"{KEY}.{member}"]
-    for place in range(0, len(content), max(1, len(content) // 40)):
+    for offset in range(0, len(content), max(1, len(content) // 40)):
         changed = bytearray(content)
-        changed[place] ^= 1 << place % 8
+        changed[offset] ^= 1 << offset % 8
         with pytest.raises(DamagedSampleError):
             decode_sample(tar_of(sample | {f"{KEY}.{member}": bytes(changed)}), KEY, row["crc32"])

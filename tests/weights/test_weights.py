@@ -223,8 +223,8 @@ def test_files_that_were_changed_give_weights_or_a_message(tmp_path, kind):
         if trial % 3 == 0:
             del data[generator.integers(len(data)) :]
         else:
-            for place in generator.integers(len(data), size=1 + trial % 4):
-                data[place] = generator.integers(256)
+            for offset in generator.integers(len(data), size=1 + trial % 4):
+                data[offset] = generator.integers(256)
         path.write_bytes(data)
         with contextlib.suppress(UserError):
             assert all(isinstance(tensor, torch.Tensor) for tensor in read_tensors(path).values())
