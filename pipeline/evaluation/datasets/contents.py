@@ -18,9 +18,13 @@ FILES = "files.json"
 
 
 def file_digests(dataset: SegmentationDataset, image_ids: Sequence[str]) -> Digests:
-    """Reads every file of these images once. Raises UserError if one is missing, OSError if storage fails.
+    """Digests of every file of these images, each read once.
 
     Sizes and times would be cheaper, but times change by copying and sizes stay when a label is painted over.
+
+    Raises:
+        UserError: a file is missing.
+        OSError: storage fails.
     """
 
     def digests(image_id: str) -> list[str]:

@@ -66,9 +66,12 @@ class Distribution:
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def names(self, folder: str, suffix: str | Sequence[str]) -> list[str]:
-        """Names of the files with one of these suffixes in a directory, sorted. Raises UserError if there are none.
+        """Names of the files with one of these suffixes in a directory, sorted.
 
         Hidden files are left out, such as the `._NAME` that a Mac lays beside every file.
+
+        Raises:
+            UserError: there are none.
         """
         suffixes = (suffix,) if isinstance(suffix, str) else tuple(suffix)
         names = [
@@ -121,12 +124,15 @@ class Distribution:
             raise self.missing(f"{folder}/{min(absent)}", more)
 
     def sample(self, image_path: str, labels: np.ndarray, labels_path: str, as_stored: bool) -> LabelledImage:
-        """An image with its labels, both upright. Raises UserError if the sizes differ.
+        """An image with its labels, both upright.
 
         Args:
             labels: uint16 [H, W].
             as_stored: the labels follow the rows and columns of the stored image, whatever its EXIF orientation says;
                 otherwise they do if only then their size fits.
+
+        Raises:
+            UserError: the sizes differ.
         """
         picture = self.picture(image_path)
         size = picture.height, picture.width

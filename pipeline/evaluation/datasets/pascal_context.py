@@ -40,7 +40,10 @@ def open_pascal_context_459(config: DatasetConfig) -> LabelledImages:
 
 def open_pascal_context_59(config: DatasetConfig) -> LabelledImages:
     """The classes of `59_labels.txt`, in its order and with the names of `labels.txt`, as published evaluations have
-    them; pixels of other classes do not count. Raises UserError if a part is missing.
+    them; pixels of other classes do not count.
+
+    Raises:
+        UserError: a part is missing.
     """
     files = Distribution(config.root, _SOURCE)
     names = files.numbered_names("labels.txt")
