@@ -1,24 +1,14 @@
-"""What every job does around its work: configuration, Ray, error messages, exit codes."""
+"""The command line of a job: its configuration, and its other arguments."""
 
 import argparse
-import io
-import logging
-import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-import ray
 from jsonargparse import ArgumentParser
-from ray.exceptions import RayError, RayTaskError
 
-from jobs.head_watch import head_watch
+from jobs.exit_codes import exit_code
 from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
-from pipeline.errors import IncompleteError, UserError
-from pipeline.escaping.terminal import printable
-
-OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
 class Command:
@@ -45,96 +35,32 @@ class Command:
         return config, parsed
 
     def run(self, work: Callable[[Any, dict], None], arguments: list[str] | None) -> int:
-        """Parse, connect to Ray, and call `work(config, flags)`. Gives the exit code."""
-        try:
+        """Parse, connect to Ray, and call `work(config, flags)`. Returns the exit code."""
+
+        def parse_and_work() -> None:
             config, flags = self.parse(arguments)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return USER_ERROR
-        return guarded(lambda: work(config, flags))
+            from jobs.ray_connection import work_on_ray  # only now: Ray takes a while to import
+
+            work_on_ray(lambda: work(config, flags))
+
+        return exit_code(parse_and_work)
 
 
 def parse_arguments(parser: argparse.ArgumentParser, arguments: list[str] | None) -> argparse.Namespace:
     """The arguments of a job without a configuration.
 
     Raises:
-        SystemExit: one is wrong, or contains a secret.
+        SystemExit: one is wrong.
+        UserError: one contains a secret.
     """
-    _show_any_name()
     given = sys.argv[1:] if arguments is None else arguments
     # As they were typed: a Path makes "s3:/" of "s3://".
     option = None
-    try:
-        for place, argument in enumerate(given, start=1):
-            name, _, value = argument.partition("=")
-            if argument.startswith("-"):
-                refuse_secrets(name, value)
-            else:
-                refuse_secrets(option or f"argument {place}", argument)
-            option = argument if argument.startswith("-") else None
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(USER_ERROR) from None
+    for index, argument in enumerate(given, start=1):
+        name, _, value = argument.partition("=")
+        if argument.startswith("-"):
+            refuse_secrets(name, value)
+        else:
+            refuse_secrets(option or f"argument {index}", argument)
+        option = argument if argument.startswith("-") else None
     return parser.parse_args(given)
-
-
-def guarded(work: Callable[[], None]) -> int:
-    """Connect to Ray and do the work; errors that the user can mend become a message. Gives the exit code."""
-    _show_any_name()
-    try:
-        connect()
-        # `ray job stop` and schedulers send it. Only now: `ray.init` sets a handler of its own.
-        handler = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            with head_watch():
-                work()
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except IncompleteError as error:
-        print(f"incomplete: {error}", file=sys.stderr)
-        return INCOMPLETE
-    except OSError as error:
-        print(printable(f"incomplete: storage failed: {error}; the same command carries on from here"), file=sys.stderr)
-        return INCOMPLETE
-    except RayError as error:
-        cause = error.cause if isinstance(error, RayTaskError) else error
-        if not isinstance(cause, RayError):  # an exception of a worker's own, which is for its traceback to tell
-            raise
-        print(f"incomplete: Ray failed: {cause}\nThe same command carries on from here", file=sys.stderr)
-        return INCOMPLETE
-    except KeyboardInterrupt:
-        print("interrupted; the same command carries on from here", file=sys.stderr)
-        return INTERRUPTED
-    return OK
-
-
-def connect() -> None:
-    """Connect to the cluster that RAY_ADDRESS names (`ray job submit` sets it), or start Ray on this machine.
-
-    A cluster that merely happens to run here is left alone: it may belong to another job and end with it.
-    """
-    if ray.is_initialized():
-        return
-    options = {"log_to_driver": False, "logging_level": logging.WARNING}
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(address=address, **options)
-    else:
-        # The stages of mining hold two logical CPUs together, so one core counts as two.
-        ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    # It would tell how to turn on the bars that `pipeline.execution.progress` stands in for.
-    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
-
-
-def _show_any_name() -> None:
-    """Let names of files that are not UTF-8 be printed, with what is odd in them as `\\udcff`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

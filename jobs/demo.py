@@ -17,7 +17,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from jobs.command import guarded, parse_arguments
+from jobs.command import parse_arguments
+from jobs.exit_codes import exit_code
+from jobs.ray_connection import work_on_ray
 from pipeline.demo.measures import Measured, measure_mining
 from pipeline.demo.pages import write_pages
 from pipeline.demo.pictures import draw_pictures
@@ -30,7 +32,11 @@ from pipeline.demo.variants import FULL, ablations
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; gives the exit code."""
+    """Entry point; returns the exit code."""
+    return exit_code(lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m jobs.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     # of half a minute.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     chosen = names if "all" in options.ablation else options.ablation
-    return guarded(lambda: _demo([DemoRuns(options.output, options.scale, seed) for seed in options.seeds], chosen))
+    work_on_ray(lambda: _demo([DemoRuns(options.output, options.scale, seed) for seed in options.seeds], chosen))
 
 
 def _demo(seeds: list[DemoRuns], chosen: list[str]) -> None:

@@ -16,7 +16,8 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import OK, USER_ERROR, Command, parse_arguments
+from jobs.command import Command, parse_arguments
+from jobs.exit_codes import exit_code
 from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.fusion_search import search_dataset
@@ -28,10 +29,10 @@ from pipeline.evaluation.table import comparison_table, result_tables
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, evaluate, search or compare; gives the exit code."""
+    """Parse the command line, evaluate, search or compare; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["compare"]:
-        return _compare(arguments[1:])
+        return exit_code(lambda: _compare(arguments[1:]))
     if arguments[:1] == ["search"]:
         return _search(arguments[1:])
     command = Command("jobs.evaluate", __doc__, EvaluateConfig)
@@ -65,25 +66,30 @@ def _search(arguments: list[str]) -> int:
     return command.run(run, arguments)
 
 
-def _compare(arguments: list[str]) -> int:
+def _compare(arguments: list[str]) -> None:
     parser = ArgumentParser(
         prog="python -m jobs.evaluate compare", description="Evaluations beside the paper's and later figures."
     )
     parser.add_argument("evaluations", nargs="+", help="LABEL=DIRECTORY; a label may have one for each benchmark")
-    try:
-        ours: dict[str, dict[str, float]] = defaultdict(dict)
-        for argument in parse_arguments(parser, arguments).evaluations:
-            label, _, directory = argument.partition("=")
-            column, miou = _read(directory)
-            ours[label][column] = miou
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except OSError as error:
-        print(f"error: storage failed: {error}", file=sys.stderr)
-        return USER_ERROR
+    print_comparison(parse_arguments(parser, arguments).evaluations)
+
+
+def print_comparison(evaluations: list[str]) -> None:
+    """Print evaluations beside the paper's and later figures.
+
+    Args:
+        evaluations: LABEL=DIRECTORY of each.
+
+    Raises:
+        UserError: one is not complete, or there are no figures to put beside it.
+        OSError: storage failed.
+    """
+    ours: dict[str, dict[str, float]] = defaultdict(dict)
+    for argument in evaluations:
+        label, _, directory = argument.partition("=")
+        column, miou = _read(directory)
+        ours[label][column] = miou
     Console().print(comparison_table(ours))
-    return OK
 
 
 def _read(directory: str) -> tuple[str, float]:

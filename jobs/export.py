@@ -12,15 +12,19 @@ Exit codes: 0 written, 1 storage failed (run it again), 2 something has to be ch
 import argparse
 import sys
 
-from jobs.command import INCOMPLETE, INTERRUPTED, OK, USER_ERROR, parse_arguments
-from pipeline.errors import UserError
+from jobs.command import parse_arguments
+from jobs.exit_codes import exit_code
 from pipeline.export.coco import export_coco
 from pipeline.export.fiftyone import export_fiftyone
 from pipeline.export.hugging_face import export_datasets
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; gives the exit code."""
+    """Entry point; returns the exit code."""
+    return exit_code(lambda: _export(_parse(arguments)))
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m jobs.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -37,18 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(parser, arguments)
     if options.images and options.format == "datasets":
         parser.error("--images is for --format coco and fiftyone; datasets holds its own pictures")
-    try:
-        _export(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except OSError as error:
-        print(f"incomplete: storage failed: {error}; run the same again", file=sys.stderr)
-        return INCOMPLETE
-    except KeyboardInterrupt:
-        print("interrupted; run the same again", file=sys.stderr)
-        return INTERRUPTED
-    return OK
+    return options
 
 
 def _export(options: argparse.Namespace) -> None:

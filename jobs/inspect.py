@@ -10,16 +10,16 @@ precision), of a training run (curves, nouns, regions that changed), or of evalu
 `proposals` tries the proposal backend of a mining configuration on the first images, in this process: proposals and
 seconds per image, peak memory, and, with COCO annotations at hand, how well they cover the annotated objects.
 
-Exit codes: 0 fine, 1 damaged files found, 2 nothing to look at there, or storage cannot be read.
+Exit codes: 0 fine, 1 damaged files found or storage cannot be read, 2 nothing to look at there, 130 interrupted.
 """
 
 import argparse
 import sys
 
 from jobs.command import Command, parse_arguments
+from jobs.exit_codes import INCOMPLETE, OK, exit_code
 from pipeline import storage
 from pipeline.dataset.verify import repair, verify
-from pipeline.errors import UserError
 from pipeline.escaping.terminal import printable
 from pipeline.inspection import print_status
 from pipeline.mining.config import MineConfig
@@ -30,19 +30,16 @@ _REPORT = "Write a page to look at: of a mined dataset, of a training run, or of
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; gives the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        if arguments[:1] == ["proposals"]:
-            return _proposals(arguments[1:])
-        if arguments[:1] == ["report"]:
-            return _report(arguments[1:])
-        return _output(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except OSError as error:
-        print(f"error: storage failed: {error}", file=sys.stderr)
-    return 2
+    """Entry point; returns the exit code."""
+    return exit_code(lambda: _main(sys.argv[1:] if arguments is None else arguments), advice="try again")
+
+
+def _main(arguments: list[str]) -> int:
+    if arguments[:1] == ["proposals"]:
+        return _proposals(arguments[1:])
+    if arguments[:1] == ["report"]:
+        return _report(arguments[1:])
+    return _output(arguments)
 
 
 def _proposals(arguments: list[str]) -> int:
@@ -51,7 +48,7 @@ def _proposals(arguments: list[str]) -> int:
     command.parser.set_defaults(limit=50)
     config, flags = command.parse(arguments)
     print_proposals(measure_proposals(config, flags["annotations"]))
-    return 0
+    return OK
 
 
 def _report(arguments: list[str]) -> int:
@@ -66,7 +63,7 @@ def _report(arguments: list[str]) -> int:
     parser.add_argument("--annotations", help="of a dataset: COCO instances or panoptic JSON of its images")
     options = parse_arguments(parser, arguments)
     print(write_report(options.paths, options.output, options.samples, options.annotations))
-    return 0
+    return OK
 
 
 def _output(arguments: list[str]) -> int:
@@ -89,7 +86,7 @@ def _output(arguments: list[str]) -> int:
     storage.check_readable(options.output, "output")
     if not options.verify and not options.repair:
         print_status(options.output)
-        return 0
+        return OK
     damages = verify(options.output, images=options.images, remark=lambda remark: print(printable(f"note: {remark}")))
     for damage in damages:
         print(printable(f"{damage.file}: {damage.reason}"))
@@ -97,8 +94,8 @@ def _output(arguments: list[str]) -> int:
     if options.repair and damages:
         shards = repair(options.output, damages)
         print(f"due again: shards {', '.join(map(str, shards)) or 'none'}; run the same mining command")
-        return 0
-    return 1 if damages else 0
+        return OK
+    return INCOMPLETE if damages else OK
 
 
 if __name__ == "__main__":

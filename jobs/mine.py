@@ -9,8 +9,9 @@ The same command after any failure carries on where it stopped. Exit codes: 0 co
 
 import sys
 
-from jobs.command import INTERRUPTED, OK, USER_ERROR, Command
-from pipeline.errors import UserError
+from jobs.command import Command
+from jobs.exit_codes import exit_code
+from jobs.ray_connection import work_on_ray
 from pipeline.inspection import print_status
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import print_plan
@@ -21,7 +22,11 @@ from pipeline.simulation.run import simulate
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, mine, print the summary; gives the exit code."""
+    """Parse the command line, mine, print the summary; returns the exit code."""
+    return exit_code(lambda: _main(arguments))
+
+
+def _main(arguments: list[str] | None) -> None:
     command = Command("jobs.mine", __doc__, MineConfig)
     command.parser.add_argument(
         "--overwrite",
@@ -38,35 +43,20 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="KEY=VALUE,…",
         help="Schedule the job on a cluster that is simulated here, and print hours and costs; read and write nothing.",
     )
-    try:
-        config, flags = command.parse(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    if flags["simulate"]:
-        return _simulate(config, flags["simulate"])
-
-    def run(config: MineConfig, flags: dict) -> None:
-        if flags["dry_run"]:
-            print_plan(config)
-        else:
-            mine(config, overwrite=flags["overwrite"])
-            print_status(config.output)
-
-    return command.run(run, arguments)
-
-
-def _simulate(config: MineConfig, text: str) -> int:
-    """Not as other jobs do: the simulation has a Ray of its own."""
-    try:
-        simulation = parse_simulation(text)
+    config, flags = command.parse(arguments)
+    if flags["simulate"]:  # which has a Ray of its own
+        simulation = parse_simulation(flags["simulate"])
         print_simulation(config, simulation, simulate(config, simulation))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return OK
+    else:
+        work_on_ray(lambda: _mine(config, flags))
+
+
+def _mine(config: MineConfig, flags: dict) -> None:
+    if flags["dry_run"]:
+        print_plan(config)
+    else:
+        mine(config, overwrite=flags["overwrite"])
+        print_status(config.output)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pipeline.segmentation.run import SegmentResult, segment
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, segment, say what there is to look at; gives the exit code."""
+    """Parse the command line, segment, say what there is to look at; returns the exit code."""
     command = Command("jobs.segment", __doc__, SegmentJobConfig)
     command.parser.add_argument(
         "paths", metavar="IMAGES", nargs="*", help="What to segment; takes the place of `images` in the configuration."

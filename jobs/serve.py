@@ -16,7 +16,7 @@ from pipeline.serving.run import running
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and serve until interrupted; gives the exit code."""
+    """Parse the command line and serve until interrupted; returns the exit code."""
     return Command("jobs.serve", __doc__, ServerConfig).run(lambda config, flags: _serve(config), arguments)
 
 

@@ -14,19 +14,19 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import USER_ERROR, Command, parse_arguments
+from jobs.command import Command, parse_arguments
+from jobs.exit_codes import exit_code
 from pipeline.clip import load_clip
 from pipeline.clip.checkpoint_layouts import CheckpointLayout, export_clip
-from pipeline.errors import UserError
 from pipeline.training.config import TrainConfig
 from pipeline.training.run import train
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, train or export; gives the exit code."""
+    """Parse the command line, train or export; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["export"]:
-        return _export(arguments[1:])
+        return exit_code(lambda: _export(arguments[1:]))
     command = Command("jobs.train", __doc__, TrainConfig)
     command.parser.add_argument(
         "--skip-damaged", action="store_true", help="Short for --data.skip_damaged true: leave damaged shards out."
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     return command.run(run, arguments)
 
 
-def _export(arguments: list[str]) -> int:
+def _export(arguments: list[str]) -> None:
     parser = ArgumentParser(
         prog="python -m jobs.train export", description="Write an adapted CLIP as one file in another layout."
     )
@@ -52,12 +52,7 @@ def _export(arguments: list[str]) -> int:
     )
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     options = parse_arguments(parser, arguments)
-    try:
-        export_clip(load_clip(f"local-dir:{options.model}"), options.layout, options.output)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    return 0
+    export_clip(load_clip(f"local-dir:{options.model}"), options.layout, options.output)
 
 
 def _print_result(output: str, result: dict) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from jobs.command import guarded
+from jobs.exit_codes import exit_code
+from jobs.ray_connection import work_on_ray
 from pipeline.clip import ClipConfig
 from pipeline.demo.runs import PROPOSALS
 from pipeline.demo.variants import FULL
@@ -39,7 +40,7 @@ def main() -> int:
     )
     parser.add_argument("demo", type=Path, help="folder of one seed of a demo: demo-output/demo-0")
     demo = parser.parse_args().demo.resolve()
-    return guarded(lambda: _take_all(demo))
+    return exit_code(lambda: work_on_ray(lambda: _take_all(demo)))
 
 
 def _take_all(demo: Path) -> None:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from jobs.command import connect
+from jobs.ray_connection import connect
 from pipeline import storage
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from jobs.command import connect
+from jobs.ray_connection import connect
 from pipeline.clip import ClipConfig
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig

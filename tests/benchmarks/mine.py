@@ -14,7 +14,7 @@ from pathlib import Path
 
 import ray
 
-from jobs.command import connect
+from jobs.ray_connection import connect
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.dataset.shards import ShardsConfig

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from jobs.command import connect
+from jobs.ray_connection import connect
 from pipeline.clip import ClipConfig
 from pipeline.images import decode_jpeg
 from pipeline.segmentation import SegmentationConfig

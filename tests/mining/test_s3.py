@@ -151,8 +151,8 @@ def test_failing_storage_is_not_taken_for_damage(s3, s3_uri, mined, capsys):
             s3.client().upload_file(str(path), s3_uri.removeprefix("s3://"), f"out/{path.relative_to(mined)}")
     with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
         proxy.fault = lambda method, path: 403 if "manifests/000001" in path else None
-        assert inspect_job.main([f"{s3_uri}/out", "--repair"]) == 2
-        assert "error: storage failed" in capsys.readouterr().err
+        assert inspect_job.main([f"{s3_uri}/out", "--repair"]) == 1
+        assert "incomplete: storage failed" in capsys.readouterr().err
     with s3_environment(s3.environment):
         assert inspect_job.main([f"{s3_uri}/out", "--verify"]) == 0
         s3.client().put_object(Bucket=s3_uri.removeprefix("s3://"), Key="out/manifests/000001.parquet", Body=b"PAR1")
