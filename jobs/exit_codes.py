@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 
-from pipeline.errors import IncompleteError, UserError
+from pipeline.errors import IncompleteError, UserError, storage_failure, told_of
 from pipeline.escaping.terminal import printable
 
 OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -51,9 +51,13 @@ def exit_code(work: Callable[[], int | None], *, advice: str = "the same command
 def _end(error: BaseException, advice: str) -> tuple[str, int] | None:
     """Message and exit code; None for a bug."""
     # Whoever raised a Ray exception has imported Ray; a job without it does without those seconds.
-    ray = sys.modules.get("ray.exceptions")
+    ray, raised = sys.modules.get("ray.exceptions"), error
     while ray and isinstance(error, ray.RayTaskError):  # what a worker raised; Ray adds the worker's traceback
         error = error.cause
+    if ray and isinstance(error, ray.UserCodeException):  # Ray Data's, which stands for what a worker raised
+        if (failed := storage_failure(str(raised))) is None:
+            return None
+        return printable(f"incomplete: {failed}; {advice}"), INCOMPLETE
     if isinstance(error, UserError):
         return f"error: {error}", USER_ERROR
     if isinstance(error, IncompleteError):
@@ -63,7 +67,7 @@ def _end(error: BaseException, advice: str) -> tuple[str, int] | None:
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted; {advice}", INTERRUPTED
     if ray and isinstance(error, ray.RayError):
-        return f"incomplete: Ray failed: {error}\n{advice[0].upper()}{advice[1:]}", INCOMPLETE
+        return f"incomplete: Ray failed: {told_of(str(error))}\n{advice[0].upper()}{advice[1:]}", INCOMPLETE
     return None
 
 

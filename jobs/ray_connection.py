@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 import ray
 
 from jobs.exit_codes import interrupted_by_sigterm
+from pipeline.errors import IncompleteError
 
 _LOOK_SECONDS = 5.0
 
@@ -31,16 +32,23 @@ def connect() -> None:
     """Connect to the cluster that RAY_ADDRESS names (`ray job submit` sets it), or start Ray on this machine.
 
     A cluster that merely happens to run here is left alone: it may belong to another job and end with it.
+
+    Raises:
+        IncompleteError: there is no such cluster, or Ray does not start.
     """
     if ray.is_initialized():
         return
     options = {"log_to_driver": False, "logging_level": logging.WARNING}
     address = os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(address=address, **options)
-    else:
-        # The stages of mining hold two logical CPUs together, so one core counts as two.
-        ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
+    try:
+        if address:
+            ray.init(address=address, **options)
+        else:
+            # The stages of mining hold two logical CPUs together, so one core counts as two.
+            ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
+    except Exception as error:  # Ray raises it as it is: where daemons start too slowly, say
+        where = f"the Ray cluster at RAY_ADDRESS, {address}, cannot be used" if address else "Ray does not start here"
+        raise IncompleteError(f"{where}: {error}; the same command carries on from here") from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # It would tell how to turn on the bars that `pipeline.execution.progress` stands in for.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)

@@ -1,4 +1,7 @@
-"""Exceptions that a job's command line turns into a message."""
+"""Exceptions that a job's command line turns into a message, and what it says of a worker's traceback."""
+
+import builtins
+import re
 
 from pipeline.escaping.terminal import printable
 
@@ -19,3 +22,22 @@ class IncompleteError(Exception):
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+# The line of an exception comes after that of the code that raised it, which is indented.
+_RAISED = re.compile(r"^ .*\n(\w+): (.*)", re.MULTILINE)
+
+
+def storage_failure(trace: str) -> str | None:
+    """What failed, if a worker's traceback ends with an OSError; exceptions of workers often come as text alone."""
+    if raised := _RAISED.findall(trace):
+        name, message = raised[-1]
+        kind = getattr(builtins, name, None)
+        if isinstance(kind, type) and issubclass(kind, OSError):
+            return f"storage failed: {message}"
+    return None
+
+
+def told_of(trace: str) -> str:
+    """What a message says of a worker's traceback: one line if storage failed, all of it otherwise."""
+    return storage_failure(trace) or trace

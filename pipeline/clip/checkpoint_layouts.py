@@ -6,6 +6,7 @@ else are fixed.
 Shape suffixes: N patches, W width.
 """
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from open_clip.transformer import VisionTransformer
 
 from pipeline.clip.model import Clip
 from pipeline.errors import UserError
+from pipeline.storage.local_files import replacing
 from pipeline.weights.reading import StateDict, read_tensors
 
 CheckpointLayout = Literal["openai", "ovseg"]
@@ -159,19 +161,22 @@ def to_ovseg_state_dict(clip: Clip) -> StateDict:
 
 
 def export_clip(clip: Clip, layout: CheckpointLayout, path: Path) -> None:
-    """Write a checkpoint that `torch.load(weights_only=True)` reads.
+    """Write a checkpoint that `torch.load(weights_only=True)` reads, in a folder that is made if need be.
 
     OpenAI's layout is the bare state dict, as `clip.load` takes it. OVSeg's is wrapped as its training wrote it
     (`state_dict`, names with `module.`), because its loader and its merge tool both take that.
 
     Raises:
         UserError: see `to_openai_state_dict` and `to_ovseg_state_dict`.
+        OSError: it cannot be written; nothing was.
     """
     if layout == "openai":
-        torch.save(to_openai_state_dict(clip), path)
+        content = to_openai_state_dict(clip)
     else:
         weights = to_ovseg_state_dict(clip)
-        torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}}, path)
+        content = {"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}}
+    with replacing(os.fspath(path)) as file:  # a path would make torch raise a RuntimeError of a full disk
+        torch.save(content, file)
 
 
 def _openai_weights(clip: Clip) -> StateDict:

@@ -8,7 +8,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
-from pipeline.errors import IncompleteError, UserError
+from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution import metrics
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
@@ -107,11 +107,13 @@ def run_groups(
             progress.advance(row["images"])
             yield row
     except RayError as error:
-        raise SegmentError(f"the workers failed; what is done is kept, run the same again: {error}") from error
+        raise SegmentError(
+            f"the workers failed; what is done is kept, run the same again: {told_of(str(error))}"
+        ) from error
     finally:
         progress.close()
     if errors:
         raise SegmentError(
             f"{len(errors)} of {len(groups)} groups of images failed; what is done is kept, run the same again to "
-            f"retry. The first:\n{errors[0]}"
+            f"retry. The first:\n{told_of(errors[0])}"
         )

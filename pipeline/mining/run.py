@@ -21,7 +21,7 @@ from pipeline.configuration.overwriting import check_unclaimed, clear, remove_fi
 from pipeline.dataset.files import DamagedFileError, read_columns, read_json
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
-from pipeline.errors import IncompleteError, UserError
+from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
 from pipeline.mining.config import RUNNING_KEYS, MineConfig
@@ -259,10 +259,11 @@ def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: l
 def _raise_failures(failures: dict[int, str]) -> None:
     if failures:
         shard, error = min(failures.items())
+        stage, _, trace = error.partition(": ")
         numbers = ", ".join(map(str, sorted(failures)[:20])) + (", …" if len(failures) > 20 else "")
         raise MiningError(
             f"{len(failures)} shards failed ({numbers}); the others are kept, run the same again to retry. "
-            f"Shard {shard}:\n{error}"
+            f"Shard {shard}:\n{stage}: {told_of(trace)}"
         )
 
 

@@ -182,7 +182,10 @@ def _fit(config: TrainConfig, layout: RunDirectory, task: WorkerTask, gpu: bool,
             f"Ray Train stopped: {error}\n{waited}The same command goes on from the last checkpoint"
         ) from error
     except WorkerGroupError as error:
+        # Ray wraps what a worker raises, to keep its traceback.
+        causes = [getattr(failure, "_base_exc", failure) for failure in error.worker_failures.values()]
+        storage_failed = next((f"storage failed: {cause}" for cause in causes if isinstance(cause, OSError)), None)
         raise TrainingError(
-            f"a worker failed {config.max_failures + 1} times (max_failures): {error}\nThe same command goes on from "
-            "the last checkpoint"
+            f"a worker failed {config.max_failures + 1} times (max_failures): {storage_failed or error}\nThe same "
+            "command goes on from the last checkpoint"
         ) from error

@@ -47,3 +47,12 @@ def test_what_cannot_be_exported(small_clip, tmp_path, capsys):
     assert "nothing" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         train.main(["export", folder, "--layout", "tensorflow", "--output", output])
+
+
+def test_a_full_disk_is_a_storage_failure_and_leaves_nothing(folder, full_disk, capsys):
+    """torch's own error for it is a RuntimeError that says nothing of a disk."""
+    output = str(full_disk / "clip.pt")
+    assert train.main(["export", str(folder), "--layout", "ovseg", "--output", output]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("incomplete: storage failed: [Errno 28] No space left on device")
+    assert [path.name for path in full_disk.iterdir()] == ["filling"]
