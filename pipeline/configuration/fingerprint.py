@@ -2,19 +2,19 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
 
 import schemas
 from pipeline import storage
+from pipeline.configuration.recipe import BEFORE, RECIPES, Kind
 from pipeline.dataset.files import DamagedFileError, read_yaml
 from pipeline.errors import UserError
-
-Kind = Literal["mine", "train", "evaluate", "segment"]
-"""The job that an output directory belongs to."""
+from pipeline.escaping.terminal import printable
 
 # For `config.yaml` without a kind, as earlier versions wrote it: keys that only the configuration of this kind has.
 _KNOWN_BY: dict[Kind, tuple[str, ...]] = {
@@ -39,7 +39,13 @@ def describe(kind: Kind, running_keys: Collection[str], configuration: dict, **p
             how fast the job runs, not what it writes.
         parts: whatever else shapes the output, such as the digest of the source and the hashes of models.
     """
-    described = {"kind": kind, "configuration": configuration, **parts, "schemas": {"version": schemas.VERSION}}
+    described = {
+        "kind": kind,
+        "recipe": RECIPES[kind],
+        "configuration": configuration,
+        **parts,
+        "schemas": {"version": schemas.VERSION},
+    }
     shaping = json.dumps(dict(_shaping(described, running_keys)), sort_keys=True)
     return {
         "fingerprint": hashlib.sha256(shaping.encode()).hexdigest(),
@@ -58,6 +64,8 @@ def _version(package: str) -> str | None:
 def claim(uri: str, running_keys: Collection[str], description: dict) -> None:
     """Write `config.yaml` to `uri`, or check that the one that is there says the same.
 
+    Libraries of other versions than those that began the directory are told on stderr, and taken.
+
     Raises:
         UserError: the directory belongs to something else; the differences are listed.
     """
@@ -74,6 +82,15 @@ def claim(uri: str, running_keys: Collection[str], description: dict) -> None:
             + "\n".join(_differences(stored, description, running_keys))
             + "\nUse the same settings to carry on, another output directory, or --overwrite."
         )
+    if changed := "; ".join(_changed_versions(stored, description)):
+        print(printable(f"note: {uri.rpartition('/')[0]} was begun with other versions: {changed}"), file=sys.stderr)
+
+
+def _changed_versions(stored: dict, now: dict) -> Iterator[str]:
+    before = stored.get("versions")
+    for package, installed in now["versions"].items():
+        if isinstance(before, dict) and before.get(package) != installed:
+            yield f"{package} {before.get(package) or 'unknown'}, now {installed or 'unknown'}"
 
 
 def kind_of(description: Any) -> Kind | None:
@@ -109,6 +126,13 @@ def _value(configuration: Any, key: str) -> Any:
 
 def _differences(stored: dict, now: dict, running_keys: Collection[str]) -> Iterator[str]:
     before, after = dict(_shaping(stored, running_keys)), dict(_shaping(now, running_keys))
+    was, recipe = before.pop("recipe", BEFORE), after.pop("recipe")
+    if was != recipe:
+        when = " (made before recipes had numbers)" if was == BEFORE else ""
+        yield (
+            f"  recipe: {was!r}{when} → {recipe!r}: this version of the program makes other output of the same input; "
+            "to carry on, use the version that began it"
+        )
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):
             yield f"  {key.removeprefix('configuration.')}: {before.get(key)!r} → {after.get(key)!r}"

@@ -11,7 +11,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from pipeline import storage
-from pipeline.configuration.fingerprint import Kind, kind_of_directory
+from pipeline.configuration.fingerprint import kind_of_directory
+from pipeline.configuration.recipe import Kind
 from pipeline.errors import UserError
 from pipeline.storage.local_files import TEMPORARY
 
