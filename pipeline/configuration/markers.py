@@ -1,0 +1,54 @@
+"""Marks beside the fields of a configuration: what may change while a job is under way, and what is a local path.
+
+    output: Annotated[str, Running, LocalPath.OUTPUT]
+    batch_size: Annotated[int, Limit(ge=1), Running] = 8
+    weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)   # all of its keys
+
+`running_keys(MineConfig)` lists the former; `pipeline.configuration.paths.with_absolute_paths(config)` makes the latter
+absolute and refuses secrets in them.
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+
+class Running:
+    """The field says where and how fast a job runs, not what it writes: two runs into one directory may differ in it.
+
+    The class itself is the mark, not an object of it.
+    """
+
+
+class LocalPath(enum.Enum):
+    """The field is a path or URI. Workers may run in another directory than this process: it is made absolute."""
+
+    ANY = "path or URI"
+    OUTPUT = "directory that the job writes: refused where it would be lost"
+    PATH_OR_NAME = "path or URI, or the name of a model: absolute if something is there"
+    FILE_OR_NAME = "file, or the name of weights: absolute if a file is there"
+    LOCAL_DIR = "name of an architecture, or `local-dir:` and a path, which becomes absolute"
+
+
+def marks(kind: type) -> Iterator[tuple[str, Any, tuple]]:
+    """Of every field of a dataclass its name, its type without marks, and the marks."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name in {field.name for field in fields(kind)}:
+            found = (
+                [hint] if get_origin(hint) is Annotated else [h for h in get_args(hint) if get_origin(h) is Annotated]
+            )
+            metadata = tuple(mark for inner in found for mark in inner.__metadata__)
+            yield name, hint.__origin__ if get_origin(hint) is Annotated else hint, metadata
+
+
+def running_keys(kind: type, prefix: str = "") -> tuple[str, ...]:
+    """The dotted keys of a configuration that are marked `Running`; of a section that is, only its own key."""
+    keys: list[str] = []
+    for name, hint, found in marks(kind):
+        if Running in found:
+            keys.append(f"{prefix}{name}")
+        elif is_dataclass(hint):
+            keys.extend(running_keys(hint, f"{prefix}{name}."))
+    return tuple(keys)
