@@ -2,13 +2,26 @@
 
 import argparse
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
+from jobs.backend_options import moved_keys, options_help
 from jobs.exit_codes import exit_code
 from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
+
+
+class _Parser(ArgumentParser):
+    """Shows the options of the proposal backends that the command line names, and says where old keys of them went."""
+
+    arguments: Sequence[str] = ()
+
+    def format_help(self) -> str:
+        return super().format_help() + options_help(self.arguments)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        super().error(message + moved_keys(message), ex)
 
 
 class Command:
@@ -16,7 +29,7 @@ class Command:
 
     def __init__(self, name: str, description: str, config_class: type):
         self._config_class = config_class
-        self.parser = ArgumentParser(prog=f"python -m {name}", description=description)
+        self.parser = _Parser(prog=f"python -m {name}", description=description)
         self.parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
         self.parser.add_class_arguments(config_class)
 
@@ -27,6 +40,7 @@ class Command:
             SystemExit: a key or value is wrong.
             UserError: a value contains a secret.
         """
+        self.parser.arguments = sys.argv[1:] if arguments is None else arguments
         parsed = self.parser.instantiate(self.parser.parse_args(arguments)).as_dict()
         fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
         config = self._config_class(**fields)

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pipeline.chain.config import ChainConfig
 from pipeline.clip import load_clip, save_clip
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.mining.config import MineConfig
+from pipeline.proposals.backends import BACKENDS, find_backend, options_class
 from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.serving.config import ServerConfig
 from pipeline.training.config import TrainConfig
@@ -113,7 +115,7 @@ def test_the_commands_parse(words, monkeypatch):
 
 
 def test_there_are_commands_of_every_job():
-    around = {"__init__", "command", "exit_codes", "ray_connection"}
+    around = {"__init__", "backend_options", "command", "exit_codes", "ray_connection"}
     jobs = {path.stem for path in (REPOSITORY / "jobs").glob("*.py")} - around
     assert {words[2].removeprefix("jobs.") for words in COMMANDS} == jobs
 
@@ -135,6 +137,8 @@ def keys() -> set[str]:
         for action in Command(f"jobs.{name}", "", config).parser._actions:
             parts = str(action.dest).split(".")
             found |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+    for backend in BACKENDS:
+        found |= {f"proposals.options.{option.name}" for option in fields(options_class(find_backend(backend)))}
     return found
 
 

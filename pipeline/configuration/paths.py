@@ -4,14 +4,15 @@ import os
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline import storage
+from pipeline.configuration.markers import LocalPath, marks
 from pipeline.errors import UserError
-from pipeline.proposals import ProposalsConfig
 from pipeline.storage.secrets import has_secret
 
 _LOCAL_DIR = "local-dir:"
+_Options = TypeVar("_Options")
 _WHERE_SECRETS_BELONG = (
     "give credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (s3); "
     "GOOGLE_APPLICATION_CREDENTIALS (gs); AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or "
@@ -44,30 +45,23 @@ def absolute_model(architecture: str | None, weights: str | None) -> tuple[str |
     return architecture, weights
 
 
-def absolute_proposals(config: ProposalsConfig) -> ProposalsConfig:
-    """The configuration of proposals with its local paths absolute.
+def absolute_fields(options: _Options, key: str) -> _Options:
+    """A dataclass with the local paths in its fields marked `LocalPath` absolute.
+
+    Args:
+        key: of the dataclass in the configuration, for messages.
 
     Raises:
         UserError: naming the key of a URI that contains a secret.
     """
-    return replace(
-        config,
-        ground_truth=_absolute_fields("ground_truth", config.ground_truth, "annotations", "panoptic_images"),
-        maskformer=_absolute_fields("maskformer", config.maskformer, "weights"),
-        detectron2=_absolute_fields("detectron2", config.detectron2, "config", "weights"),
-        mask2former=_absolute_fields("mask2former", config.mask2former, "weights"),
-        sam2=_absolute_fields("sam2", config.sam2, "weights"),
-    )
-
-
-def _absolute_fields(backend: str, options: Any, *names: str) -> Any:
     changes = {}
-    for name in names:
+    for name, _, found in marks(type(options)):
         uri = getattr(options, name)
-        refuse_secrets(f"proposals.{backend}.{name}", uri)
-        # What is not there may be the name of a model; with "::" it is a file in an archive.
-        if uri and ("::" in uri or os.path.exists(os.path.expanduser(uri))):
-            changes[name] = storage.absolute(uri)
+        if uri and any(isinstance(mark, LocalPath) for mark in found):
+            refuse_secrets(f"{key}.{name}", uri)
+            # What is not there may be the name of a model; with "::" it is a file in an archive.
+            if "::" in uri or os.path.exists(os.path.expanduser(uri)):
+                changes[name] = storage.absolute(uri)
     return replace(options, **changes)
 
 

@@ -12,13 +12,13 @@ from rich.table import Table
 from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, measure_listing, open_captions
 from pipeline.clip import load_clip
-from pipeline.configuration.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
+from pipeline.configuration.paths import absolute_model, absolute_output, refuse_secrets
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape, printable
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.nouns import NounExtractor, union
-from pipeline.proposals import LEARNED, Proposer, load_proposer
+from pipeline.proposals import Proposer, is_learned, load_proposer, resolve_proposals
 from pipeline.proposals.ground_truth import GroundTruth
 
 _SAMPLED_IMAGES = 512
@@ -52,7 +52,7 @@ def with_absolute_paths(config: MineConfig) -> MineConfig:
             images=captions.images and storage.absolute(captions.images),
         ),
         clip=replace(clip, architecture=architecture, weights=weights),
-        proposals=absolute_proposals(config.proposals),
+        proposals=resolve_proposals(config.proposals),
     )
 
 
@@ -89,6 +89,7 @@ def check_configuration(config: MineConfig) -> None:
             raise UserError(f"{key} is {value}; it must not be below 0")
     if not 0 <= config.max_reject_fraction <= 1:
         raise UserError(f"max_reject_fraction is {config.max_reject_fraction}; it must be between 0 and 1")
+    resolve_proposals(config.proposals)
     if config.shards.context < 1 or config.regions.expand < 1:
         raise UserError("shards.context and regions.expand must be at least 1: a smaller crop would cut the region")
 
@@ -106,7 +107,7 @@ def check_resources(config: MineConfig, cluster: Mapping[str, float]) -> Resourc
     resources = config.resources
     proposal_gpus, clip_gpus = resources.proposal_gpus, resources.clip_gpus
     if proposal_gpus is None:
-        proposal_gpus = min(gpus, 1.0) / 2 if config.proposals.backend in LEARNED else 0.0
+        proposal_gpus = min(gpus, 1.0) / 2 if gpus and is_learned(config.proposals.backend) else 0.0
     if clip_gpus is None:
         clip_gpus = max(0.0, min(gpus, 1.0) - proposal_gpus % 1)
     for key, wanted in (("clip_gpus", clip_gpus), ("proposal_gpus", proposal_gpus)):
@@ -170,7 +171,7 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
         if config.captions.format == "table":
             remedy = "set captions.id_column to the column with the ids or file names that the annotations have"
         raise UserError(
-            f"proposals.ground_truth.annotations: {config.proposals.ground_truth.annotations} lists none of the "
+            f"proposals.options.annotations: {config.proposals.options['annotations']} lists none of the "
             f"{listing.images} images of captions.path, {config.captions.path}, by id or file_name: there they are "
             f"called {met.first!r} and the like, here {proposer.image_ids[0]!r}; {remedy}"
         )

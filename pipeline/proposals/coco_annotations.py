@@ -20,7 +20,7 @@ from pipeline.proposals.coco_segmentations import frame, read_segmentation
 from pipeline.proposals.coco_values import flag, identifier, pixels, whole
 from pipeline.proposals.json_records import json_records
 
-_KEY = "proposals.ground_truth.annotations"
+_KEY = "proposals.options.annotations"
 _KEYS = ("images", "annotations", "categories")
 
 
@@ -297,7 +297,7 @@ class CocoFile:
         if self.objects and not unsized and self.objects == self.crowds and not crowd:
             raise UserError(
                 f"{_KEY}: all {self.objects} annotations with a mask in {self.uri} are marked iscrowd, and crowds are "
-                "left out; set proposals.ground_truth.crowd to true to use them"
+                "left out; set proposals.options.crowd to true to use them"
             )
         if not self.objects and not unsized:
             raise UserError(f"{_KEY}: {self.uri} has no mask that can be used: {left_out or 'no objects'}")

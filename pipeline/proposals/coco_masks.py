@@ -88,5 +88,5 @@ def open_masks(file: CocoFile, panoptic_images: str | None, crowd: bool) -> Anno
         return InstanceMasks(file, crowd)
     folder = panoptic_images or file.uri.removesuffix(".gz").removesuffix(".json")
     if not folder.startswith(("http://", "https://")):  # these need not answer for a directory
-        storage.check_readable(folder, "proposals.ground_truth.panoptic_images")
+        storage.check_readable(folder, "proposals.options.panoptic_images")
     return PanopticMasks(file, folder, crowd)

@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.errors import UserError
 
-_KEY = "proposals.detectron2.config"
+_KEY = "proposals.options.config"
 _MOST = 100
 
 

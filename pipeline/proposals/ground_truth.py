@@ -1,9 +1,12 @@
 """Backend `ground_truth`: masks that people drew, from COCO annotations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from pipeline.configuration.markers import LocalPath
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, UprightJpeg, turned
 from pipeline.masks import rle
@@ -12,9 +15,21 @@ from pipeline.masks.rle import Rle
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
 from pipeline.proposals.coco_values import identifier
-from pipeline.proposals.config import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
 from pipeline.proposals.proposer import Proposals, check_image
+
+
+@dataclass
+class GroundTruthOptions:
+    """The `ground_truth` backend: masks that people drew."""
+
+    annotations: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """COCO instances or panoptic JSON, any URI; which of the two it is shows from its content."""
+    panoptic_images: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """Directory of the panoptic PNGs. Empty: beside the JSON, named like it without `.json`."""
+    crowd: bool = False
+    """Also take the regions that COCO marks `iscrowd`: groups of objects that nobody took apart."""
 
 
 class GroundTruth:
@@ -25,19 +40,22 @@ class GroundTruth:
     `file_name` where an id is none of the file's.
     """
 
-    def __init__(self, config: ProposalsConfig) -> None:
+    options_class = GroundTruthOptions
+    learned = False
+
+    def __init__(self, config: ProposalsConfig, options: GroundTruthOptions) -> None:
         """Read and index the annotations.
 
         Raises:
             UserError: no file is named, or it is not a COCO instances or panoptic file.
         """
-        options = config.ground_truth
         if not options.annotations:
             raise UserError(
-                "proposals.ground_truth.annotations is empty: the backend ground_truth needs a "
+                "proposals.options.annotations is empty: the backend ground_truth needs a "
                 "COCO instances or panoptic JSON"
             )
         self._config = config
+        self._crowd = options.crowd
         self._file = CocoFile(options.annotations)
         self._masks = open_masks(self._file, options.panoptic_images, options.crowd)
         self.batch_size = 1
@@ -88,7 +106,7 @@ class GroundTruth:
 
     def check(self) -> str | None:
         """What to tell the user of the annotations, if anything. Raises UserError if none of them can be used."""
-        return self._file.check(self._config.ground_truth.crowd)
+        return self._file.check(self._crowd)
 
     def absence(self, image_id: str) -> ImageProblem:
         """Why an image has no proposals: `not_annotated`, the file does not list it; `no_objects`, none can be used."""
@@ -99,7 +117,7 @@ class GroundTruth:
             return ImageProblem("no_objects", f"{self._file.uri} has no mask of it")
         found = len(list(self._masks(image)))
         if not found:
-            return ImageProblem("no_objects", "all of its objects are crowds, see proposals.ground_truth.crowd")
+            return ImageProblem("no_objects", "all of its objects are crowds, see proposals.options.crowd")
         limits = "empty, or smaller than proposals.min_area or larger than proposals.max_area"
         return ImageProblem("no_objects", f"annotated objects that are {limits}: {found}")
 
@@ -156,16 +174,8 @@ class GroundTruth:
 
 def all_annotated(annotations: str) -> GroundTruth:
     """Every annotated object of a COCO file, however small, large or overlapping."""
-    return GroundTruth(
-        ProposalsConfig(
-            backend="ground_truth",
-            min_area=0.0,
-            max_area=1.0,
-            max_iou=1.0,
-            max_proposals=10**6,
-            ground_truth=GroundTruthConfig(annotations=annotations),
-        )
-    )
+    config = ProposalsConfig("ground_truth", min_area=0.0, max_area=1.0, max_iou=1.0, max_proposals=10**6)
+    return GroundTruth(config, GroundTruthOptions(annotations=annotations))
 
 
 def _is_scaled(size: tuple[int, int], scaled: tuple[int, int]) -> bool:

@@ -4,6 +4,8 @@ Shape suffixes: B images, Q queries, C classes, h×w the resolution of the mask 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -11,11 +13,20 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import BatchFeature, Mask2FormerForUniversalSegmentation
 from transformers.image_transforms import get_size_with_aspect_ratio
 
+from pipeline.configuration.markers import LocalPath
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.networks import Batches, autocast, device
 from pipeline.proposals.pretrained import load_pretrained
 from pipeline.proposals.proposer import Proposals
 from pipeline.proposals.soft_proposals import mask_confidence, soft_proposals
+
+
+@dataclass
+class Mask2FormerOptions:
+    """The `mask2former` backend: Mask2Former (arXiv 2112.01527) through `transformers`."""
+
+    weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """A directory that `transformers` saved, or `hf-hub:org/repo`. Its preprocessor_config.json says the sizes."""
 
 
 class Mask2Former:
@@ -25,15 +36,16 @@ class Mask2Former:
     probability of the best class replaced by that of any class.
     """
 
-    def __init__(self, config: ProposalsConfig) -> None:
+    options_class = Mask2FormerOptions
+    learned = True
+
+    def __init__(self, config: ProposalsConfig, options: Mask2FormerOptions) -> None:
         """Load the model onto the GPU if there is one.
 
         Raises:
             UserError: no weights are named, or they are not a Mask2Former.
         """
-        pretrained = load_pretrained(
-            config.mask2former.weights, "proposals.mask2former.weights", Mask2FormerForUniversalSegmentation
-        )
+        pretrained = load_pretrained(options.weights, "proposals.options.weights", Mask2FormerForUniversalSegmentation)
         self._config = config
         self._device = device()
         self._model = pretrained.model.to(self._device)

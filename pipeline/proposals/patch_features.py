@@ -10,7 +10,6 @@ import torch.nn.functional as F  # noqa: N812
 from pipeline.clip import Clip, load_clip
 from pipeline.clip.towers import PatchTower, patch_tower
 from pipeline.errors import UserError
-from pipeline.proposals.config import Sam2Config
 from pipeline.weights.precision import Precision
 
 
@@ -61,20 +60,26 @@ def embed_patches(tower: PatchTower, pixels_B3SS: torch.Tensor) -> torch.Tensor:
     return tower.pooled(alone_RLW).unflatten(0, tokens_BNW.shape[:2])
 
 
-def load_patch_features(options: Sam2Config, precision: Precision, device: torch.device) -> PatchFeatures:
+def load_patch_features(
+    architecture: str | None, weights: str | None, precision: Precision, device: torch.device
+) -> PatchFeatures:
     """The CLIP that merging uses.
+
+    Args:
+        architecture: the option `merge_clip`.
+        weights: the option `merge_clip_weights`.
 
     Raises:
         UserError: it cannot be loaded, or is not a ViT.
     """
     try:
-        clip = load_clip(options.merge_clip, options.merge_clip_weights, precision=precision, device=device)
+        clip = load_clip(architecture, weights, precision=precision, device=device)
     except UserError as error:
-        raise UserError(f"proposals.sam2.merge_clip and merge_clip_weights: {error}") from error
+        raise UserError(f"proposals.options.merge_clip and merge_clip_weights: {error}") from error
     try:
         return PatchFeatures(clip)
     except UserError as error:
         raise UserError(
-            f"proposals.sam2.merge_clip: the vision tower of {options.merge_clip or options.merge_clip_weights!r} has "
+            f"proposals.options.merge_clip: the vision tower of {architecture or weights!r} has "
             "no patch tokens to compare masks by; name a CLIP with a ViT, or leave merge_similarity empty"
         ) from error

@@ -1,4 +1,4 @@
-"""What every backend gives, and the one method it has."""
+"""The contract of a proposal backend: how it is made, the one method it has, and what that returns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,16 @@ class Proposals:
 class Proposer(Protocol):
     """A backend. Loaded once per worker and used for many images.
 
-    It may have a method `absence(image_id) -> ImageProblem` that says why an image has no proposals; else the reason
-    is `no_proposals`.
+    Its class is called with the configuration of proposals and the backend's own options, `Backend(config, options)`.
+    Beside the members below it may have these, which say how it is configured and run:
+
+    - `options_class`, a class attribute: the dataclass of its options, a docstring under each field. Its fields are the
+      keys of `proposals.options`; they are texts, numbers, truth values, and lists and mappings of those. `Limit` in
+      the type of a number says what it may be, `LocalPath` in that of a path makes it absolute. Without this attribute
+      the backend has no options, and its class is called with the configuration alone.
+    - `learned`, a class attribute: True if a GPU makes it much faster; it then gets one where there is one.
+    - `absence(image_id) -> ImageProblem`, a method that says why an image has no proposals; else the reason is
+      `no_proposals`.
     """
 
     identity: dict[str, str]

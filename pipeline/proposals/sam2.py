@@ -5,11 +5,15 @@ CLIP, D its embedding width.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from transformers import Sam2Model
 
+from pipeline.configuration.limits import Limit
+from pipeline.configuration.markers import LocalPath
 from pipeline.errors import UserError
 from pipeline.masks.soft import logit
 from pipeline.proposals.config import ProposalsConfig
@@ -21,7 +25,33 @@ from pipeline.proposals.proposer import Proposals
 from pipeline.proposals.sam2_points import point_grid, sift
 from pipeline.proposals.soft_proposals import soft_proposals
 
-_KEY = "proposals.sam2.weights"
+_KEY = "proposals.options.weights"
+
+
+@dataclass
+class Sam2Options:
+    """The `sam2` backend: SAM 2 (arXiv 2408.00714) through `transformers`, asked at a grid of points."""
+
+    weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """A directory that `transformers` saved, or `hf-hub:org/repo`."""
+    points_per_side: Annotated[int, Limit(ge=1)] = 32
+    """Points of the grid a side."""
+    points_per_batch: Annotated[int, Limit(ge=1)] = 64
+    """Points decoded together; fewer need less memory."""
+    iou_threshold: Annotated[float, Limit(ge=0, le=1)] = 0.8
+    """Masks whose IoU the model predicts lower are dropped."""
+    stability_threshold: Annotated[float, Limit(ge=0, le=1)] = 0.95
+    """Masks that change more when their threshold moves by `stability_offset` are dropped; IoU of the two."""
+    stability_offset: Annotated[float, Limit(ge=0)] = 1.0
+    """How far the threshold of a mask moves for `stability_threshold`; logits."""
+    merge_similarity: Annotated[float, Limit(ge=-1, le=1)] | None = None
+    """Masks that touch and whose CLIP features have at least this cosine are united, and their union is proposed in
+    their place. Empty: no."""
+    merge_clip: str | None = "ViT-B-16"
+    """CLIP architecture of the features for `merge_similarity`, a ViT; see `clip.architecture`. Masks smaller than one
+    of its patches are never united: the finer, the better."""
+    merge_clip_weights: str | None = "openai"
+    """Weights of `merge_clip`; see `clip.weights`."""
 
 
 class Sam2:
@@ -35,15 +65,16 @@ class Sam2:
     128 KiB each in half precision, so 384 MiB if all of 32 × 32 points · 3 did.
     """
 
-    def __init__(self, config: ProposalsConfig) -> None:
+    options_class = Sam2Options
+    learned = True
+
+    def __init__(self, config: ProposalsConfig, options: Sam2Options) -> None:
         """Load the models onto the GPU if there is one.
 
         Raises:
-            UserError: values that mean nothing, no weights are named, or they are not a SAM 2; with
-                `merge_similarity`, a CLIP that cannot be loaded or has no patch tokens.
+            UserError: no weights are named, or they are not a SAM 2; with `merge_similarity`, a CLIP that cannot be
+                loaded or has no patch tokens.
         """
-        options = config.sam2
-        options.check()
         pretrained = load_pretrained(options.weights, _KEY, Sam2Model, supersets=("sam2_video",))
         side = pretrained.model.config.prompt_encoder_config.image_size
         size = pretrained.processor.size
@@ -53,6 +84,7 @@ class Sam2:
                 f"{size.height}×{size.width}, but the model takes {side}×{side}"
             )
         self._config = config
+        self._options = options
         self._device = device()
         self._model = pretrained.model.to(self._device)
         self._pretrained = pretrained
@@ -62,7 +94,9 @@ class Sam2:
         self.identity = {"name": "sam2", "version": "1", "weights_sha256": pretrained.sha256}
         self._patches = None
         if options.merge_similarity is not None:
-            self._patches = load_patch_features(options, config.precision, self._device)
+            self._patches = load_patch_features(
+                options.merge_clip, options.merge_clip_weights, config.precision, self._device
+            )
             self.identity["merge_clip_sha256"] = self._patches.weights_sha256
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
@@ -100,7 +134,7 @@ class Sam2:
                 scores_K,
                 patches_ND,
                 self._patches.grid,
-                similarity=self._config.sam2.merge_similarity,
+                similarity=self._options.merge_similarity,
                 config=self._config,
             )
         return soft_proposals(mask_logits, scores_K, height, width, self._config)
@@ -108,11 +142,20 @@ class Sam2:
     def _decode(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Mask logits [K,h,w] and scores float32 [K] of one image, from its features at each level, [1,C,h,w]."""
         level = logit(self._config.mask_threshold)
-        found = []
-        for points_P2 in self._points_P2.split(self._config.sam2.points_per_batch):
+        options, found = self._options, []
+        for points_P2 in self._points_P2.split(options.points_per_batch):
             with autocast(self._config.precision, self._device):
                 output = self._model(image_embeddings=levels, input_points=points_P2[None, :, None])
             mask_logits, iou_K = output.pred_masks[0].flatten(0, 1), output.iou_scores.flatten()
-            found.append(sift(mask_logits, iou_K, level, self._config.sam2))
+            found.append(
+                sift(
+                    mask_logits,
+                    iou_K,
+                    level,
+                    iou=options.iou_threshold,
+                    stable=options.stability_threshold,
+                    offset=options.stability_offset,
+                )
+            )
         masks, scores = zip(*found, strict=True)
         return torch.cat(masks), torch.cat(scores)

@@ -5,8 +5,6 @@ Shape suffixes: P points, K masks, h×w their resolution.
 
 import torch
 
-from pipeline.proposals.config import Sam2Config
-
 
 def point_grid(per_side: int, side: int) -> torch.Tensor:
     """The centres of per_side × per_side equal cells of the network's square input, float32 [P,2] as x, y in pixels.
@@ -18,7 +16,7 @@ def point_grid(per_side: int, side: int) -> torch.Tensor:
 
 
 def sift(
-    mask_logits: torch.Tensor, iou_K: torch.Tensor, level: float, options: Sam2Config
+    mask_logits: torch.Tensor, iou_K: torch.Tensor, level: float, *, iou: float, stable: float, offset: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The masks that the model trusts, float [K',h,w], with their predicted IoU float32 [K'].
 
@@ -28,11 +26,13 @@ def sift(
         mask_logits: float [K,h,w].
         iou_K: float, what the model predicts.
         level: logit above which a pixel is inside.
-        options: the thresholds.
+        iou: masks of a lower predicted IoU are dropped.
+        stable: masks of a lower stability are dropped.
+        offset: for `stability`.
     """
-    trusted_K = ~(iou_K < options.iou_threshold)  # not >=, which drops what is not a number
+    trusted_K = ~(iou_K < iou)  # not >=, which drops what is not a number
     mask_logits, iou_K = mask_logits[trusted_K], iou_K[trusted_K]
-    stable_K = ~(stability(mask_logits, level, options.stability_offset) < options.stability_threshold)
+    stable_K = ~(stability(mask_logits, level, offset) < stable)
     return mask_logits[stable_K], iou_K[stable_K].float()
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from skimage.segmentation import felzenszwalb
 
+from pipeline.configuration.limits import Limit
 from pipeline.masks import rle
 from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
@@ -69,6 +71,14 @@ class Regions:
         return Masks([rle.encode(mask_HW[None])[0] for mask_HW in masks_HW], *self._size)
 
 
+@dataclass
+class SegmentsOptions:
+    """The `segments` backend: regions of even colour and texture, and their merges. No weights."""
+
+    working_side: Annotated[int, Limit(ge=16)] = 400
+    """Longest side (px) at which regions are searched; larger finds smaller objects, slower."""
+
+
 class Segments:
     """Felzenszwalb segmentations at three scales with their merges, ranked by how they look.
 
@@ -78,8 +88,12 @@ class Segments:
     an image of 6000 × 4000, whatever the number of proposals, and less for smaller ones.
     """
 
-    def __init__(self, config: ProposalsConfig, weights: np.ndarray = WEIGHTS) -> None:
+    options_class = SegmentsOptions
+    learned = False
+
+    def __init__(self, config: ProposalsConfig, options: SegmentsOptions, weights: np.ndarray = WEIGHTS) -> None:
         self._config = config
+        self._options = options
         self._weights = weights
         self.batch_size = 1
         self.identity = {"name": "segments", "version": "1"}
@@ -101,7 +115,7 @@ class Segments:
     def _propose(self, image: np.ndarray) -> Proposals:
         check_image(image)
         height, width = image.shape[:2]
-        small = shrink(image, self._config.segments.working_side)
+        small = shrink(image, self._options.working_side)
         regions = Regions(small, self._config)
         scores = regions.features @ self._weights
         # Far more than are kept, and a bound for images that fall into thousands of regions.

@@ -7,9 +7,9 @@ from typing import Self
 import torch
 
 from pipeline.clip import Clip, ClipConfig, load_clip
-from pipeline.configuration.paths import absolute_model, absolute_output, absolute_proposals, refuse_secrets
+from pipeline.configuration.paths import absolute_model, absolute_output, refuse_secrets
 from pipeline.errors import UserError
-from pipeline.proposals import ProposalsConfig, Proposer, load_proposer
+from pipeline.proposals import ProposalsConfig, Proposer, load_proposer, resolve_proposals
 from pipeline.regions import RegionsConfig
 from pipeline.segmentation.config import SegmentationConfig
 from pipeline.segmentation.segmenter import Segmenter, background_classes
@@ -44,7 +44,7 @@ class ModelsConfig:
         return replace(
             self,
             clip=replace(self.clip, architecture=architecture, weights=weights),
-            proposals=absolute_proposals(self.proposals),
+            proposals=resolve_proposals(self.proposals),
         )
 
 

@@ -37,8 +37,8 @@ from transformers import (
 
 from pipeline.images import decode_jpeg
 from pipeline.proposals import ProposalsConfig, load_proposer
-from pipeline.proposals import config as configs
 from pipeline.proposals.networks import autocast, device
+from pipeline.proposals.sam2 import Sam2Options
 from pipeline.proposals.sam2_points import point_grid
 from tests.benchmarks.regions import make_images
 
@@ -108,10 +108,10 @@ def call(model: PreTrainedModel, pixels: torch.Tensor, config: ProposalsConfig) 
             model(pixel_values=pixels).masks_queries_logits.float().sum().item()
             return
         levels = model.get_image_embeddings(pixels)
-        points = point_grid(config.sam2.points_per_side, 1024).to(pixels.device)
+        points = point_grid(Sam2Options.points_per_side, 1024).to(pixels.device)
         for index in range(len(pixels)):
             embeddings = [level[index : index + 1] for level in levels]
-            for some in points.split(config.sam2.points_per_batch):
+            for some in points.split(Sam2Options.points_per_batch):
                 model(image_embeddings=embeddings, input_points=some[None, :, None]).pred_masks.float().sum().item()
 
 
@@ -122,12 +122,7 @@ def measure(backend: str, scale: str, images: list[np.ndarray], batch: int) -> N
         torch.manual_seed(0)
         model = MODELS[backend](scale, folder).eval()
         model.save_pretrained(folder)
-        options = {
-            "maskformer": configs.MaskFormerConfig,
-            "mask2former": configs.Mask2FormerConfig,
-            "sam2": configs.Sam2Config,
-        }[backend](weights=str(folder))
-        config = ProposalsConfig(backend=backend, batch_size=batch, **{backend: options})
+        config = ProposalsConfig(backend, {"weights": str(folder)}, batch_size=batch)
         proposer = load_proposer(config)
     model = model.to(device())
     batches = [images[start : start + batch] for start in range(0, len(images), batch)]

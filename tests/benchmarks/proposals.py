@@ -19,10 +19,10 @@ from skimage.segmentation import felzenszwalb
 
 from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
-from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals import Proposals, ProposalsConfig
+from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 from pipeline.proposals.recall import best_overlaps, recall, recall_by_area
-from pipeline.proposals.segments import Regions, Segments, shrink
+from pipeline.proposals.segments import Regions, Segments, SegmentsOptions, shrink
 
 FOLDS = 4
 KINDS = ("instances", "panoptic")
@@ -35,9 +35,8 @@ def read_image(coco: Path, image_id: str) -> np.ndarray:
 
 def ground_truth(coco: Path, kind: str) -> GroundTruth:
     """Every annotated object except crowds, however small."""
-    options = GroundTruthConfig(annotations=str(coco / "annotations" / f"{kind}.json"))
-    everything = ProposalsConfig(min_area=0, max_area=1, max_iou=1, max_proposals=10_000, ground_truth=options)
-    return GroundTruth(everything)
+    everything = ProposalsConfig(min_area=0, max_area=1, max_iou=1, max_proposals=10_000)
+    return GroundTruth(everything, GroundTruthOptions(str(coco / "annotations" / f"{kind}.json")))
 
 
 def overlaps_with_objects(
@@ -66,7 +65,7 @@ def fit(truth: dict[str, GroundTruth], images: dict[str, np.ndarray], config: Pr
     """Weights fitted without each of the folds, then those fitted to all images."""
     features, targets = [], []
     for image_id, image in images.items():
-        small = shrink(image, config.segments.working_side)
+        small = shrink(image, SegmentsOptions.working_side)
         regions = Regions(small, config)
         masks = regions.encode(np.arange(len(regions.features)))
         objects: list[Rle] = []
@@ -106,7 +105,7 @@ def main() -> None:
     if arguments.fit:
         *held_out, weights = fit(truth, images, config)
         print("WEIGHTS =", ", ".join(f"{weight:.3f}" for weight in weights))
-        proposers = [Segments(config, fitted) for fitted in held_out]
+        proposers = [Segments(config, SegmentsOptions(), fitted) for fitted in held_out]
         found = {
             image_id: proposers[index % FOLDS].propose([image], [image_id])[0]
             for index, (image_id, image) in enumerate(images.items())
@@ -115,7 +114,7 @@ def main() -> None:
         print_recall(truth, images, found)
         return
 
-    proposer = Segments(config)
+    proposer = Segments(config, SegmentsOptions())
     proposer.propose([images[image_ids[0]]], [image_ids[0]])  # first use loads libraries
     seconds, bare_seconds, found = [], [], {}
     for image_id, image in images.items():
@@ -123,7 +122,7 @@ def main() -> None:
         [found[image_id]] = proposer.propose([image], [image_id])
         seconds.append(time.process_time() - started)
         started = time.process_time()
-        felzenszwalb(shrink(image, config.segments.working_side), scale=100, sigma=0.8, min_size=20)
+        felzenszwalb(shrink(image, SegmentsOptions.working_side), scale=100, sigma=0.8, min_size=20)
         bare_seconds.append(time.process_time() - started)
     print_recall(truth, images, found)
     print("| first proposals | 10 | 30 | 100 |")

@@ -96,7 +96,7 @@ def chain_arguments(world: Path, small_clip: str, output: Path) -> list[str]:
         "dataset": {"kind": "micro_world", "root": str(world)},
         "limit": IMAGES,
         "workers": 1,
-        "proposals": {"backend": "ground_truth", "ground_truth": {"annotations": str(world / "panoptic.json")}},
+        "proposals": {"backend": "ground_truth", "options": {"annotations": str(world / "panoptic.json")}},
     }
     untouched = evaluation | {
         "clip": {"architecture": small_clip, "batch_size": 16}, "output": f"{output}/untouched",

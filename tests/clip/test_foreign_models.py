@@ -20,7 +20,6 @@ from tokenizers.models import WordLevel
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
 from pipeline.proposals import ProposalsConfig, load_proposer
-from pipeline.proposals.config import Sam2Config
 from pipeline.weights.reading import read_tensors
 from tests.clip.conftest import TINY
 from tests.clip.openai_weights import as_torchscript, openai_weights
@@ -155,8 +154,8 @@ def test_an_image_processor_of_its_own_is_not_run(tmp_path, ran, kind):
         json.dumps({"model_type": "sam2", "auto_map": {"AutoConfig": "evil.EvilConfig"}})
     )
     (folder / "preprocessor_config.json").write_text(json.dumps({"auto_map": auto_map, "image_processor_type": kind}))
-    config = ProposalsConfig(backend="sam2", sam2=Sam2Config(weights=str(folder)))
-    with pytest.raises(UserError, match=r"proposals\.sam2\.weights"):
+    config = ProposalsConfig(backend="sam2", options={"weights": str(folder)})
+    with pytest.raises(UserError, match=r"proposals\.options\.weights"):
         load_proposer(config)
     assert not ran.exists()
 
@@ -164,8 +163,8 @@ def test_an_image_processor_of_its_own_is_not_run(tmp_path, ran, kind):
 @pytest.mark.parametrize("where", [{"backbone": "evil/backbone"}, {"encoder": [{"backbone": "hf-hub:evil/backbone"}]}])
 def test_a_backbone_from_elsewhere(tmp_path, where):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "sam2", **where}))
-    config = ProposalsConfig(backend="sam2", sam2=Sam2Config(weights=str(tmp_path)))
-    with pytest.raises(UserError, match=r"proposals\.sam2\.weights: .* names the backbone '.*evil/backbone'"):
+    config = ProposalsConfig(backend="sam2", options={"weights": str(tmp_path)})
+    with pytest.raises(UserError, match=r"proposals\.options\.weights: .* names the backbone '.*evil/backbone'"):
         load_proposer(config)
 
 
@@ -174,8 +173,8 @@ def test_a_backbone_from_elsewhere(tmp_path, where):
 def test_machine_code_for_attention_from_elsewhere(tmp_path, key, value):
     """`transformers` loads it from the hub where its package `kernels` is installed."""
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "sam2", "vision_config": {key: value}}))
-    config = ProposalsConfig(backend="sam2", sam2=Sam2Config(weights=str(tmp_path)))
-    with pytest.raises(UserError, match=r"proposals\.sam2\.weights: .* names the implementation 'evil/attention"):
+    config = ProposalsConfig(backend="sam2", options={"weights": str(tmp_path)})
+    with pytest.raises(UserError, match=r"proposals\.options\.weights: .* names the implementation 'evil/attention"):
         load_proposer(config)
 
 

@@ -24,15 +24,15 @@ FORMS = [
 # Each key of each job that takes an address, in dotted form, or the arguments themselves.
 CONFIGURED = [
     *((mine, f"--{key}") for key in (
-        "output", "captions.path", "captions.images", "clip.architecture", "clip.weights", "proposals.sam2.weights",
-        "proposals.mask2former.weights", "proposals.detectron2.config", "proposals.ground_truth.annotations",
+        "output", "captions.path", "captions.images", "clip.architecture", "clip.weights", "proposals.options.weights",
+        "proposals.options.config", "proposals.options.annotations",
     )),
     *((train, f"--{key}") for key in (
         "dataset", "output", "model.architecture", "model.weights", "validation.dataset", "data.cache",
     )),
-    *((evaluate, f"--{key}") for key in ("output", "dataset.root", "clip.weights", "proposals.maskformer.weights")),
+    *((evaluate, f"--{key}") for key in ("output", "dataset.root", "clip.weights", "proposals.options.weights")),
     *((segment, f"--{key}") for key in ("output", "images", "classes_file", "clip.weights")),
-    *((serve, f"--{key}") for key in ("clip.architecture", "clip.weights", "proposals.sam2.weights")),
+    *((serve, f"--{key}") for key in ("clip.architecture", "clip.weights", "proposals.options.weights")),
     *((run, f"--{key}") for key in ("output", "mine.clip.weights", "train.model.weights", "mine.captions.path")),
     (demo, "--output"), (export, "--to"), (export, "--images"),
 ]  # fmt: skip

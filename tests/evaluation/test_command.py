@@ -96,8 +96,8 @@ def test_search_tries_every_weight(world: Path, small_clip: str, tmp_path: Path,
         f"--clip.architecture={small_clip}",
         "--clip.weights=null",
         "--proposals.backend=ground_truth",
-        f"--proposals.ground_truth.annotations={world / 'panoptic.json'}",
-        "--proposals.ground_truth.panoptic_images=" + str(world / "panoptic"),
+        f"--proposals.options.annotations={world / 'panoptic.json'}",
+        "--proposals.options.panoptic_images=" + str(world / "panoptic"),
         "--weights=[0.5, 1.0]",
     ]
     assert main(arguments) == 0

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.evaluation import measure_pairs
 from pipeline.masks import rle
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals import ProposalsConfig
+from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 
 
 def code(y0: int, x0: int, y1: int, x1: int) -> str:
@@ -31,11 +31,7 @@ def test_pairs_are_judged_by_the_object_they_overlap_most(tmp_path):
         "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
     }
     (tmp_path / "instances.json").write_text(json.dumps(document))
-    truth = GroundTruth(
-        ProposalsConfig(
-            backend="ground_truth", ground_truth=GroundTruthConfig(annotations=str(tmp_path / "instances.json"))
-        )
-    )
+    truth = GroundTruth(ProposalsConfig(), GroundTruthOptions(annotations=str(tmp_path / "instances.json")))
     frame = {"image_id": "1", "image_width": 20, "image_height": 20}
     rows = [
         {**frame, "noun": "dog", "mask_rle": code(0, 0, 10, 12)},  # mostly the first dog: correct

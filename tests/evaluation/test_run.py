@@ -23,7 +23,7 @@ from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
 from pipeline.evaluation.run import evaluate
 from pipeline.microworld.categories import NAMES
 from pipeline.microworld.world import write_world
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals import ProposalsConfig
 from pipeline.segmentation import UNLABELLED, SegmentationConfig
 from tests.evaluation.stripes import SPOILED
 
@@ -45,13 +45,13 @@ def micro(tmp_path_factory) -> Path:
 
 def config(micro: Path, small_clip: str, output: Path, **changes: Any) -> EvaluateConfig:
     """Chunks of two images; the true regions as proposals."""
-    truth = GroundTruthConfig(annotations=str(micro / "panoptic.json"))
+    truth = {"annotations": str(micro / "panoptic.json")}
     settings = EvaluateConfig(
         dataset=DatasetConfig(kind="micro_world", root=str(micro)),
         output=str(output),
         images_per_chunk=PER_CHUNK,
         clip=ClipConfig(architecture=small_clip, weights=None, batch_size=16),
-        proposals=ProposalsConfig(backend="ground_truth", max_area=1.0, ground_truth=truth),
+        proposals=ProposalsConfig(backend="ground_truth", max_area=1.0, options=truth),
         workers=1,
     )
     return replace(settings, **changes)
@@ -195,7 +195,7 @@ def test_the_command_shows_a_finished_evaluation_and_refuses_another(evaluated, 
         "--clip.weights=null",
         "--proposals.backend=ground_truth",
         "--proposals.max_area=1.0",
-        f"--proposals.ground_truth.annotations={micro / 'panoptic.json'}",
+        f"--proposals.options.annotations={micro / 'panoptic.json'}",
     ]
     assert evaluate_job.main(arguments) == 0
     shown = capsys.readouterr().out

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 
 from pipeline.proposals import Proposals, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 
 GATED = "15"
 """An image of the third shard of six."""
@@ -18,10 +18,11 @@ class Gated:
     """Ground truth, but at one image it waits until the test opens the gate."""
 
     batch_size = 1
+    options_class = GroundTruthOptions
 
-    def __init__(self, config: ProposalsConfig) -> None:
-        self._truth = GroundTruth(config)
-        self._folder = Path(config.ground_truth.annotations).parent
+    def __init__(self, config: ProposalsConfig, options: GroundTruthOptions) -> None:
+        self._truth = GroundTruth(config, options)
+        self._folder = Path(options.annotations).parent
         self.identity = self._truth.identity | {"name": "gated"}
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
@@ -48,7 +49,7 @@ class Gate:
         os.mkfifo(folder / "gate")
         self.arguments = [
             "--proposals.backend=tests.faults.gate:Gated",
-            f"--proposals.ground_truth.annotations={folder / 'panoptic.json'}",
+            f"--proposals.options.annotations={folder / 'panoptic.json'}",
         ]
         """For the command line of the job."""
 

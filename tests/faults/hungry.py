@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.proposals import Proposals, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 
 HUNGRY = "8"
 """An image of the second shard of six."""
@@ -17,9 +17,10 @@ class Hungry:
     """Ground truth, but at one image it takes memory until it is stopped."""
 
     batch_size = 4
+    options_class = GroundTruthOptions
 
-    def __init__(self, config: ProposalsConfig) -> None:
-        self._truth = GroundTruth(config)
+    def __init__(self, config: ProposalsConfig, options: GroundTruthOptions) -> None:
+        self._truth = GroundTruth(config, options)
         self.identity = self._truth.identity | {"name": "hungry"}
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:

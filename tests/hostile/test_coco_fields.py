@@ -240,7 +240,7 @@ def check_annotations(rng: random.Random, folder: Path, log: list[str]) -> None:
     path.write_bytes(written(document, rng))
     found, refusal = unless_refused(lambda: all_annotated(str(path)))
     if refusal:
-        assert "proposals.ground_truth." in refusal
+        assert "proposals.options." in refusal
         # A panoptic record without its segments is one of another kind of file.
         assert panoptic or not (one_record and is_whole(path)), f"one record costs the file: {refusal}"
         return

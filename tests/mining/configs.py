@@ -8,7 +8,7 @@ from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.dataset.shards import ShardsConfig
 from pipeline.mining.config import MineConfig, ResourcesConfig
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals import ProposalsConfig
 
 
 def mine_config(world: Path, small_clip: str, output: Path | str, **changes: Any) -> MineConfig:
@@ -19,7 +19,7 @@ def mine_config(world: Path, small_clip: str, output: Path | str, **changes: Any
         clip=ClipConfig(architecture=small_clip, weights=None, batch_size=16),
         proposals=ProposalsConfig(
             backend="ground_truth",
-            ground_truth=GroundTruthConfig(annotations=str(world / "panoptic.json")),
+            options={"annotations": str(world / "panoptic.json")},
         ),
         shards=ShardsConfig(images_per_shard=6),
         resources=ResourcesConfig(clip_workers=1, proposal_workers=1),  # on two cores a second one only starts slower
@@ -38,7 +38,7 @@ def command_line(world: Path, small_clip: str, output: str) -> list[str]:
         "--clip.weights=null",
         "--clip.batch_size=16",
         "--proposals.backend=ground_truth",
-        f"--proposals.ground_truth.annotations={world / 'panoptic.json'}",
+        f"--proposals.options.annotations={world / 'panoptic.json'}",
         "--shards.images_per_shard=6",
         "--resources.clip_workers=1",
         "--resources.proposal_workers=1",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.proposals import Proposals, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 
 CRASHES, KILLED, HANGS, EXITS = "3", "8", "15", "21"
 """One in each shard of six."""
@@ -19,8 +19,10 @@ class Killer:
     """Ground truth, but one image makes it read where no memory is, one has its process killed, one keeps it for ever,
     one ends it without a word."""
 
-    def __init__(self, config: ProposalsConfig) -> None:
-        self._ground_truth = GroundTruth(config)
+    options_class = GroundTruthOptions
+
+    def __init__(self, config: ProposalsConfig, options: GroundTruthOptions) -> None:
+        self._ground_truth = GroundTruth(config, options)
         self.identity = self._ground_truth.identity | {"name": "killer"}
         self.batch_size = 4
 

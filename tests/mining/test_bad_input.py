@@ -19,7 +19,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.verify import verify
 from pipeline.masks import rle
 from pipeline.mining.run import MiningError, mine
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals import ProposalsConfig
 from pipeline.proposals.ground_truth import all_annotated
 from tests.mining.configs import command_line, dataset_bytes, mine_config
 
@@ -110,8 +110,8 @@ class BadWorld:
         captions = CaptionsConfig(
             format="coco", path=str(self._folder / "captions.json"), images=str(self._folder / "images")
         )
-        annotations = GroundTruthConfig(annotations=str(self._folder / "instances.json"))
-        return captions, ProposalsConfig(backend="ground_truth", ground_truth=annotations)
+        annotations = {"annotations": str(self._folder / "instances.json")}
+        return captions, ProposalsConfig(backend="ground_truth", options=annotations)
 
 
 def encoded(image: Image.Image, file_format: str = "JPEG", **options: object) -> bytes:
@@ -269,7 +269,7 @@ def check_scenes(rows: list[dict], mined: Path) -> None:
         (["--proposals.backend=sam9"], "proposals.backend: 'sam9' is not a backend"),
         (["--proposals.backend=no_such_package.masks:Masks"], "there is no module no_such_package"),
         (["--proposals.backend=pipeline.proposals:Masks"], "the module pipeline.proposals has no class Masks"),
-        (["--proposals.ground_truth.annotations={folder}/nothing.json"], "proposals.ground_truth.annotations"),
+        (["--proposals.options.annotations={folder}/nothing.json"], "proposals.options.annotations"),
         (["--output={folder}/list.json/inside"], "output: cannot use {folder}/list.json/inside"),
         (["--output=https://example.org/out"], "output: https://example.org/out cannot be written to"),
         (["--output=s3://key:hush@bucket/out"], "output contains a secret"),

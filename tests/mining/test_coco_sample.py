@@ -13,7 +13,7 @@ from pipeline.dataset.shards import ShardsConfig
 from pipeline.evaluation import measure_pairs
 from pipeline.mining.config import MineConfig
 from pipeline.mining.run import mine
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals import ProposalsConfig
 from pipeline.proposals.ground_truth import all_annotated
 from tests.small_clip import build_small_clip
 
@@ -34,7 +34,7 @@ def test_nouns_that_name_an_object_get_its_mask(coco_sample: Path, tmp_path: Pat
         captions_per_image="all",
         output=str(tmp_path / "mined"),
         max_reject_fraction=0.5,  # 45 of the images have no instances
-        proposals=ProposalsConfig(backend="ground_truth", ground_truth=GroundTruthConfig(annotations=str(annotations))),
+        proposals=ProposalsConfig(backend="ground_truth", options={"annotations": str(annotations)}),
         clip=ClipConfig(architecture=f"local-dir:{tmp_path / 'clip'}", weights=None),
         shards=ShardsConfig(images_per_shard=33),
     )

@@ -47,11 +47,11 @@ def test_the_command_prints_a_table(world, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--proposals.backend=maskformer", "proposals.maskformer.weights"),
-        ("--proposals.backend=sam2", "proposals.sam2.weights"),
-        ("--proposals.backend=mask2former", "proposals.mask2former.weights"),
-        ("--proposals.batch_size=0", "proposals.batch_size: 0 is not 1 or more"),
-        ("--proposals.mask_threshold=1", "proposals.mask_threshold: 1.0 is not between 0 and 1"),
+        ("--proposals.backend=maskformer", "proposals.options.weights"),
+        ("--proposals.backend=sam2", "proposals.options.weights"),
+        ("--proposals.backend=mask2former", "proposals.options.weights"),
+        ("--proposals.batch_size=0", "proposals.batch_size is 0; it must be at least 1"),
+        ("--proposals.mask_threshold=1", "proposals.mask_threshold is 1.0; it must be above 0 and below 1"),
         ("--annotations=nothing.json", "nothing.json: nothing is there"),
         ("--limit=0", "limit is 0"),
     ],

@@ -92,7 +92,7 @@ def test_captions_images_annotations_and_output_on_s3(s3, s3_uri, mined, world, 
         *command_line(world, small_clip, f"{s3_uri}/out"),
         f"--captions.path={s3_uri}/in/captions.json",
         f"--captions.images={s3_uri}/in/images",
-        f"--proposals.ground_truth.annotations={s3_uri}/in/panoptic.json",
+        f"--proposals.options.annotations={s3_uri}/in/panoptic.json",
     ]
     with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
         assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()

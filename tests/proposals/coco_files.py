@@ -10,8 +10,8 @@ from PIL import Image as Picture
 from pipeline.images import UprightJpeg
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.work import Image, Shard
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth, all_annotated
+from pipeline.proposals import ProposalsConfig, load_proposer
+from pipeline.proposals.ground_truth import all_annotated
 
 HEIGHT, WIDTH = 6, 8
 BOX = [2, 1, 5, 1, 5, 4, 2, 4]
@@ -33,7 +33,7 @@ def pixels(image: str, annotations: str, size: tuple[int, int] = (HEIGHT, WIDTH)
 
 def mined(annotations: str, *image_ids: str, **options: Any) -> Shard:
     """What the step of mining makes of images of 8 × 6 pixels."""
-    step = ProposeMasks(GroundTruth(config(annotations, **options)))
+    step = ProposeMasks(load_proposer(config(annotations, **options)))
     shard = Shard(0, [Image(place, {"image_id": name, "image_uri": name}) for place, name in enumerate(image_ids)])
     for image in shard.images:
         image.jpeg = UprightJpeg(_jpeg(), WIDTH, HEIGHT, WIDTH, HEIGHT)
@@ -51,5 +51,5 @@ def config(annotations: str, min_area: float = 0.0, **options: Any) -> Proposals
         backend="ground_truth",
         min_area=min_area,
         max_area=1.0,
-        ground_truth=GroundTruthConfig(annotations=annotations, **options),
+        options={"annotations": annotations, **options},
     )

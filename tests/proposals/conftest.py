@@ -22,3 +22,11 @@ def write(tmp_path: Path) -> Write:
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def random_models(tmp_path_factory) -> dict[str, dict]:
+    """Small models with random weights: of each learned backend that can be made here, its options."""
+    from tests.proposals.random_models import save_random_models
+
+    return save_random_models(tmp_path_factory.mktemp("models"))

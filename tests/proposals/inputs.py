@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.masks.masks import Masks
-from pipeline.proposals import GroundTruthConfig, ProposalsConfig
+from pipeline.proposals import ProposalsConfig
 
 
 def encode_boxes(boxes: list[tuple[int, int, int, int]], height: int, width: int) -> Masks:
@@ -22,7 +22,7 @@ def everything(annotations: Path | str, **options) -> ProposalsConfig:
         max_area=1,
         max_iou=1,
         max_proposals=1000,
-        ground_truth=GroundTruthConfig(annotations=str(annotations), **options),
+        options={"annotations": str(annotations), **options},
     )
 
 

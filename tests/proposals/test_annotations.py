@@ -14,9 +14,10 @@ from PIL import Image as Picture
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, read_upright
 from pipeline.masks import rle
+from pipeline.proposals import load_proposer
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_segmentations import encode, read_segmentation
-from pipeline.proposals.ground_truth import GroundTruth, all_annotated
+from pipeline.proposals.ground_truth import all_annotated
 from tests.proposals.coco_files import (
     BOX,
     CATEGORIES,
@@ -68,7 +69,7 @@ def test_an_odd_object_costs_itself_and_is_counted(write, kind):
     annotations = write({"segmentation": segmentation}, {"segmentation": [BOX]}, {"segmentation": segmentation})
     assert pixels("1", annotations) == [INSIDE.tolist()]
     assert all_annotated(annotations).categories("1") == ["cat"]
-    warning = GroundTruth(config(annotations)).check()
+    warning = load_proposer(config(annotations)).check()
     assert f"2 of annotations {'have' if 'smaller' not in says else 'are'}" in warning
     assert says in warning
     assert "annotation 10 of image 1" in warning
@@ -89,7 +90,9 @@ def test_an_object_without_a_mask(write, segmentation):
     box = {"bbox": [0, 0, 3, 3]} | ({} if segmentation == "absent" else {"segmentation": segmentation})
     annotations = write(box, {"segmentation": [BOX]}, {"image_id": 2, **box})
     assert pixels("1", annotations) == [INSIDE.tolist()]
-    assert "2 of annotations have no mask, such as annotation 10 of image 1" in GroundTruth(config(annotations)).check()
+    assert (
+        "2 of annotations have no mask, such as annotation 10 of image 1" in load_proposer(config(annotations)).check()
+    )
     shard = mined(write(box), "1")
     assert [reject["reason"] for reject in shard.rejects] == ["no_objects"]
 
@@ -110,7 +113,7 @@ def test_an_object_without_a_mask(write, segmentation):
 def test_what_can_be_read(write, segmentation):
     annotations = write({"segmentation": segmentation})
     assert pixels("1", annotations) == [INSIDE.tolist()]
-    assert GroundTruth(config(annotations)).check() is None
+    assert load_proposer(config(annotations)).check() is None
 
 
 JSON = st.recursive(
@@ -181,7 +184,7 @@ def test_iscrowd_is_read_by_its_value(write, value, crowd):
 def test_an_iscrowd_that_is_none_is_counted(write):
     annotations = write({"segmentation": [BOX], "iscrowd": [1]}, {"segmentation": ELSEWHERE})
     assert len(pixels("1", annotations)) == 1
-    assert "1 of annotations have an iscrowd" in GroundTruth(config(annotations)).check()
+    assert "1 of annotations have an iscrowd" in load_proposer(config(annotations)).check()
 
 
 @pytest.mark.parametrize(("in_categories", "in_annotations"), [("3", 3), (3, "3"), (3.0, 3), (3, 3.0), ("x", "x")])
@@ -192,9 +195,9 @@ def test_category_ids_are_compared_as_text(write, in_categories, in_annotations)
 
 
 def test_a_category_id_twice(write):
-    with pytest.raises(UserError, match=r"^proposals\.ground_truth\.annotations: .*category 3 both 'cat' and 'cow'"):
-        GroundTruth(config(write(categories=[*CATEGORIES, {"id": "3", "name": "cow"}])))
-    assert GroundTruth(config(write(categories=[*CATEGORIES, CATEGORIES[0]]))).check() is None
+    with pytest.raises(UserError, match=r"^proposals\.options\.annotations: .*category 3 both 'cat' and 'cow'"):
+        load_proposer(config(write(categories=[*CATEGORIES, {"id": "3", "name": "cow"}])))
+    assert load_proposer(config(write(categories=[*CATEGORIES, CATEGORIES[0]]))).check() is None
 
 
 def test_a_category_without_a_name_costs_its_objects(write):
@@ -203,7 +206,7 @@ def test_a_category_without_a_name_costs_its_objects(write):
         content = json.loads(Path(annotations).read_text())
         Path(annotations).write_text(json.dumps(place | content))
         assert all_annotated(annotations).categories("1") == ["cat"]
-        warning = GroundTruth(config(annotations)).check()
+        warning = load_proposer(config(annotations)).check()
         assert "1 of annotations have a category that the file does not name, such as image 1: category 8" in warning
 
 
@@ -231,7 +234,7 @@ def test_an_unknown_size_is_that_of_the_picture_or_of_a_run_length_code(write, s
     assert not shard.rejects
     found = shard.images[0].proposals
     assert rle.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
-    assert "the size of 1 images, such as 1, which their pictures tell" in GroundTruth(config(annotations)).check()
+    assert "the size of 1 images, such as 1, which their pictures tell" in load_proposer(config(annotations)).check()
     with pytest.raises(ImageProblem, match="does not know the size of image 1"):
         pixels("1", annotations)  # where nothing is known of the picture
     code = {"size": [HEIGHT, WIDTH], "counts": rle.encode(INSIDE[None])[0].decode()}
@@ -242,7 +245,7 @@ def test_an_unknown_size_is_that_of_the_picture_or_of_a_run_length_code(write, s
 def test_an_unknown_size_is_that_of_the_picture_before_it_is_scaled(write):
     annotations = write({"segmentation": [[2 * value for value in BOX]]}, images=[{"id": 1}, OTHER])
     file = UprightJpeg(b"", WIDTH, HEIGHT, 2 * WIDTH, 2 * HEIGHT)
-    [found] = GroundTruth(config(annotations)).propose([np.zeros((HEIGHT, WIDTH, 3), np.uint8)], ["1"], [file])
+    [found] = load_proposer(config(annotations)).propose([np.zeros((HEIGHT, WIDTH, 3), np.uint8)], ["1"], [file])
     assert rle.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
 
 
@@ -263,10 +266,10 @@ def test_annotations_are_of_the_upright_picture_unless_only_the_stored_one_fits(
         write({"segmentation": [BOX]}),
         write({"segmentation": code}, images=[IMAGE | {"height": WIDTH, "width": HEIGHT}, OTHER]),
     ):
-        [found] = GroundTruth(config(annotations)).propose([upright], ["1"], [file])
+        [found] = load_proposer(config(annotations)).propose([upright], ["1"], [file])
         assert rle.decode(found.masks, HEIGHT, WIDTH).astype(bool).tolist() == [INSIDE.tolist()]
     with pytest.raises(ImageProblem, match="turned by its EXIF orientation"):
-        GroundTruth(config(annotations)).propose([upright], ["1"])
+        load_proposer(config(annotations)).propose([upright], ["1"])
 
 
 def test_what_is_missing_or_too_much(write):
@@ -282,8 +285,8 @@ def test_what_is_missing_or_too_much(write):
     }
     for says, parts in odd.items():
         annotations = write(**parts)
-        warning = GroundTruth(config(annotations)).check()
-        assert warning.startswith(f"proposals.ground_truth.annotations: of {annotations} is left out: ")
+        warning = load_proposer(config(annotations)).check()
+        assert warning.startswith(f"proposals.options.annotations: of {annotations} is left out: ")
         assert says in warning
         assert pixels("2", annotations) == [INSIDE.tolist()]
 
@@ -292,11 +295,11 @@ def test_annotations_without_ids_or_with_the_same_and_images_listed_twice(write)
     for number in ({}, {"id": 99}):
         annotations = write(last=({"image_id": 1, "category_id": 3, "segmentation": [BOX], **number},))
         assert pixels("1", annotations) == pixels("2", annotations) == [INSIDE.tolist()]
-    assert GroundTruth(config(write(images=[IMAGE, OTHER, IMAGE]))).check() is None
+    assert load_proposer(config(write(images=[IMAGE, OTHER, IMAGE]))).check() is None
     annotations = write({"segmentation": [BOX]}, images=[IMAGE, OTHER, IMAGE | {"file_name": "another.jpg"}])
     shard = mined(annotations, "1", "2")
     assert [(reject["image_id"], reject["reason"]) for reject in shard.rejects] == [("1", "listed_twice")]
-    assert "1 of images have the id of another image" in GroundTruth(config(annotations)).check()
+    assert "1 of images have the id of another image" in load_proposer(config(annotations)).check()
 
 
 def test_byte_order_marks_and_endless_integers(write):
@@ -329,5 +332,5 @@ def test_reasons_of_images_without_proposals(write):
     assert {image: reject["reason"] for image, reject in found.items()} == {
         "1": "no_objects", "2": "no_objects", "5": "no_objects", "6": "not_annotated",
     }  # fmt: skip
-    assert "proposals.ground_truth.crowd" in found["1"]["detail"]
+    assert "proposals.options.crowd" in found["1"]["detail"]
     assert "proposals.min_area" in found["2"]["detail"]

@@ -10,14 +10,14 @@ from pipeline.captions import CaptionsConfig, open_captions
 from pipeline.errors import UserError
 from pipeline.mining.config import MineConfig
 from pipeline.mining.plan import measure_source
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals import load_proposer
 from tests.proposals.coco_files import BOX, IMAGE, INSIDE, OTHER, config, mined, pixels
 
 
 def planned(tmp_path: Path, annotations: str, captions: CaptionsConfig, **options: Any) -> None:
     proposals = config(annotations, **options)
     mine = MineConfig(captions, str(tmp_path / "out"), proposals=proposals)
-    measure_source(mine, open_captions(captions), GroundTruth(proposals))
+    measure_source(mine, open_captions(captions), load_proposer(proposals))
 
 
 @pytest.fixture
@@ -60,14 +60,14 @@ def test_left_out_objects_are_said_once(write, table, tmp_path, capsys):
     annotations = write({"segmentation": [BOX, [1, 2]]}, {"segmentation": [[1, 2, 3, 4]]})
     planned(tmp_path, annotations, table("1.jpg"))
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("warning: proposals.ground_truth.annotations: of ")
+    assert line.startswith("warning: proposals.options.annotations: of ")
     assert "2 of annotations have a polygon of fewer than three points" in line
 
 
 def test_all_crowds(write, table, tmp_path):
     crowds = [{"segmentation": [BOX], "iscrowd": "1"}] * 2
     annotations = write(*crowds, images=[IMAGE])
-    with pytest.raises(UserError, match=r"all 2 annotations .* iscrowd.*set proposals\.ground_truth\.crowd"):
+    with pytest.raises(UserError, match=r"all 2 annotations .* iscrowd.*set proposals\.options\.crowd"):
         planned(tmp_path, annotations, table("1.jpg"))
     planned(tmp_path, annotations, table("1.jpg"), crowd=True)
 

@@ -30,6 +30,6 @@ def test_bases_that_lead_elsewhere(tmp_path, monkeypatch, base, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base.yaml").write_text(base)
     (tmp_path / "top.yaml").write_text("_BASE_: base.yaml")
-    with pytest.raises(UserError, match=rf"^proposals\.detectron2\.config: .*{message}"):
+    with pytest.raises(UserError, match=rf"^proposals\.options\.config: .*{message}"):
         check_bases(tmp_path / "top.yaml")
     assert not (tmp_path / "made").exists()

@@ -1,7 +1,7 @@
 """Filtering against greedy suppression written out."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.proposals import ProposalsConfig
@@ -18,6 +18,7 @@ def box_lists(draw: st.DrawFn) -> list[tuple[int, int, int, int]]:
     return [(x, y, min(x + w, 16), min(y + h, 12)) for (x, y), (w, h) in pairs]
 
 
+@settings(deadline=None)
 @given(box_lists(), st.data())
 def test_keep_equals_greedy_suppression_written_out(boxes, data):
     scores = np.array(data.draw(st.lists(st.integers(0, 5), min_size=len(boxes), max_size=len(boxes))), np.float32)

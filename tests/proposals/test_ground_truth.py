@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.masks import rle
-from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig, load_proposer
+from pipeline.proposals import Proposals, ProposalsConfig, load_proposer
 from tests.proposals.inputs import everything, grey
 
 SQUARE = np.zeros((6, 8), bool)
@@ -89,9 +89,7 @@ def test_crowds_on_request(write):
 
 def test_limits_hold_for_ground_truth_and_its_categories(write):
     path = write(document(POLYGON, RUNS, COMPRESSED, RUNS))
-    config = ProposalsConfig(
-        backend="ground_truth", min_area=0.1, ground_truth=GroundTruthConfig(annotations=str(path))
-    )
+    config = ProposalsConfig(backend="ground_truth", min_area=0.1, options={"annotations": str(path)})
     proposer = load_proposer(config)
     [found] = proposer.propose([grey(6, 8)], ["7"])
     np.testing.assert_array_equal(decoded(found), [SQUARE, STRIPES])
@@ -154,24 +152,24 @@ def test_a_malformed_file_is_named_with_its_key(write, content, says):
     path = write(content)
     with pytest.raises(UserError, match=says) as caught:
         load_proposer(everything(path))
-    assert "proposals.ground_truth.annotations" in str(caught.value)
+    assert "proposals.options.annotations" in str(caught.value)
     assert str(path) in str(caught.value)
 
 
 def test_a_file_that_is_no_text(tmp_path):
     path = tmp_path / "instances.json"
     path.write_bytes(b'{"images": "\xff"}')
-    with pytest.raises(UserError, match=r"proposals.ground_truth.annotations: .*not UTF-8"):
+    with pytest.raises(UserError, match=r"proposals.options.annotations: .*not UTF-8"):
         load_proposer(everything(path))
 
 
 def test_a_missing_file_is_named_with_its_key(tmp_path):
-    with pytest.raises(UserError, match=r"proposals.ground_truth.annotations.*absent\.json"):
+    with pytest.raises(UserError, match=r"proposals.options.annotations.*absent\.json"):
         load_proposer(everything(tmp_path / "absent.json"))
 
 
 def test_no_file_named():
-    with pytest.raises(UserError, match=r"^proposals\.ground_truth\.annotations is empty"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.annotations is empty"):
         load_proposer(ProposalsConfig(backend="ground_truth"))
 
 
@@ -209,7 +207,7 @@ def test_panoptic_segments(panoptic):
 
 def test_panoptic_images_elsewhere(panoptic, tmp_path):
     (tmp_path / "panoptic").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"^proposals\.ground_truth\.panoptic_images"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.panoptic_images"):
         load_proposer(everything(panoptic))
     config = everything(panoptic, panoptic_images=str(tmp_path / "elsewhere"), crowd=True)
     [found] = load_proposer(config).propose([grey(6, 8)], ["7"])

@@ -7,7 +7,6 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from transformers import Mask2FormerImageProcessor
 
 from pipeline.captions import CaptionsConfig
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
@@ -16,39 +15,18 @@ from pipeline.mining.config import MineConfig
 from pipeline.mining.proposal_trial import measure_proposals
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.work import Image, Shard
-from pipeline.proposals import MaskFormerConfig, Proposals, ProposalsConfig
-from tests.proposals import test_mask2former as mask2former
-from tests.proposals.maskformer.checkpoints import random_maskformer, swin_config, to_detectron2, to_ovseg
-from tests.proposals.tiny_sam2 import everything, save_tiny_model
-
-
-@pytest.fixture(scope="module")
-def learned(tmp_path_factory) -> dict[str, ProposalsConfig]:
-    """Small models with random weights."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.save({"model": to_ovseg(to_detectron2(random_maskformer(swin_config())))}, folder / "ovseg.pth")
-    mask2former.tiny_model().save_pretrained(folder / "mask2former")
-    Mask2FormerImageProcessor(size={"shortest_edge": 64, "longest_edge": 160}).save_pretrained(folder / "mask2former")
-    return {
-        "maskformer": ProposalsConfig(
-            backend="maskformer",
-            min_area=0,
-            max_area=1,
-            batch_size=3,
-            maskformer=MaskFormerConfig(weights=str(folder / "ovseg.pth"), short_side=64, max_side=160),
-        ),
-        "mask2former": mask2former.everything(folder / "mask2former", batch_size=3),
-        "sam2": everything(save_tiny_model(folder / "sam2"), batch_size=3),
-    }
+from pipeline.proposals import Proposals, ProposalsConfig
 
 
 @pytest.mark.parametrize("backend", ["maskformer", "mask2former", "sam2"])
-def test_real_images(backend, learned, coco_sample):
+def test_real_images(backend, random_models, coco_sample):
     annotations = coco_sample / "annotations"
     captions = CaptionsConfig("coco", str(annotations / "captions.json"), images=str(coco_sample / "images"))
-    report = measure_proposals(
-        MineConfig(captions, "unused", limit=8, proposals=learned[backend]), str(annotations / "instances.json")
+    proposals = ProposalsConfig(
+        backend, random_models[backend], min_area=0, max_area=1, max_iou=1, max_proposals=1000, batch_size=3
     )
+    config = MineConfig(captions, "unused", limit=8, proposals=proposals)
+    report = measure_proposals(config, str(annotations / "instances.json"))
     assert report.images == 8
     assert report.rejected.keys() <= {"proposals: no_proposals"}
     assert report.recall["all"].objects > 10

@@ -13,31 +13,13 @@ from transformers import (
     AutoImageProcessor,
     Mask2FormerForUniversalSegmentation,
     Mask2FormerImageProcessor,
-    SwinConfig,
 )
-from transformers import Mask2FormerConfig as ModelConfig
 
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
-from pipeline.proposals import Mask2FormerConfig, Proposals, ProposalsConfig, load_proposer
+from pipeline.proposals import Proposals, ProposalsConfig, load_proposer
 from pipeline.proposals.recall import best_overlaps
-from tests.proposals.invariants import check_invariants
-
-QUERIES = 12
-
-
-def tiny_model(seed: int = 0, width: int = 8) -> Mask2FormerForUniversalSegmentation:
-    torch.manual_seed(seed)
-    backbone = SwinConfig(
-        embed_dim=width, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
-    )  # fmt: skip
-    config = ModelConfig(
-        backbone_config=backbone, feature_size=32, mask_feature_size=32, hidden_dim=32, encoder_feedforward_dim=32,
-        encoder_layers=1, decoder_layers=3, num_attention_heads=2, dim_feedforward=32, num_labels=5,
-        num_queries=QUERIES,
-    )  # fmt: skip
-    return Mask2FormerForUniversalSegmentation(config).eval()
+from tests.proposals.tiny_mask2former import QUERIES, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +40,7 @@ def copied(folder, tmp_path):
 def everything(folder, **values) -> ProposalsConfig:
     """Whatever mask is not empty."""
     limits = {"min_area": 0, "max_area": 1, "max_iou": 1, "max_proposals": 1000}
-    return ProposalsConfig(backend="mask2former", mask2former=Mask2FormerConfig(weights=str(folder)), **limits | values)
+    return ProposalsConfig(backend="mask2former", options={"weights": str(folder)}, **limits | values)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -111,22 +93,6 @@ def test_what_a_processor_pads_is_cut_off(copied):
     check_equal(found, by_hand(copied, image))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 3), (7, 3), (2, 700)])
-@pytest.mark.parametrize("limits", [{}, {"min_area": 0.05, "max_iou": 0.5, "max_proposals": 3}])
-def test_images_of_odd_sizes(folder, size, limits):
-    config = ProposalsConfig(backend="mask2former", mask2former=Mask2FormerConfig(weights=str(folder)), **limits)
-    image = noise(*size)
-    [found] = load_proposer(config).propose([image], [""])
-    check_invariants(found, image, config)
-
-
-def test_no_proposals_if_none_fits_and_of_no_image(folder):
-    proposer = load_proposer(everything(folder, min_area=0.9999, max_area=0.99991))
-    [found] = proposer.propose([noise(40, 40)], [""])
-    assert (len(found.masks), found.scores.shape, found.scores.dtype) == (0, (0,), np.float32)
-    assert proposer.propose([], []) == []
-
-
 def test_half_precision_gives_nearly_the_same_masks(folder):
     image = noise(64, 96)
     exact, half = (
@@ -168,7 +134,7 @@ def message(config: ProposalsConfig) -> str:
     with pytest.raises(UserError) as caught:
         load_proposer(config)
     text = str(caught.value)
-    assert text.startswith("proposals.mask2former.weights")
+    assert text.startswith("proposals.options.weights")
     return text
 
 

@@ -237,10 +237,10 @@ def test_a_clip_without_patch_tokens_is_refused(folder, tmp_path):
     config = {"model_cfg": model_cfg, "preprocess_cfg": {"size": 32}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     config = everything(folder, merge_similarity=0.9, merge_clip=f"local-dir:{tmp_path}", merge_clip_weights=None)
-    with pytest.raises(UserError, match=r"^proposals\.sam2\.merge_clip: .* has no patch tokens"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.merge_clip: .* has no patch tokens"):
         load_proposer(config)
 
 
 def test_a_clip_that_there_is_not_is_refused(folder):
-    with pytest.raises(UserError, match=r"^proposals\.sam2\.merge_clip .*ViT-B-17"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.merge_clip .*ViT-B-17"):
         load_proposer(everything(folder, merge_similarity=0.9, merge_clip="ViT-B-17"))

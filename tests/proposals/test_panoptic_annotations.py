@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as Picture
 
 from pipeline.images import ImageProblem
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals import load_proposer
 from tests.proposals.coco_files import CATEGORIES, HEIGHT, IMAGE, INSIDE, WIDTH, config, pixels
 
 
@@ -35,7 +35,7 @@ def test_an_odd_segment_costs_itself(panoptic):
     good = {"id": "5", "category_id": 3.0, "iscrowd": "0"}
     annotations = panoptic(None, {"id": "x", "category_id": 3}, good, {"id": 6, "category_id": 77})
     assert pixels("1", annotations)[0] == INSIDE.tolist()
-    warning = GroundTruth(config(annotations)).check()
+    warning = load_proposer(config(annotations)).check()
     assert "2 segments have an id, category or iscrowd that cannot be read" in warning
     assert "category 77" in warning
 

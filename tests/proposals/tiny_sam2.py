@@ -14,7 +14,7 @@ from transformers import (
     Sam2VisionConfig,
 )
 
-from pipeline.proposals import ProposalsConfig, Sam2Config
+from pipeline.proposals import ProposalsConfig
 
 SIDE, MASK_SIDE = 128, 32
 POINTS = 5
@@ -61,7 +61,7 @@ def everything(folder, *, batch_size: int = 8, precision: str = "auto", **option
     thresholds = {"iou_threshold": 0, "stability_threshold": 0, "points_per_side": POINTS, "points_per_batch": 7}
     return ProposalsConfig(
         backend="sam2", min_area=0, max_area=1, max_iou=1, max_proposals=1000, batch_size=batch_size,
-        precision=precision, sam2=Sam2Config(weights=str(folder), **thresholds | options),
+        precision=precision, options={"weights": str(folder), **thresholds | options},
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,22 @@ def plain(colour: tuple[int, int, int]) -> np.ndarray:
     return np.full((16, 24, 3), colour, np.uint8)
 
 
+@dataclass
+class GateOptions:
+    """Of a backend with a gate."""
+
+    folder: str
+    """Where the gate is."""
+
+
 class ColoursAtAGate(ColourProposer):
     """Fields of colour. At pictures that are GATED it waits until the test opens the gate; UNUSABLE ones it refuses."""
 
-    def __init__(self, config: ProposalsConfig) -> None:
+    options_class = GateOptions
+
+    def __init__(self, config: ProposalsConfig, options: GateOptions) -> None:
         super().__init__(config)
-        self._folder = Path(config.ground_truth.annotations).parent
+        self._folder = Path(options.folder)
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
         for image in images:
@@ -46,7 +57,7 @@ class Gate:
         self._folder = folder
         self.arguments = [
             "--proposals.backend=tests.serving.colours_at_a_gate:ColoursAtAGate",
-            f"--proposals.ground_truth.annotations={folder / 'none.json'}",
+            f"--proposals.options.folder={folder}",
         ]
         """For the command line of the server."""
 

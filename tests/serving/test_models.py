@@ -26,11 +26,10 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 def configuration(tiny_folder, backend: str, tmp_path) -> ServerConfig:
-    proposals = ProposalsConfig(backend=backend)
-    proposals.ground_truth.annotations = str(tmp_path / "none.json")
+    options = {"folder": str(tmp_path)} if backend.endswith("AtAGate") else {}
     return ServerConfig(
         clip=ClipConfig(architecture=f"local-dir:{tiny_folder}", weights=None, batch_size=4),
-        proposals=proposals,
+        proposals=ProposalsConfig(backend, options),
         segmentation=SegmentationConfig(templates="none", background=["other"]),
     )
 

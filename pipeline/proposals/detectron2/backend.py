@@ -1,11 +1,14 @@
 """Images → a detectron2 model → proposals."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
 from PIL import Image
 
+from pipeline.configuration.markers import LocalPath
 from pipeline.errors import UserError
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.detectron2.outputs import to_proposals
@@ -15,6 +18,19 @@ from pipeline.proposals.proposer import Proposals
 INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2"
 
 
+@dataclass
+class Detectron2Options:
+    """The `detectron2` backend: any model of detectron2 that gives masks. It has to be installed. The threshold of its
+    masks is detectron2's own, not `proposals.mask_threshold`."""
+
+    config: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """Path of a yacs YAML or of a LazyConfig (.py; it is run), or a name of the model zoo."""
+    weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """Path or URI of the checkpoint; `detectron2://…` too."""
+    changes: list[str] = field(default_factory=list)
+    """Changes to the configuration, each as KEY=VALUE: MODEL.ROI_HEADS.SCORE_THRESH_TEST=0.3"""
+
+
 class Detectron2:
     """The masks of a detectron2 model, whatever its classes; `outputs` says which of its outputs become proposals.
 
@@ -22,22 +38,24 @@ class Detectron2:
     holds its logits of every class at the size of the image, 4 · classes · height · width bytes an image.
     """
 
-    def __init__(self, config: ProposalsConfig) -> None:
+    options_class = Detectron2Options
+    learned = True
+
+    def __init__(self, config: ProposalsConfig, options: Detectron2Options) -> None:
         """Build the model and load its weights.
 
         Raises:
             UserError: detectron2 cannot be imported, or the configuration, an option or the weights cannot be used.
         """
-        settings = config.detectron2
-        if not settings.config:
+        if not options.config:
             raise UserError(
-                "proposals.detectron2.config is empty: give the model's configuration, a YAML or LazyConfig file or a "
+                "proposals.options.config is empty: give the model's configuration, a YAML or LazyConfig file or a "
                 "name of the model zoo, such as COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
             )
-        if not settings.weights:
+        if not options.weights:
             raise UserError(
-                "proposals.detectron2.weights is empty: give the checkpoint that belongs to "
-                f"proposals.detectron2.config ({settings.config}), a path or a URI"
+                "proposals.options.weights is empty: give the checkpoint that belongs to "
+                f"proposals.options.config ({options.config}), a path or a URI"
             )
         try:
             from pipeline.proposals.detectron2.loading import load_model  # an optional dependency
@@ -48,7 +66,7 @@ class Detectron2:
             ) from error
         self._config = config
         self._device = device()
-        self._model = load_model(settings, self._device)
+        self._model = load_model(options, self._device)
         self._batches = Batches(config.batch_size)
         self.batch_size = config.batch_size
         self.identity = {

@@ -21,12 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.proposals.config import Detectron2Config
+from pipeline.proposals.detectron2.backend import Detectron2Options
 from pipeline.proposals.detectron2_bases import check_bases
 from pipeline.weights.fetching import fetch, sha256
 from pipeline.weights.reading import StateDict, read_tensors
 
-_KEY = "proposals.detectron2"
+_KEY = "proposals.options"
 # Files of different age have them or not. The configuration says the values, or nothing needs them to predict.
 _OPTIONAL = re.compile(r"(^|\.)(pixel_mean|pixel_std|num_batches_tracked)$|anchor_generator\.cell_anchors")
 _NAMED = 3
@@ -54,25 +54,25 @@ class Model:
     """In evaluation mode; called with detectron2's list of dictionaries."""
     input: Input
     config_sha256: str
-    """Of the whole configuration, with its bases and options."""
+    """Of the whole configuration, with its bases and changes."""
     weights_sha256: str
 
 
-def load_model(settings: Detectron2Config, device: torch.device) -> Model:
-    """Build the model that `settings` describes, on `device`.
+def load_model(options: Detectron2Options, device: torch.device) -> Model:
+    """Build the model that `options` describe, on `device`.
 
     A LazyConfig is a Python program, and it is run. A YAML file is only read: one with Python tags is refused.
 
     Raises:
-        UserError: naming the key, for a configuration, option or checkpoint that cannot be used.
+        UserError: naming the key, for a configuration, a change to it or a checkpoint that cannot be used.
     """
-    path = _find(settings.config)
+    path = _find(options.config)
     build = _build_lazy if path.suffix == ".py" else _build_yacs
-    network, wanted, description = build(path, settings.options, device)
+    network, wanted, description = build(path, options.changes, device)
     if wanted.channels not in ("RGB", "BGR"):
         raise UserError(f"{_KEY}.config: {path} asks for images in {wanted.channels}, which is neither RGB nor BGR")
-    weights = fetch(_expand(settings.weights), f"{_KEY}.weights")
-    _load_weights(network, read_tensors(weights), settings)
+    weights = fetch(_expand(options.weights), f"{_KEY}.weights")
+    _load_weights(network, read_tensors(weights), options)
     config_sha256 = hashlib.sha256(description.encode()).hexdigest()
     return Model(network.eval().requires_grad_(False), wanted, config_sha256, sha256(weights))
 
@@ -95,15 +95,15 @@ def _expand(uri: str) -> str:
     return Detectron2Handler.S3_DETECTRON2_PREFIX + uri.removeprefix(prefix) if uri.startswith(prefix) else uri
 
 
-def _build_yacs(path: Path, options: list[str], device: torch.device) -> tuple[torch.nn.Module, Input, str]:
+def _build_yacs(path: Path, changes: list[str], device: torch.device) -> tuple[torch.nn.Module, Input, str]:
     cfg = get_cfg()
     add_pointrend_config(cfg)  # installed with detectron2; models of other projects come as a LazyConfig
     check_bases(path)
     with _as_user_error("config", f"{path} cannot be read"):
         cfg.merge_from_file(str(path), allow_unsafe=False)
-    _check_options(options)
-    with _as_user_error("options", f"{options} do not fit {path}"):
-        cfg.merge_from_list([part for option in options for part in option.split("=", 1)])
+    _check_changes(changes)
+    with _as_user_error("changes", f"{changes} do not fit {path}"):
+        cfg.merge_from_list([part for change in changes for part in change.split("=", 1)])
     cfg.MODEL.WEIGHTS = cfg.MODEL.DEVICE = ""  # where it comes from and runs does not make another model
     description = cfg.dump()
     cfg.MODEL.DEVICE = str(device)
@@ -113,14 +113,14 @@ def _build_yacs(path: Path, options: list[str], device: torch.device) -> tuple[t
     return network, wanted, description
 
 
-def _build_lazy(path: Path, options: list[str], device: torch.device) -> tuple[torch.nn.Module, Input, str]:
+def _build_lazy(path: Path, changes: list[str], device: torch.device) -> tuple[torch.nn.Module, Input, str]:
     with _as_user_error("config", f"{path} cannot be read"):
         cfg = LazyConfig.load(str(path))
     if "model" not in cfg:
         raise UserError(f"{_KEY}.config: {path} defines no `model`")
-    _check_options(options)
-    with _as_user_error("options", f"{options} do not fit {path}"):
-        cfg = LazyConfig.apply_overrides(cfg, options)
+    _check_changes(changes)
+    with _as_user_error("changes", f"{changes} do not fit {path}"):
+        cfg = LazyConfig.apply_overrides(cfg, changes)
     with _as_user_error("config", f"the model in {path} cannot be built"):
         mapper = OmegaConf.select(cfg, "dataloader.test.mapper")
         wanted = _lazy_input(cfg.model, mapper, get_cfg())
@@ -155,10 +155,10 @@ def _name(thing: Any) -> str:
     return getattr(thing, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(thing))
 
 
-def _check_options(options: list[str]) -> None:
-    for option in options:
-        if "=" not in option:
-            raise UserError(f"{_KEY}.options: {option!r} is not KEY=VALUE")
+def _check_changes(changes: list[str]) -> None:
+    for change in changes:
+        if "=" not in change:
+            raise UserError(f"{_KEY}.changes: {change!r} is not KEY=VALUE")
 
 
 @contextlib.contextmanager
@@ -172,11 +172,11 @@ def _as_user_error(key: str, what: str) -> Iterator[None]:
         raise UserError(f"{_KEY}.{key}: {what}: {type(error).__name__}: {error}") from error
 
 
-def _load_weights(network: torch.nn.Module, weights: StateDict, settings: Detectron2Config) -> None:
+def _load_weights(network: torch.nn.Module, weights: StateDict, options: Detectron2Options) -> None:
     own = network.state_dict()
     if not own.keys() & weights.keys():
         # Caffe2's names (no dots), or names without the prefix of the module they belong to.
-        with _as_user_error("weights", settings.weights):
+        with _as_user_error("weights", options.weights):
             weights = align_and_update_state_dicts(own, weights, c2_conversion=not any("." in name for name in weights))
     differing = [name for name in weights.keys() & own.keys() if weights[name].shape != own[name].shape]
     missing, unexpected = network.load_state_dict(
@@ -193,12 +193,12 @@ def _load_weights(network: torch.nn.Module, weights: StateDict, settings: Detect
     if any(names for _, names in problems):
         found = "; ".join(f"{problem}: {_some(names)}" for problem, names in problems if names)
         raise UserError(
-            f"{_KEY}.weights: {settings.weights} is not for the model of {_KEY}.config ({settings.config}); {found}"
+            f"{_KEY}.weights: {options.weights} is not for the model of {_KEY}.config ({options.config}); {found}"
         )
     # R-CNNs drop detections that are not numbers: every image would have none, and nobody would know why.
     if damaged := [name for name, weight in weights.items() if weight.is_floating_point() and weight.isnan().any()]:
         raise UserError(
-            f"{_KEY}.weights: {settings.weights} is damaged, it has values that are no numbers in {damaged[0]}"
+            f"{_KEY}.weights: {options.weights} is damaged, it has values that are no numbers in {damaged[0]}"
         )
 
 

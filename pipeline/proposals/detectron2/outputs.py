@@ -68,7 +68,7 @@ def _masks(output: dict[str, Any], config: ProposalsConfig) -> Iterator[_Masks]:
         yield _components(output["sem_seg"], config)
     elif not with_masks:
         raise UserError(
-            f"proposals.detectron2.config: the model gives {', '.join(output) or 'nothing'} without masks; proposals "
+            f"proposals.options.config: the model gives {', '.join(output) or 'nothing'} without masks; proposals "
             "need a model of instance, panoptic or semantic segmentation"
         )
 

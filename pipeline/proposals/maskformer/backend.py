@@ -4,11 +4,15 @@ Shape suffixes: B images, Q queries, X class outputs, N texts, D embedding width
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from transformers import MaskFormerForInstanceSegmentation
 
+from pipeline.configuration.limits import Limit
+from pipeline.configuration.markers import LocalPath
 from pipeline.errors import UserError
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.maskformer.checkpoint import load_ovseg_checkpoint
@@ -21,8 +25,21 @@ from pipeline.proposals.proposer import Proposals, Queries
 from pipeline.proposals.soft_proposals import mask_confidence, soft_proposals
 from pipeline.weights.fetching import fetch, sha256
 
-_KEY = "proposals.maskformer.weights"
+_KEY = "proposals.options.weights"
 _FILES = (".pth", ".pt", ".bin", ".pkl", ".safetensors")
+
+
+@dataclass
+class MaskFormerOptions:
+    """The `maskformer` backend: MaskFormer (arXiv 2107.06278), also with OVSeg's open-vocabulary head."""
+
+    weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
+    """An OVSeg checkpoint (.pth, .pkl, .safetensors; path or URI), or a MaskFormer that `transformers` saved: a
+    directory, or `hf-hub:org/repo`."""
+    short_side: Annotated[int, Limit(ge=32)] = 640
+    """Images are resized to this shorter side (px); OVSeg: 640 with Swin-B, 512 with R101c."""
+    max_side: Annotated[int, Limit(ge=32)] = 2560
+    """Longest side (px) after resizing; OVSeg: 2560 with Swin-B, 2048 with R101c."""
 
 
 class MaskFormer:
@@ -32,14 +49,19 @@ class MaskFormer:
     With OVSeg's open-vocabulary head it also has `propose_queries`, which makes it a `ClassifyingProposer`.
     """
 
-    def __init__(self, config: ProposalsConfig):
-        """
+    options_class = MaskFormerOptions
+    learned = True
+
+    def __init__(self, config: ProposalsConfig, options: MaskFormerOptions):
+        """Load the model onto the GPU if there is one.
+
         Raises:
-            UserError: `proposals.maskformer.weights` cannot be used.
+            UserError: `proposals.options.weights` cannot be used.
         """
         self._config = config
+        self._options = options
         self._device = device()
-        network, digest = _load(config.maskformer.weights)
+        network, digest = _load(options.weights)
         self._network = network.to(self._device)
         self._batches = Batches(config.batch_size)
         self.batch_size = config.batch_size
@@ -91,9 +113,8 @@ class MaskFormer:
 
     def _forward(self, images: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         """Mask logits [B,Q,h,w] without padding, and class output [B,Q,X], for images of one size."""
-        config = self._config
-        pixels, size = prepare(images, config.maskformer.short_side, config.maskformer.max_side, self._device)
-        with autocast(config.precision, self._device):
+        pixels, size = prepare(images, self._options.short_side, self._options.max_side, self._device)
+        with autocast(self._config.precision, self._device):
             masks_BQhw, classes_BQX = self._network(pixels)
         return without_padding(masks_BQhw, pixels.shape[2:], size), classes_BQX
 

@@ -12,8 +12,8 @@ from jobs import inspect
 from pipeline.dataset.layout import Layout
 from pipeline.mining.faults.failures import Failures
 from pipeline.mining.run import MiningError, mine
-from pipeline.proposals import GroundTruthConfig, Proposals, ProposalsConfig
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals import Proposals, ProposalsConfig
+from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 from tests.mining.configs import dataset_bytes, mine_config
 
 FAILING = "8"
@@ -24,10 +24,11 @@ class Unplugged:
     """Ground truth, but storage fails at one image while there is no file `plugged` beside the annotations."""
 
     batch_size = 1
+    options_class = GroundTruthOptions
 
-    def __init__(self, config: ProposalsConfig) -> None:
-        self._truth = GroundTruth(config)
-        self._plugged = Path(config.ground_truth.annotations).with_name("plugged")
+    def __init__(self, config: ProposalsConfig, options: GroundTruthOptions) -> None:
+        self._truth = GroundTruth(config, options)
+        self._plugged = Path(options.annotations).with_name("plugged")
         self.identity = self._truth.identity | {"name": "unplugged"}
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
@@ -46,9 +47,9 @@ def worker_logs() -> str:
 def test_why_a_shard_failed_is_kept_until_it_is_committed(mined, world, small_clip, tmp_path, capsys):
     (tmp_path / "panoptic.json").write_bytes((world / "panoptic.json").read_bytes())
     (tmp_path / "panoptic").symlink_to(world / "panoptic")
-    truth = GroundTruthConfig(annotations=str(tmp_path / "panoptic.json"))
+    truth = {"annotations": str(tmp_path / "panoptic.json")}
     output = tmp_path / "out"
-    proposals = ProposalsConfig(backend="tests.mining.faults.test_failures:Unplugged", ground_truth=truth)
+    proposals = ProposalsConfig(backend="tests.mining.faults.test_failures:Unplugged", options=truth)
     config = mine_config(world, small_clip, output, proposals=proposals)
     with pytest.raises(MiningError, match=r"1 shards failed \(1\)"):
         mine(config)

@@ -7,7 +7,7 @@ import torch
 import yaml
 from scipy import ndimage
 
-from pipeline.proposals import Detectron2Config, ProposalsConfig, Proposer, load_proposer
+from pipeline.proposals import ProposalsConfig, Proposer, load_proposer
 
 EVERYTHING = {"min_area": 0, "max_area": 1, "max_iou": 1, "max_proposals": 1000}  # nothing is dropped
 
@@ -73,9 +73,9 @@ def save_random_weights(path: Path, target: Path) -> None:
     torch.save({"model": model.state_dict(), "optimizer": {"state": {}}, "iteration": 7}, target)
 
 
-def proposer(config: Path | str, weights: Path | str, options: list[str] | None = None, **more) -> Proposer:
-    settings = Detectron2Config(str(config), str(weights), options or [])
-    return load_proposer(ProposalsConfig(backend="detectron2", detectron2=settings, **more))
+def proposer(config: Path | str, weights: Path | str, changes: list[str] | None = None, **more) -> Proposer:
+    options = {"config": str(config), "weights": str(weights), "changes": changes or []}
+    return load_proposer(ProposalsConfig("detectron2", options, **more))
 
 
 LAZY = """

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.errors import UserError
-from pipeline.proposals import Detectron2Config, ProposalsConfig, load_proposer
+from pipeline.proposals import ProposalsConfig, load_proposer
 from tests.proposals.detectron2.models import EVERYTHING, INPUT, LAZY, MODEL, photograph, proposer
 
 
@@ -16,9 +16,9 @@ def test_options_change_lazy_configurations(lazy):
     plain, changed = proposer(config, weights, **EVERYTHING), proposer(config, weights, options[:1], **EVERYTHING)
     image = photograph()
     assert plain.propose([image], ["1"])[0].masks != changed.propose([image], ["1"])[0].masks
-    with pytest.raises(UserError, match=r"^proposals\.detectron2\.weights: .*of another shape: sem_seg_head"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.weights: .*of another shape: sem_seg_head"):
         proposer(config, weights, ["model.sem_seg_head.num_classes=5"])
-    with pytest.raises(UserError, match=r"^proposals\.detectron2\.config: .*cannot be built"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.config: .*cannot be built"):
         proposer(config, weights, ["model.sem_seg_head.no_such_argument=1"])
 
 
@@ -57,10 +57,10 @@ def test_without_detectron2_the_error_says_how_to_install_it(monkeypatch):
 
 @pytest.mark.parametrize("missing", ["config", "weights"])
 def test_without_configuration_or_weights_nothing_goes(missing):
-    settings = Detectron2Config("mask_rcnn.yaml", "model.pth")
-    setattr(settings, missing, None)
-    with pytest.raises(UserError, match=rf"^proposals\.detectron2\.{missing} is empty: give"):
-        load_proposer(ProposalsConfig(backend="detectron2", detectron2=settings))
+    options = {"config": "mask_rcnn.yaml", "weights": "model.pth"}
+    del options[missing]
+    with pytest.raises(UserError, match=rf"^proposals\.options\.{missing} is empty: give"):
+        load_proposer(ProposalsConfig("detectron2", options))
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_without_configuration_or_weights_nothing_goes(missing):
 def test_configurations_that_cannot_be_used(detectron2, tmp_path, name, text, problem):
     if text is not None:
         (tmp_path / name).write_text(text)
-    with pytest.raises(UserError, match=rf"(?s)^proposals\.detectron2\.config: .*{problem}"):
+    with pytest.raises(UserError, match=rf"(?s)^proposals\.options\.config: .*{problem}"):
         proposer(tmp_path / name, "model.pth")
 
 
 @pytest.mark.parametrize("option", ["MODEL.NO_SUCH_KEY=1", "MODEL.MASK_ON=[1]", "MODEL.MASK_ON"])
 def test_options_that_cannot_be_used(mask_rcnn, option):
-    with pytest.raises(UserError, match=r"^proposals\.detectron2\.options: "):
+    with pytest.raises(UserError, match=r"^proposals\.options\.changes: "):
         proposer(*mask_rcnn, [option])
 
 

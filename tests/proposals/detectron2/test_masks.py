@@ -145,5 +145,5 @@ def test_models_of_boxes_are_refused(mask_rcnn, tmp_path):
     boxes = {name: weight for name, weight in torch.load(mask_rcnn[1])["model"].items() if "mask_head" not in name}
     torch.save(boxes, tmp_path / "boxes.pth")
     found_by = proposer(mask_rcnn[0], tmp_path / "boxes.pth", ["MODEL.MASK_ON=False"])
-    with pytest.raises(UserError, match=r"^proposals\.detectron2\.config: the model gives instances without masks"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.config: the model gives instances without masks"):
         found_by.propose([photograph()], ["1"])

@@ -128,5 +128,5 @@ def test_no_segments_give_no_proposals():
 
 
 def test_outputs_without_masks_are_refused():
-    with pytest.raises(UserError, match=r"^proposals\.detectron2\.config: the model gives proposals without masks"):
+    with pytest.raises(UserError, match=r"^proposals\.options\.config: the model gives proposals without masks"):
         to_proposals({"proposals": object()}, 6, 8, EVERYTHING)

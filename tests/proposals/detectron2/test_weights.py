@@ -83,9 +83,7 @@ def test_caffe2_names(mask_rcnn, tmp_path):
 
 
 def test_checkpoints_of_other_models_are_refused(mask_rcnn, semantic, tmp_path):
-    with pytest.raises(
-        UserError, match=r"^proposals\.detectron2\.weights: .*missing: proposal_generator\..*unexpected"
-    ):
+    with pytest.raises(UserError, match=r"^proposals\.options\.weights: .*missing: proposal_generator\..*unexpected"):
         proposer(mask_rcnn[0], semantic[1])
     with pytest.raises(UserError, match=r"another shape: .*backbone\.fpn_lateral2\.bias \[16\], not \[24\]"):
         proposer(*mask_rcnn, ["MODEL.FPN.OUT_CHANNELS=24"])

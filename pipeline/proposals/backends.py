@@ -1,0 +1,83 @@
+"""Finding a backend by its name, and making it ready for use. Only the named backend's libraries are imported."""
+
+import importlib
+from dataclasses import replace
+
+from pipeline.configuration.paths import absolute_fields
+from pipeline.errors import UserError
+from pipeline.proposals.config import ProposalsConfig
+from pipeline.proposals.options import KEY, NoOptions, plain, read_options
+from pipeline.proposals.proposer import Proposer
+
+BACKENDS = {
+    "segments": "pipeline.proposals.segments:Segments",
+    "ground_truth": "pipeline.proposals.ground_truth:GroundTruth",
+    "maskformer": "pipeline.proposals.maskformer.backend:MaskFormer",
+    "detectron2": "pipeline.proposals.detectron2.backend:Detectron2",
+    "mask2former": "pipeline.proposals.mask2former:Mask2Former",
+    "sam2": "pipeline.proposals.sam2:Sam2",
+}
+"""Short names. All else that there is to know of a backend stands in its file."""
+
+
+def load_proposer(config: ProposalsConfig) -> Proposer:
+    """The backend that `config` names, ready for use.
+
+    Raises:
+        UserError: naming the key or file, for values, files or annotations that cannot be used.
+    """
+    config.check()
+    found = find_backend(config.backend)
+    options = read_options(options_class(found), config.options, config.backend)
+    return found(config, options) if hasattr(found, "options_class") else found(config)
+
+
+def resolve_proposals(config: ProposalsConfig) -> ProposalsConfig:
+    """The configuration with all options of its backend: those given, checked, the defaults of the others, and local
+    paths made absolute. So they stand in `config.yaml` and in the fingerprint.
+
+    Raises:
+        UserError: naming the key of a value that cannot mean anything, or of a URI that contains a secret.
+    """
+    config.check()
+    options = read_options(options_class(find_backend(config.backend)), config.options, config.backend)
+    return replace(config, options=plain(absolute_fields(options, KEY)))
+
+
+def find_backend(name: str) -> type[Proposer]:
+    """The class of a backend.
+
+    Args:
+        name: a short name, or `package.module:Class`.
+
+    Raises:
+        UserError: there is no such module, or no such class in it.
+    """
+    module, _, class_name = BACKENDS.get(name, name).partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), class_name)):
+        raise UserError(
+            f"proposals.backend: {name!r} is not a backend; choose {', '.join(BACKENDS)} or package.module:Class"
+        )
+    try:
+        found = getattr(importlib.import_module(module), class_name, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, something that it needs is not
+        raise UserError(f"proposals.backend: {name!r}: there is no module {error.name}") from None
+    if not isinstance(found, type):
+        raise UserError(f"proposals.backend: {name!r}: the module {module} has no class {class_name}")
+    return found
+
+
+def options_class(backend: type[Proposer]) -> type:
+    """The dataclass of a backend's options; that of a backend without has no fields."""
+    return getattr(backend, "options_class", NoOptions)
+
+
+def is_learned(name: str) -> bool:
+    """Whether a GPU makes a backend much faster.
+
+    Raises:
+        UserError: there is no such backend.
+    """
+    return getattr(find_backend(name), "learned", False)

@@ -1,0 +1,74 @@
+"""The options of a proposal backend: a mapping in a job's configuration, a dataclass of the backend's own in its hands.
+
+The backend's class names the dataclass as `options_class`; see `Proposer`.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, TypeVar, get_type_hints
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from pipeline.configuration import limits
+from pipeline.errors import UserError
+
+KEY = "proposals.options"
+_NEAREST = 3
+
+Options = TypeVar("Options")
+OptionValue = str | bool | int | float | list | dict | None
+"""What an option can be. Text comes first: what the command line gives stays text until the type of the option, which
+only the backend knows, says what it is."""
+
+
+@dataclass
+class NoOptions:
+    """Of a backend that has none."""
+
+
+def read_options(kind: type[Options], given: Mapping[str, Any], backend: str) -> Options:
+    """The options of a backend, with its defaults for those that are not given.
+
+    Args:
+        kind: the backend's dataclass.
+        given: values as a YAML file or the command line has them: `"3"` is a number where a number is wanted.
+        backend: its name, for messages.
+
+    Raises:
+        UserError: naming the key of an option that the backend does not have, of one that is missing, and of a value
+            that is of another type or outside its limits.
+    """
+    known = {field.name: field for field in fields(kind)}
+    for name in given:
+        if name not in known:
+            raise UserError(f"{KEY}.{name}: the backend {backend} has no such option{_nearest(name, list(known))}")
+    for name, field in known.items():
+        if name not in given and field.default is MISSING and field.default_factory is MISSING:
+            raise UserError(f"{KEY}.{name} is missing: the backend {backend} cannot do without it")
+    hints = get_type_hints(kind)
+    options = kind(**{name: _read(name, value, hints[name]) for name, value in given.items()})
+    limits.check(options, KEY)
+    return options
+
+
+def plain(options: Any) -> dict[str, OptionValue]:
+    """The mapping that `read_options` makes the same options of; what config.yaml and a fingerprint hold."""
+    return asdict(options)
+
+
+def _read(name: str, value: Any, hint: Any) -> Any:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument(f"--{name}", type=hint)
+    try:
+        return parser.instantiate(parser.parse_object({name: value}))[name]
+    except ArgumentError as error:
+        wanted = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+        raise UserError(f"{KEY}.{name}: {value!r} is not of the type of this option, {wanted}") from error
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """How an unknown name may have been meant: ", did you mean …?", or all names there are."""
+    if near := difflib.get_close_matches(name, known, _NEAREST):
+        return f"; did you mean {' or '.join(near)}?"
+    return f"; it has {', '.join(known)}" if known else "; it has none at all"
