@@ -11,8 +11,9 @@ from pipeline.configuration.markers import LocalPath, marks
 from pipeline.errors import UserError
 from pipeline.storage.secrets import has_secret
 
+_Config = TypeVar("_Config")
+
 _LOCAL_DIR = "local-dir:"
-_Options = TypeVar("_Options")
 _WHERE_SECRETS_BELONG = (
     "give credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (s3); "
     "GOOGLE_APPLICATION_CREDENTIALS (gs); AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or "
@@ -45,24 +46,49 @@ def absolute_model(architecture: str | None, weights: str | None) -> tuple[str |
     return architecture, weights
 
 
-def absolute_fields(options: _Options, key: str) -> _Options:
-    """A dataclass with the local paths in its fields marked `LocalPath` absolute.
+def with_absolute_paths(config: _Config, prefix: str = "") -> _Config:
+    """A configuration with its local paths absolute: workers may run in another directory than this process.
 
     Args:
-        key: of the dataclass in the configuration, for messages.
+        config: a dataclass; the fields that are marked `LocalPath` are made absolute, in all of its sections.
+        prefix: the key of this configuration in a larger one.
 
     Raises:
-        UserError: naming the key of a URI that contains a secret.
+        UserError: naming the key of a path that contains a secret or stands for nobody's home, or of an output that
+            is empty or would be lost.
     """
-    changes = {}
-    for name, _, found in marks(type(options)):
-        uri = getattr(options, name)
-        if uri and any(isinstance(mark, LocalPath) for mark in found):
-            refuse_secrets(f"{key}.{name}", uri)
-            # What is not there may be the name of a model; with "::" it is a file in an archive.
-            if "::" in uri or os.path.exists(os.path.expanduser(uri)):
-                changes[name] = storage.absolute(uri)
-    return replace(options, **changes)
+    changes: dict[str, Any] = {}
+    for name, _, found in marks(type(config)):
+        key, value = f"{prefix}.{name}" if prefix else name, getattr(config, name)
+        if is_dataclass(value):
+            changes[name] = with_absolute_paths(value, key)
+        for mark in found:
+            if isinstance(mark, LocalPath) and value is not None:
+                refuse_secrets(key, value)
+                changes[name] = _ABSOLUTE[mark](value)
+    return replace(config, **changes)
+
+
+def _model(name: str) -> str:
+    return _LOCAL_DIR + storage.absolute(name.removeprefix(_LOCAL_DIR)) if name.startswith(_LOCAL_DIR) else name
+
+
+def _file_or_name(uri: str) -> str:
+    return storage.absolute(uri) if os.path.isfile(os.path.expanduser(uri)) else uri
+
+
+def _path_or_name(uri: str) -> str:
+    # With "::" it is a file in an archive.
+    return storage.absolute(uri) if "::" in uri or os.path.exists(os.path.expanduser(uri)) else uri
+
+
+_ABSOLUTE = {
+    LocalPath.ANY: storage.absolute,
+    LocalPath.OUTPUT: absolute_output,
+    LocalPath.PATH_OR_NAME: _path_or_name,
+    LocalPath.FILE_OR_NAME: _file_or_name,
+    LocalPath.LOCAL_DIR: _model,
+}
 
 
 def refuse_secrets(key: str, uri: str | None) -> None:

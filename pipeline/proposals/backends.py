@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import replace
 
-from pipeline.configuration.paths import absolute_fields
+from pipeline.configuration.paths import with_absolute_paths
 from pipeline.errors import UserError
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.options import KEY, NoOptions, plain, read_options
@@ -41,7 +41,7 @@ def resolve_proposals(config: ProposalsConfig) -> ProposalsConfig:
     """
     config.check()
     options = read_options(options_class(find_backend(config.backend)), config.options, config.backend)
-    return replace(config, options=plain(absolute_fields(options, KEY)))
+    return replace(config, options=plain(with_absolute_paths(options, KEY)))
 
 
 def find_backend(name: str) -> type[Proposer]:

@@ -47,10 +47,10 @@ class Sam2Options:
     merge_similarity: Annotated[float, Limit(ge=-1, le=1)] | None = None
     """Masks that touch and whose CLIP features have at least this cosine are united, and their union is proposed in
     their place. Empty: no."""
-    merge_clip: str | None = "ViT-B-16"
+    merge_clip: Annotated[str | None, LocalPath.LOCAL_DIR] = "ViT-B-16"
     """CLIP architecture of the features for `merge_similarity`, a ViT; see `clip.architecture`. Masks smaller than one
     of its patches are never united: the finer, the better."""
-    merge_clip_weights: str | None = "openai"
+    merge_clip_weights: Annotated[str | None, LocalPath.FILE_OR_NAME] = "openai"
     """Weights of `merge_clip`; see `clip.weights`."""
 
 
