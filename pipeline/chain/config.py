@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from pipeline import storage
-from pipeline.clip import ClipConfig
+from pipeline.clip.config import ClipConfig
 from pipeline.configuration.paths import absolute_output, refuse_secrets
 from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig

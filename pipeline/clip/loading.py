@@ -1,7 +1,6 @@
 """CLIP models by open_clip name and tag, `hf-hub:…`, `local-dir:…`, or a checkpoint file."""
 
 import difflib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.clip.model import Clip
 from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer
 from pipeline.clip.open_clip_weights import load_open_clip_weights
-from pipeline.clip.templates import TemplateSet
 from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
 from pipeline.weights.fetching import HUB, fetch, fetch_folder
@@ -27,27 +25,6 @@ from pipeline.weights.torchscript import StateDict, is_torchscript
 PROMPTS_FILE = "mask_prompts.safetensors"
 _LOCAL = "local-dir:"
 _REASON_LINES, _REASON_LENGTH = 4, 200
-
-
-@dataclass
-class ClipConfig:
-    """Which CLIP scores regions against nouns, and how. If its checkpoint has mask prompts, they are used."""
-
-    architecture: str | None = "ViT-B-16"
-    """open_clip model name, or `hf-hub:org/repo` or `local-dir:` and a path or URI (then `weights` stays empty); null:
-    `weights` is a file in OpenAI's layout, in that of OVSeg's CLIPs, or a whole OVSeg checkpoint, which says the sizes
-    itself."""
-    weights: str | None = "openai"
-    """open_clip tag, a checkpoint (.pt, .bin, .safetensors; path, URI or `hf-hub:org/repo/file`), or `random` (seeded;
-    for trials)."""
-    templates: TemplateSet = "vild"
-    """Prompt templates of the text embeddings: none, photo (1), vild (14), imagenet (80)."""
-    precision: Precision = "auto"
-    """auto: fp16 autocast on a GPU, fp32 on the CPU."""
-    batch_size: int = 256
-    """Regions per forward pass, gathered across images."""
-    threads: int = 1
-    """CPU threads of one worker. Results are bit-identical only for the same number."""
 
 
 def load_clip(
@@ -65,8 +42,8 @@ def load_clip(
     architecture, or TorchScript archives) and in OVSeg's always get it.
 
     Args:
-        architecture: see `ClipConfig`.
-        weights: see `ClipConfig`.
+        architecture: see `pipeline.clip.config.ClipConfig`.
+        weights: see `pipeline.clip.config.ClipConfig`.
         mask_prompt_depth: 0: as many mask prompts as the checkpoint has, `mask_prompts.safetensors` in a
             `local-dir:` or `visual.mask_embedding` in OVSeg's layout; above: as many new ones, drawn from torch's
             global generator, if the checkpoint has none.

@@ -1,10 +1,8 @@
 """Prompt templates: `{}` stands for the noun."""
 
-from typing import Literal
-
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
 
-TemplateSet = Literal["none", "photo", "vild", "imagenet"]
+from pipeline.clip.config import TemplateSet
 
 # The 14 of ViLD (Gu et al. 2022), which OVSeg uses everywhere; four of them end without a full stop.
 _VILD = [

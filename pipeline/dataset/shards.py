@@ -21,23 +21,9 @@ from webdataset import TarWriter
 
 import schemas
 from pipeline import storage
+from pipeline.dataset.config import ShardsConfig
 from pipeline.dataset.layout import Layout, stem
 from pipeline.masks.boxes import expand_box
-
-
-@dataclass
-class ShardsConfig:
-    """Size and content of the shards."""
-
-    images_per_shard: int = 256
-    """Consecutive images of the sorted source that make one shard: the unit of work, retry and commit."""
-    max_side: int = 640
-    """Stored regions are scaled down to this longest side (px); 0 keeps every size."""
-    context: float = 1.0
-    """The stored crop is the tight box scaled by this factor about its centre, with its background."""
-    jpeg_quality: int = 95
-    """JPEG quality of the stored crops (4:4:4)."""
-
 
 NO_RUNNER_UP = 2.0
 """A margin in `KEY.json` where there is nothing to compare with, null in the manifest: the most that two cosine

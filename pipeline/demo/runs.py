@@ -24,6 +24,7 @@ from pipeline.regions import RegionsConfig
 from pipeline.training.config import (
     CheckpointsConfig,
     FullConfig,
+    LossConfig,
     MaskPromptConfig,
     ModelConfig,
     PretrainConfig,
@@ -31,7 +32,6 @@ from pipeline.training.config import (
     ValidationConfig,
     WorkersConfig,
 )
-from pipeline.training.losses import LossConfig
 from pipeline.training.order import steps_per_epoch
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, select_samples

@@ -6,9 +6,9 @@ from typing import Self
 from pipeline import storage
 from pipeline.configuration.paths import refuse_secrets
 from pipeline.errors import UserError
-from pipeline.evaluation.datasets import DatasetConfig
-from pipeline.segmentation.loading import RUNNING_KEYS as SEGMENTER_RUNNING_KEYS
-from pipeline.segmentation.loading import ModelJobConfig
+from pipeline.evaluation.datasets.config import DatasetConfig
+from pipeline.segmentation.job_config import RUNNING_KEYS as SEGMENTER_RUNNING_KEYS
+from pipeline.segmentation.job_config import ModelJobConfig
 
 RUNNING_KEYS = (*SEGMENTER_RUNNING_KEYS, "dataset.root")
 

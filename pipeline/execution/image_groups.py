@@ -12,7 +12,7 @@ from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution import metrics
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
-from pipeline.segmentation.loading import ModelJobConfig, ModelsConfig
+from pipeline.segmentation.job_config import ModelJobConfig, ModelsConfig
 
 # A group whose workers died this often fails, instead of taking down one after the other for ever.
 _DEATHS = 3

@@ -4,18 +4,23 @@
 of apart from pixels.
 """
 
-from pipeline.images.reading import (
-    FORMATS,
-    ImageProblem,
-    ImagesConfig,
-    UprightJpeg,
-    costs_one_image,
-    decode_jpeg,
-    open_image,
-    read_upright,
-    size_of,
-    turned,
-)
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_imports import lazy_imports
+
+if TYPE_CHECKING:
+    from pipeline.images.config import ImagesConfig
+    from pipeline.images.reading import (
+        FORMATS,
+        ImageProblem,
+        UprightJpeg,
+        costs_one_image,
+        decode_jpeg,
+        open_image,
+        read_upright,
+        size_of,
+        turned,
+    )
 
 __all__ = [
     "FORMATS",
@@ -29,3 +34,5 @@ __all__ = [
     "size_of",
     "turned",
 ]
+
+__getattr__ = lazy_imports(__name__)

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.errors import UserError
 from pipeline.images import directory, kinds
+from pipeline.images.config import ImagesConfig
 from pipeline.images.metadata import without_metadata
 
 # Pillow's own limit only warns; `max_pixels` decides instead, in `open_image`, which alone opens image files.
@@ -43,21 +44,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-@dataclass
-class ImagesConfig:
-    """Limits on what is read."""
-
-    max_side: int = 2048
-    """Larger images are scaled down to this longest side (px) before anything else; 0 keeps every size.
-    Bounds the memory of all later stages."""
-    min_side: int = 8
-    """Images with a side shorter than this (px) are rejected."""
-    max_pixels: int = 100_000_000
-    """Images with more pixels are rejected unread: decompression bombs."""
-    max_bytes: int = 100_000_000
-    """Image files with more bytes are rejected (too_many_bytes); a worker reads 16 files at a time."""
 
 
 class ImageProblem(Exception):

@@ -3,20 +3,35 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.captions import CaptionsConfig
-from pipeline.clip import ClipConfig
-from pipeline.dataset.shards import ShardsConfig
-from pipeline.images import ImagesConfig
-from pipeline.mining.matching import MatchingConfig
-from pipeline.nouns import NounsConfig
-from pipeline.proposals import ProposalsConfig
-from pipeline.regions import RegionsConfig
+from pipeline.captions.config import CaptionsConfig
+from pipeline.clip.config import ClipConfig
+from pipeline.dataset.config import ShardsConfig
+from pipeline.images.config import ImagesConfig
+from pipeline.nouns.config import NounsConfig
+from pipeline.proposals.config import ProposalsConfig
+from pipeline.regions.config import RegionsConfig
 
 # They may differ between two runs into one directory: where and how fast the job runs, not what it writes.
 # (Batch size and threads can move the last bits of a score; the README says so.)
 RUNNING_KEYS = (
     "resources", "output", "max_reject_fraction", "clip.batch_size", "clip.threads", "proposals.batch_size",
 )  # fmt: skip
+
+
+@dataclass
+class MatchingConfig:
+    """What is kept of the matches. By default everything, as in the paper."""
+
+    candidates: int = 5
+    """Masks per noun that the candidates table keeps, best first."""
+    min_score: float | None = None
+    """Pairs with a lower cosine similarity are dropped."""
+    min_noun_margin: float | None = None
+    """Pairs with a lower margin to the runner-up noun are dropped; 0: the mask may fit no other noun better."""
+    min_mask_margin: float | None = None
+    """Pairs with a lower margin to the runner-up mask are dropped."""
+    min_area: int | None = None
+    """Pairs with fewer mask pixels are dropped."""
 
 
 @dataclass

@@ -7,21 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass
-class MatchingConfig:
-    """What is kept of the matches. By default everything, as in the paper."""
-
-    candidates: int = 5
-    """Masks per noun that the candidates table keeps, best first."""
-    min_score: float | None = None
-    """Pairs with a lower cosine similarity are dropped."""
-    min_noun_margin: float | None = None
-    """Pairs with a lower margin to the runner-up noun are dropped; 0: the mask may fit no other noun better."""
-    min_mask_margin: float | None = None
-    """Pairs with a lower margin to the runner-up mask are dropped."""
-    min_area: int | None = None
-    """Pairs with fewer mask pixels are dropped."""
+from pipeline.mining.config import MatchingConfig
 
 
 @dataclass(frozen=True)

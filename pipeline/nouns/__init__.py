@@ -1,10 +1,15 @@
 """Nouns of captions, with the place in the caption where each was found."""
 
-from pipeline.nouns.config import NounsConfig
-from pipeline.nouns.extractor import NounExtractor
-from pipeline.nouns.noun import Noun, union
-from pipeline.nouns.selection import select_vocabulary
-from pipeline.nouns.text import caption_problem
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_imports import lazy_imports
+
+if TYPE_CHECKING:
+    from pipeline.nouns.config import NounsConfig
+    from pipeline.nouns.extractor import NounExtractor
+    from pipeline.nouns.noun import Noun, union
+    from pipeline.nouns.selection import select_vocabulary
+    from pipeline.nouns.text import caption_problem
 
 __all__ = [
     "Noun",
@@ -14,3 +19,5 @@ __all__ = [
     "select_vocabulary",
     "union",
 ]
+
+__getattr__ = lazy_imports(__name__)

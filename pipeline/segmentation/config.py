@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.clip.templates import TemplateSet
+from pipeline.clip.config import TemplateSet
 from pipeline.errors import UserError
 
 Pooling = Literal["max", "mean"]

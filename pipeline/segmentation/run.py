@@ -19,8 +19,8 @@ from pipeline.errors import UserError
 from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.images import ImageProblem
 from pipeline.segmentation.drawing import classes_json
-from pipeline.segmentation.job_config import SegmentJobConfig
-from pipeline.segmentation.loading import RUNNING_KEYS, check_models
+from pipeline.segmentation.job_config import RUNNING_KEYS, SegmentJobConfig
+from pipeline.segmentation.loading import check_models
 from pipeline.segmentation.panoptic_file import write_panoptic
 from pipeline.segmentation.plan import resolve
 from pipeline.segmentation.sources import Sources, find_images, name_problem

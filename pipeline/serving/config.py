@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from pipeline.errors import UserError
-from pipeline.segmentation.loading import ModelsConfig
-from pipeline.serving.guard import is_name
+from pipeline.segmentation.job_config import ModelsConfig
+from pipeline.serving.hosts import is_name
 
 _MOST_PORT = 65535
 

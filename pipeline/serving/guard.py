@@ -5,10 +5,8 @@ page's own name is made to lead here (DNS rebinding) it can read the answers, to
 the browser says under which name (`Host`) and from which page (`Origin`) it asks.
 """
 
-import ipaddress
 import json
 import os
-import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -17,9 +15,9 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serving.hosts import HOST, address, is_any, plain
 from pipeline.serving.problems import Problem, ProblemBody
 
-_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/?#@\[\]]+)(?::([0-9]{1,5}))?")
 _PORTS = {"http": 80, "https": 443}
 _HARMLESS = ("GET", "HEAD")
 # All that is looked at here. Ray Serve takes headers of its own from anybody, and fails where they are not text.
@@ -60,8 +58,8 @@ class Guard:
         """
         self._app = app
         self._everywhere = is_any(host)
-        self._further = {_plain(name) for name in hosts}
-        self._names = {"localhost", _plain(host), *self._further}
+        self._further = {plain(name) for name in hosts}
+        self._names = {"localhost", plain(host), *self._further}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it on."""
@@ -87,8 +85,8 @@ class Guard:
 
     def _check(self, headers: Headers, method: str, scheme: str) -> None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
-        if not found or not self._known(name := _plain(found[1])):
+        found = HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if not found or not self._known(name := plain(found[1])):
             said = ", ".join(hosts)[:_SHOWN]
             raise Problem(
                 421,
@@ -110,13 +108,13 @@ class Guard:
             raise Problem(403, "origin", "this request comes from a page of another site")
 
     def _known(self, name: str) -> bool:
-        address = _address(name)
-        return name in self._names or (address is not None and (address.is_loopback or self._everywhere))
+        found = address(name)
+        return name in self._names or (found is not None and (found.is_loopback or self._everywhere))
 
     def _is_own(self, origin: str, own: tuple[str, str, int]) -> bool:
         try:
             parts = urlsplit(origin)
-            asking = parts.scheme, _plain(parts.hostname or ""), parts.port or _PORTS.get(parts.scheme, 0)
+            asking = parts.scheme, plain(parts.hostname or ""), parts.port or _PORTS.get(parts.scheme, 0)
         except ValueError:
             return False
         # A proxy that encrypts, or that asks this server under another name, is named in `hosts`.
@@ -134,33 +132,3 @@ def proxy_environment(host: str, hosts: Sequence[str]) -> dict[str, str]:
 def proxy_middlewares() -> list[Middleware]:
     """Called by Ray Serve in its proxy."""
     return [Middleware(Guard, **json.loads(os.environ[_VARIABLE]))]
-
-
-def is_any(host: str) -> bool:
-    """Whether a server that listens at `host` can be reached at every address of its machine."""
-    address = _address(host)
-    return address is not None and address.is_unspecified
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server that listens at `host` can be reached from this machine alone."""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
-
-
-def is_name(text: str) -> bool:
-    """Whether a text is a name or an IP address alone, without scheme, port or path."""
-    found = _HOST.fullmatch(text)
-    return bool(found and not found[2] and "*" not in text) or _address(text) is not None
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
-def _plain(name: str) -> str:
-    """A name as it is compared."""
-    return name.removeprefix("[").removesuffix("]").removesuffix(".").lower()

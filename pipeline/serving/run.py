@@ -17,7 +17,8 @@ from pipeline.execution.image_groups import worker_gpus
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.loading import check_models
 from pipeline.serving.config import ServerConfig
-from pipeline.serving.guard import is_loopback, is_name, proxy_environment
+from pipeline.serving.guard import proxy_environment
+from pipeline.serving.hosts import is_loopback, is_name
 from pipeline.serving.ingress import Ingress
 from pipeline.serving.model_deployment import ModelDeployment
 

@@ -19,15 +19,20 @@ fsspec gives each process its own connections, so the functions work in threads,
 with the precaution at `connections._inherited`, after a fork.
 """
 
-from pipeline.storage.bounded import read_at_most
-from pipeline.storage.checks import check_readable, check_writable
-from pipeline.storage.connections import arrow_filesystem, filesystem, is_local
-from pipeline.storage.errors import TooManyBytes
-from pipeline.storage.reading import exists, list_names, open_input, read_bytes, sha256, size, zip_members
-from pipeline.storage.removing import remove, remove_leftovers, remove_tree
-from pipeline.storage.tables import is_damage, read_table, write_table
-from pipeline.storage.uris import absolute, is_absolute, join
-from pipeline.storage.writing import upload, write_bytes
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_imports import lazy_imports
+
+if TYPE_CHECKING:
+    from pipeline.storage.bounded import read_at_most
+    from pipeline.storage.checks import check_readable, check_writable
+    from pipeline.storage.connections import arrow_filesystem, filesystem, is_local
+    from pipeline.storage.errors import TooManyBytes
+    from pipeline.storage.reading import exists, list_names, open_input, read_bytes, sha256, size, zip_members
+    from pipeline.storage.removing import remove, remove_leftovers, remove_tree
+    from pipeline.storage.tables import is_damage, read_table, write_table
+    from pipeline.storage.uris import absolute, is_absolute, join
+    from pipeline.storage.writing import upload, write_bytes
 
 __all__ = [
     "TooManyBytes",
@@ -56,3 +61,5 @@ __all__ = [
     "write_table",
     "zip_members",
 ]
+
+__getattr__ = lazy_imports(__name__)

@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.clip.templates import TemplateSet
-from pipeline.training.losses import LossConfig
-from pipeline.training.samples import DataConfig
+from pipeline.clip.config import TemplateSet
+from pipeline.regions.config import Fill
 from pipeline.weights.precision import Precision
 
 Mode = Literal["pretrain", "full", "mask_prompt", "full_then_mask_prompt"]
 
 StageName = Literal["pretrain", "full", "mask_prompt"]
+
+LossKind = Literal["contrastive", "multi_positive", "classification"]
 
 # They may differ between two runs into one directory: where and how fast the job runs, not what it learns.
 RUNNING_KEYS = (
@@ -31,6 +32,50 @@ class ModelConfig:
     """Prompt templates of the nouns; a noun's embedding is the average over them, as in mining and segmentation."""
     precision: Precision = "auto"
     """Autocast: bf16 on a GPU and fp32 on the CPU by default."""
+
+
+@dataclass
+class DataConfig:
+    """Which samples of a mined dataset are shown, and how."""
+
+    where: str | None = None
+    """SQL condition over the columns of the manifests: "clip_score > 0.25 and mask_area > 1024". Empty: all pairs. The
+    same pairs every time: random() and the like are refused."""
+    fill: Fill = "mean"
+    """Colour outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: the background."""
+    expand: float = 1.0
+    """The tight box of the mask is scaled about its centre by this factor; beyond the stored crop there is nothing."""
+    min_scale: float = 0.9
+    """A random window of min_scale..1 of the box's area, aspect ratio 3/4..4/3, is shown (the reference's
+    RandomResizedCrop); 1: always the whole box, as in mining."""
+    unmasked_share: float = 0.0
+    """Share of the samples that are shown with their background and an all-ones mask (Alpha-CLIP takes 0.1)."""
+    held_out_share: float = 0.01
+    """Share of the images that are kept from training for validation; which ones depends on their image_id alone."""
+    loaders: int = 2
+    """Processes per training worker that read and decode; 0: the training worker does it itself, between its steps."""
+    shuffle_shards: int | None = None
+    """Shards whose samples are mixed with one another; empty: all. A few keep the reading of a remote dataset that is
+    larger than its cache local."""
+    cache: str | None = None
+    """Folder on each node for the shards of remote datasets, which nobody else may write into; empty: one in the folder
+    for temporary files."""
+    cache_gb: float = 100
+    """What that folder may hold, in 10⁹ bytes; the shards used longest ago make room."""
+    skip_damaged: bool = False
+    """Check every checksum first and leave damaged shards out, instead of stopping at what is missing."""
+
+
+@dataclass
+class LossConfig:
+    """What is minimised."""
+
+    kind: LossKind = "classification"
+    """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same, but each distinct noun counts
+    once, with all its regions as positives; classification: cross-entropy over all nouns of the dataset."""
+    distillation: float = 0.0
+    """Weight of the cosine distance to the original model's features on un-masked regions
+    (needs `data.unmasked_share`)."""
 
 
 @dataclass

@@ -5,29 +5,14 @@ batch, D embedding width.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.distributed.nn
 import torch.nn.functional as F  # noqa: N812
 from open_clip.loss import ClipLoss
 
+from pipeline.training.config import LossKind
 from pipeline.training.ranks import Ranks
-
-LossKind = Literal["contrastive", "multi_positive", "classification"]
-
-
-@dataclass
-class LossConfig:
-    """What is minimised."""
-
-    kind: LossKind = "classification"
-    """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same, but each distinct noun counts
-    once, with all its regions as positives; classification: cross-entropy over all nouns of the dataset."""
-    distillation: float = 0.0
-    """Weight of the cosine distance to the original model's features on un-masked regions
-    (needs `data.unmasked_share`)."""
 
 
 class MultiPositiveLoss(torch.nn.Module):

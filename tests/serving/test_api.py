@@ -21,7 +21,8 @@ from pipeline.proposals import ProposalsConfig
 from pipeline.segmentation import UNLABELLED, SegmentationConfig, parse_classes
 from pipeline.segmentation.drawing import class_colours
 from pipeline.segmentation.fusion import class_scores
-from pipeline.segmentation.loading import ModelsConfig, load_segmenter
+from pipeline.segmentation.job_config import ModelsConfig
+from pipeline.segmentation.loading import load_segmenter
 from pipeline.serving.config import ServerConfig
 from tests.segmentation.colours import fields
 from tests.servers.ports import free_port

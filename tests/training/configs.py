@@ -7,12 +7,12 @@ from typing import Any
 from pipeline.training.config import (
     CheckpointsConfig,
     FullConfig,
+    LossConfig,
     MaskPromptConfig,
     ModelConfig,
     TrainConfig,
     WorkersConfig,
 )
-from pipeline.training.losses import LossConfig
 from pipeline.training.samples import DataConfig
 
 

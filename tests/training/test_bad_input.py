@@ -10,8 +10,7 @@ import pytest
 
 from jobs import train as train_job
 from pipeline.errors import UserError
-from pipeline.training.config import FullConfig, MaskPromptConfig, ValidationConfig, WorkersConfig
-from pipeline.training.losses import LossConfig
+from pipeline.training.config import FullConfig, LossConfig, MaskPromptConfig, ValidationConfig, WorkersConfig
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig
 from tests.training.configs import command_line, train_config

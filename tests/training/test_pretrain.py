@@ -21,8 +21,7 @@ from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.crops import captioned_pairs
 from pipeline.microworld.pair_shards import write_pairs
 from pipeline.microworld.scenes import draw_scene
-from pipeline.training.config import CheckpointsConfig, PretrainConfig, TrainConfig
-from pipeline.training.losses import LossConfig
+from pipeline.training.config import CheckpointsConfig, LossConfig, PretrainConfig, TrainConfig
 from pipeline.training.order import epoch_order
 from pipeline.training.phases import plan_phases, prepare
 from pipeline.training.plan import check_configuration, load_model

@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 import schemas
 from pipeline.clip import load_clip
 from pipeline.errors import UserError
-from pipeline.training.config import FullConfig, MaskPromptConfig, WorkersConfig
-from pipeline.training.losses import LossConfig
+from pipeline.training.config import FullConfig, LossConfig, MaskPromptConfig, WorkersConfig
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, Samples
 from tests.training.configs import train_config

@@ -5,6 +5,13 @@ draws what is shown, `content` and `plots` put all pairs into words and charts, 
 `report` writes the page.
 """
 
-from pipeline.report.dataset.report import DatasetReportOptions, write_dataset_report
+from typing import TYPE_CHECKING
+
+from pipeline.lazy_imports import lazy_imports
+
+if TYPE_CHECKING:
+    from pipeline.report.dataset.report import DatasetReportOptions, write_dataset_report
 
 __all__ = ["DatasetReportOptions", "write_dataset_report"]
+
+__getattr__ = lazy_imports(__name__)

@@ -3,9 +3,8 @@
 Shape suffixes: K masks, V valid masks, H×W the image, S the CLIP input side.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import get_args
 
 import cv2
 import torch
@@ -13,19 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
-
-Fill = Literal["mean", "zero", "none"]
-
-
-@dataclass
-class RegionsConfig:
-    """How a masked region becomes a CLIP input."""
-
-    fill: Fill = "mean"
-    """Colour of the pixels outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: they
-    stay as they are (paper App. A.1)."""
-    expand: float = 1.0
-    """The tight box is scaled about its centre by this factor before cropping."""
+from pipeline.regions.config import Fill
 
 
 def tight_boxes(masks_KHW: torch.Tensor) -> torch.Tensor:

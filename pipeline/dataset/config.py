@@ -1,0 +1,17 @@
+"""What `shards.…` in a job's configuration can say."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class ShardsConfig:
+    """Size and content of the shards."""
+
+    images_per_shard: int = 256
+    """Consecutive images of the sorted source that make one shard: the unit of work, retry and commit."""
+    max_side: int = 640
+    """Stored regions are scaled down to this longest side (px); 0 keeps every size."""
+    context: float = 1.0
+    """The stored crop is the tight box scaled by this factor about its centre, with its background."""
+    jpeg_quality: int = 95
+    """JPEG quality of the stored crops (4:4:4)."""

@@ -1,0 +1,17 @@
+"""What `regions.…` in a job's configuration can say."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Fill = Literal["mean", "zero", "none"]
+
+
+@dataclass
+class RegionsConfig:
+    """How a masked region becomes a CLIP input."""
+
+    fill: Fill = "mean"
+    """Colour of the pixels outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: they
+    stay as they are (paper App. A.1)."""
+    expand: float = 1.0
+    """The tight box is scaled about its centre by this factor before cropping."""
