@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 
 from jobs.backend_options import moved_keys, options_help
 from jobs.exit_codes import exit_code
+from pipeline.configuration import limits
 from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
 
 
@@ -38,12 +39,13 @@ class Command:
 
         Raises:
             SystemExit: a key or value is wrong.
-            UserError: a value contains a secret.
+            UserError: a number is outside its limits, or a value contains a secret.
         """
         self.parser.arguments = sys.argv[1:] if arguments is None else arguments
         parsed = self.parser.instantiate(self.parser.parse_args(arguments)).as_dict()
         fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
         config = self._config_class(**fields)
+        limits.check(config)
         refuse_secrets_in(config)
         refuse_secrets_in(parsed)
         return config, parsed

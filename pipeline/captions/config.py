@@ -1,7 +1,9 @@
 """The configuration of the caption source."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pipeline.configuration.markers import LocalPath
 
 
 @dataclass
@@ -11,11 +13,11 @@ class CaptionsConfig:
     format: Literal["coco", "table", "webdataset"]
     """coco: COCO Captions JSON; table: Parquet, CSV, TSV, or .txt with commas or tabs; webdataset: image-text tars."""
 
-    path: str
+    path: Annotated[str, LocalPath.ANY]
     """coco: the JSON file (also .json.gz). table and webdataset: a file, a directory, a glob, or a
     brace pattern such as "{00000..00041}.tar" (quoted, or the shell expands it)."""
 
-    images: str | None = None
+    images: Annotated[str | None, LocalPath.ANY] = None
     """Directory, prefix or zip archive that relative image names are in, for example data/val2017,
     s3://bucket/images.zip or zip://val2017::s3://bucket/val2017.zip (a directory in an archive).
     coco: unset means the coco_url of each image. webdataset: not used. A name with backslashes that is not there is

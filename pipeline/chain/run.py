@@ -16,12 +16,12 @@ from pipeline.errors import IncompleteError, UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
 from pipeline.evaluation.run import evaluate
-from pipeline.mining.plan import check_configuration as check_mining
+from pipeline.mining.plan import resolve as resolve_mining
 from pipeline.mining.run import mine
 from pipeline.segmentation.loading import check_models
 from pipeline.training.config import ModelConfig
-from pipeline.training.plan import check_configuration as check_training
-from pipeline.training.plan import load_model, with_absolute_paths
+from pipeline.training.plan import load_model
+from pipeline.training.plan import resolve as resolve_training
 from pipeline.training.run import train
 
 StepName = Literal["mine", "train", "evaluate", "report"]
@@ -86,11 +86,10 @@ def check_chain(jobs: Jobs) -> None:
         UserError: as the jobs would.
     """
     with _named("mine"):
-        check_mining(jobs.mine)
+        resolve_mining(jobs.mine)
         storage.check_writable(jobs.mine.output, "output")
     with _named("train"):
-        config = with_absolute_paths(jobs.train)
-        check_training(config)
+        config = resolve_training(jobs.train)
         storage.check_writable(config.output, "output")
         load_model(config)
     for number, evaluation in enumerate(jobs.evaluations):

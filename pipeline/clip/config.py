@@ -1,8 +1,10 @@
 """What `clip.…` in a job's configuration can say."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pipeline.configuration.limits import Limit
+from pipeline.configuration.markers import LocalPath, Running
 from pipeline.weights.precision import Precision
 
 TemplateSet = Literal["none", "photo", "vild", "imagenet"]
@@ -13,18 +15,18 @@ TemplateSet = Literal["none", "photo", "vild", "imagenet"]
 class ClipConfig:
     """Which CLIP scores regions against nouns, and how. If its checkpoint has mask prompts, they are used."""
 
-    architecture: str | None = "ViT-B-16"
+    architecture: Annotated[str | None, LocalPath.LOCAL_DIR] = "ViT-B-16"
     """open_clip model name, or `hf-hub:org/repo` or `local-dir:` and a path or URI (then `weights` stays empty); null:
     `weights` is a file in OpenAI's layout, in that of OVSeg's CLIPs, or a whole OVSeg checkpoint, which says the sizes
     itself."""
-    weights: str | None = "openai"
+    weights: Annotated[str | None, LocalPath.FILE_OR_NAME] = "openai"
     """open_clip tag, a checkpoint (.pt, .bin, .safetensors; path, URI or `hf-hub:org/repo/file`), or `random` (seeded;
     for trials)."""
     templates: TemplateSet = "vild"
     """Prompt templates of the text embeddings: none, photo (1), vild (14), imagenet (80)."""
     precision: Precision = "auto"
     """auto: fp16 autocast on a GPU, fp32 on the CPU."""
-    batch_size: int = 256
+    batch_size: Annotated[int, Limit(ge=1), Running] = 256
     """Regions per forward pass, gathered across images."""
-    threads: int = 1
+    threads: Annotated[int, Limit(ge=1), Running] = 1
     """CPU threads of one worker. Results are bit-identical only for the same number."""

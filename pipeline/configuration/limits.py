@@ -12,6 +12,7 @@ are understood, too; jsonargparse hands those to pydantic first, whose messages 
 A rule about several fields is no limit: it stays code.
 """
 
+import numbers
 import types
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -94,7 +95,7 @@ def _bounds(limits: list[Any]) -> list[tuple[str, float]]:
 
 def _fits(value: Any, limits: list[Any]) -> bool:
     """Whether a value is a number within the limits; .nan is within none."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return number and all(_WORDS[name][1](value, bound) for name, bound in _bounds(limits))
 
 

@@ -37,15 +37,6 @@ def absolute_output(output: str) -> str:
     return storage.absolute(output)
 
 
-def absolute_model(architecture: str | None, weights: str | None) -> tuple[str | None, str | None]:
-    """Architecture and weights of a CLIP, with the local paths among them absolute."""
-    if architecture and architecture.startswith(_LOCAL_DIR):
-        architecture = _LOCAL_DIR + storage.absolute(architecture.removeprefix(_LOCAL_DIR))
-    if weights and os.path.isfile(os.path.expanduser(weights)):
-        weights = storage.absolute(weights)
-    return architecture, weights
-
-
 def with_absolute_paths(config: _Config, prefix: str = "") -> _Config:
     """A configuration with its local paths absolute: workers may run in another directory than this process.
 

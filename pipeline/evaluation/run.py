@@ -13,10 +13,11 @@ import ray
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
+from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import UserError
 from pipeline.evaluation.chunk import TABLES
-from pipeline.evaluation.config import RUNNING_KEYS, EvaluateConfig
+from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
@@ -61,14 +62,15 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     models = check_models(config, dataset.classes)
     digests = file_digests(dataset, image_ids)
     files = summary(digests)
+    running = running_keys(EvaluateConfig)
     description = fingerprint.describe(
-        "evaluate", RUNNING_KEYS, asdict(config), dataset=dataset.identity | files, models=models
+        "evaluate", running, asdict(config), dataset=dataset.identity | files, models=models
     )
     if overwrite:
         clear(config.output, "evaluate", _OWN_FILES)
     check_unclaimed(config.output, _OWN_FILES)
     _check_files(config.output, dataset, digests)
-    fingerprint.claim(storage.join(config.output, "config.yaml"), RUNNING_KEYS, description)
+    fingerprint.claim(storage.join(config.output, "config.yaml"), running, description)
     if not storage.exists(storage.join(config.output, FILES)):
         storage.write_bytes(storage.join(config.output, FILES), json.dumps(digests, indent=0).encode())
     if storage.exists(storage.join(config.output, RESULT)):

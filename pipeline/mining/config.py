@@ -1,36 +1,32 @@
 """The configuration of a mining job."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pipeline.captions.config import CaptionsConfig
 from pipeline.clip.config import ClipConfig
+from pipeline.configuration.limits import Limit
+from pipeline.configuration.markers import LocalPath, Running
 from pipeline.dataset.config import ShardsConfig
 from pipeline.images.config import ImagesConfig
 from pipeline.nouns.config import NounsConfig
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.regions.config import RegionsConfig
 
-# They may differ between two runs into one directory: where and how fast the job runs, not what it writes.
-# (Batch size and threads can move the last bits of a score; the README says so.)
-RUNNING_KEYS = (
-    "resources", "output", "max_reject_fraction", "clip.batch_size", "clip.threads", "proposals.batch_size",
-)  # fmt: skip
-
 
 @dataclass
 class MatchingConfig:
     """What is kept of the matches. By default everything, as in the paper."""
 
-    candidates: int = 5
+    candidates: Annotated[int, Limit(ge=1)] = 5
     """Masks per noun that the candidates table keeps, best first."""
-    min_score: float | None = None
+    min_score: Annotated[float, Limit(ge=-1, le=1)] | None = None
     """Pairs with a lower cosine similarity are dropped."""
-    min_noun_margin: float | None = None
+    min_noun_margin: Annotated[float, Limit(ge=-2, le=2)] | None = None
     """Pairs with a lower margin to the runner-up noun are dropped; 0: the mask may fit no other noun better."""
-    min_mask_margin: float | None = None
+    min_mask_margin: Annotated[float, Limit(ge=-2, le=2)] | None = None
     """Pairs with a lower margin to the runner-up mask are dropped."""
-    min_area: int | None = None
+    min_area: Annotated[int, Limit(ge=0)] | None = None
     """Pairs with fewer mask pixels are dropped."""
 
 
@@ -38,20 +34,20 @@ class MatchingConfig:
 class ResourcesConfig:
     """What the workers may use. Nothing here changes what is written."""
 
-    clip_gpus: float | None = None
+    clip_gpus: Annotated[float, Limit(ge=0)] | None = None
     """GPUs of one CLIP worker, fractions allowed. Empty: what `proposal_gpus` leaves of one, 0 without GPUs."""
-    proposal_gpus: float | None = None
+    proposal_gpus: Annotated[float, Limit(ge=0)] | None = None
     """GPUs of one proposal worker, fractions allowed. Empty: half a GPU if the backend is a learned one, else 0."""
-    clip_workers: int | None = None
+    clip_workers: Annotated[int, Limit(ge=1)] | None = None
     """Most CLIP workers at a time. Empty: as many as the cluster has GPUs (or CPUs, without GPUs)."""
-    proposal_workers: int | None = None
+    proposal_workers: Annotated[int, Limit(ge=1)] | None = None
     """Most proposal workers at a time. Empty: as many as the cluster has CPUs (or GPUs, if they use them)."""
-    straggler_factor: float = 20.0
+    straggler_factor: Annotated[float, Limit(ge=0)] = 20.0
     """A worker that stays at an image this many times longer than finished shards took for one, and longer than
     `straggler_seconds`, is ended, and its shard starts again. 0: never."""
-    straggler_seconds: float = 600.0
+    straggler_seconds: Annotated[float, Limit(ge=0)] = 600.0
     """Seconds that an image may always take; `straggler_factor` times as many until a shard is finished."""
-    wait_minutes: float = 60.0
+    wait_minutes: Annotated[float, Limit(ge=0)] = 60.0
     """The job ends with exit code 1 if the machines of the cluster have no room for its workers, one of each kind, for
     so long: machines are gone, and no others came."""
 
@@ -61,13 +57,13 @@ class MineConfig:
     """Everything that `python -m jobs.mine` can be told."""
 
     captions: CaptionsConfig
-    output: str
+    output: Annotated[str, Running, LocalPath.OUTPUT]
     """Output directory, any fsspec URI: ./mined, s3://bucket/prefix."""
     captions_per_image: Literal[1, "all"] = 1
     """The paper found one caption as good as five (Table 2)."""
-    limit: int | None = None
+    limit: Annotated[int, Limit(ge=1)] | None = None
     """Only the first images of the sorted source."""
-    max_reject_fraction: float = 0.2
+    max_reject_fraction: Annotated[float, Limit(ge=0, le=1), Running] = 0.2
     """The job fails if more than this share of the images is rejected."""
     images: ImagesConfig = field(default_factory=ImagesConfig)
     nouns: NounsConfig = field(default_factory=NounsConfig)
@@ -76,4 +72,4 @@ class MineConfig:
     clip: ClipConfig = field(default_factory=ClipConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     shards: ShardsConfig = field(default_factory=ShardsConfig)
-    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)

@@ -12,7 +12,8 @@ from rich.table import Table
 from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, measure_listing, open_captions
 from pipeline.clip import load_clip
-from pipeline.configuration.paths import absolute_model, absolute_output, refuse_secrets
+from pipeline.configuration import limits
+from pipeline.configuration.paths import with_absolute_paths
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape, printable
@@ -35,63 +36,14 @@ class Models:
     clip: dict
 
 
-def with_absolute_paths(config: MineConfig) -> MineConfig:
-    """The configuration with local paths made absolute: workers may run in another directory than this process.
-
-    Raises:
-        UserError: `output` is relative to the temporary directory of a submitted job, where it would be lost.
-    """
-    captions, clip = config.captions, config.clip
-    architecture, weights = absolute_model(clip.architecture, clip.weights)
-    return replace(
-        config,
-        output=absolute_output(config.output),
-        captions=replace(
-            captions,
-            path=storage.absolute(captions.path),
-            images=captions.images and storage.absolute(captions.images),
-        ),
-        clip=replace(clip, architecture=architecture, weights=weights),
-        proposals=resolve_proposals(config.proposals),
-    )
-
-
-def check_configuration(config: MineConfig) -> None:
-    """Values that no type can rule out.
+def resolve(config: MineConfig) -> MineConfig:
+    """The configuration that workers get: its numbers within their limits, its local paths absolute.
 
     Raises:
         UserError: naming the key.
     """
-    for key, uri in (
-        ("output", config.output),
-        ("captions.path", config.captions.path),
-        ("captions.images", config.captions.images),
-    ):
-        refuse_secrets(key, uri)
-    for key, value in (
-        ("shards.images_per_shard", config.shards.images_per_shard),
-        ("clip.batch_size", config.clip.batch_size),
-        ("clip.threads", config.clip.threads),
-        ("images.max_bytes", config.images.max_bytes),
-        ("matching.candidates", config.matching.candidates),
-        ("limit", config.limit),
-        ("resources.clip_workers", config.resources.clip_workers),
-        ("resources.proposal_workers", config.resources.proposal_workers),
-    ):
-        if value is not None and value < 1:
-            raise UserError(f"{key} is {value}; it must be at least 1")
-    for key, value in (
-        ("resources.straggler_factor", config.resources.straggler_factor),
-        ("resources.straggler_seconds", config.resources.straggler_seconds),
-        ("resources.wait_minutes", config.resources.wait_minutes),
-    ):
-        if value < 0:
-            raise UserError(f"{key} is {value}; it must not be below 0")
-    if not 0 <= config.max_reject_fraction <= 1:
-        raise UserError(f"max_reject_fraction is {config.max_reject_fraction}; it must be between 0 and 1")
-    resolve_proposals(config.proposals)
-    if config.shards.context < 1 or config.regions.expand < 1:
-        raise UserError("shards.context and regions.expand must be at least 1: a smaller crop would cut the region")
+    limits.check(config)
+    return replace(with_absolute_paths(config), proposals=resolve_proposals(config.proposals))
 
 
 def check_resources(config: MineConfig, cluster: Mapping[str, float]) -> ResourcesConfig:
@@ -194,8 +146,7 @@ def print_plan(config: MineConfig) -> None:
     Raises:
         UserError: as mining would before it starts.
     """
-    config = with_absolute_paths(config)
-    check_configuration(config)
+    config = resolve(config)
     storage.check_writable(config.output, "output")
     check_resources(config, ray.cluster_resources())
     source = ImagesLookedFor(open_captions(config.captions), config.captions)

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.captions import open_captions
+from pipeline.configuration import limits
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape
 from pipeline.images import read_upright
 from pipeline.mining.config import MineConfig
-from pipeline.mining.plan import check_configuration
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image, Shard, reject_on_error
@@ -62,7 +62,7 @@ def measure_proposals(config: MineConfig, annotations: str | None = None) -> Pro
     Raises:
         UserError: the source, the backend or the annotations cannot be used.
     """
-    check_configuration(config)
+    limits.check(config)
     proposer = load_proposer(config.proposals)
     truth = all_annotated(annotations) if annotations else None
     step = ProposeMasks(proposer)

@@ -17,6 +17,7 @@ from ray.data import DataContext, Dataset
 from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
 from pipeline.configuration import fingerprint
+from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import check_unclaimed, clear, remove_files
 from pipeline.dataset.files import DamagedFileError, read_columns, read_json
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
@@ -24,17 +25,16 @@ from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
-from pipeline.mining.config import RUNNING_KEYS, MineConfig
+from pipeline.mining.config import MineConfig
 from pipeline.mining.faults.failures import Failures
 from pipeline.mining.faults.watchdog import write_seconds_per_image
 from pipeline.mining.graph import Pool, Tasks, in_batches, map_on_actors, mining_graph, shards_dataset
 from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
-    check_configuration,
     check_models,
     check_resources,
     measure_source,
-    with_absolute_paths,
+    resolve,
 )
 from pipeline.mining.stages import (
     CLIP_CPUS,
@@ -84,8 +84,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
         IncompleteError: the cluster had no room for a worker for `resources.wait_minutes`.
         OSError: the output directory cannot be written to any more (the disk is full, the network is gone).
     """
-    config = with_absolute_paths(config)
-    check_configuration(config)
+    config = resolve(config)
     storage.check_writable(config.output, "output")
     layout = Layout(config.output)
     source = open_captions(config.captions)
@@ -100,10 +99,9 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     if overwrite:
         clear(layout.uri, "mine", OWN_FILES)
     check_unclaimed(layout.uri, OWN_FILES)
-    description = fingerprint.describe(
-        "mine", RUNNING_KEYS, asdict(config), source=asdict(listing), models=asdict(models)
-    )
-    fingerprint.claim(layout.config, RUNNING_KEYS, description)
+    running = running_keys(MineConfig)
+    description = fingerprint.describe("mine", running, asdict(config), source=asdict(listing), models=asdict(models))
+    fingerprint.claim(layout.config, running, description)
     if (dataset := _finished(layout, listing)) is not None:
         _check_rejects(dataset["rejected"], listing.images, config, final=True)
         return dataset

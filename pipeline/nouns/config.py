@@ -1,7 +1,9 @@
 """The `nouns` section of the configuration."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pipeline.configuration.limits import Limit
 
 
 @dataclass
@@ -26,11 +28,11 @@ class NounsConfig:
     """Nouns to leave out, by lemma. "@non_visual" stands for the built-in list of frequent nouns that name nothing
     one could cut out (top, side, group, picture, …). Empty: no filter, as in the paper."""
 
-    max_caption_length: int = 2000
+    max_caption_length: Annotated[int, Limit(ge=1)] = 2000
     """Captions with more characters than this are rejected as "too_long"."""
 
-    min_count: int = 1
+    min_count: Annotated[int, Limit(ge=1)] = 1
     """Nouns found in fewer images than this are left out of the vocabulary, and make no pairs."""
 
-    max_vocabulary: int | None = None
+    max_vocabulary: Annotated[int, Limit(ge=1)] | None = None
     """Keep at most this many nouns, the most frequent ones; null: all."""

@@ -1,7 +1,9 @@
 """What `regions.…` in a job's configuration can say."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pipeline.configuration.limits import Limit
 
 Fill = Literal["mean", "zero", "none"]
 
@@ -13,5 +15,5 @@ class RegionsConfig:
     fill: Fill = "mean"
     """Colour of the pixels outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: they
     stay as they are (paper App. A.1)."""
-    expand: float = 1.0
+    expand: Annotated[float, Limit(ge=1)] = 1.0
     """The tight box is scaled about its centre by this factor before cropping."""

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
+from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import UserError
 from pipeline.execution.image_groups import run_groups, worker_resources
 from pipeline.images import ImageProblem
 from pipeline.segmentation.drawing import classes_json
-from pipeline.segmentation.job_config import RUNNING_KEYS, SegmentJobConfig
+from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.loading import check_models
 from pipeline.segmentation.panoptic_file import write_panoptic
 from pipeline.segmentation.plan import resolve
@@ -38,9 +39,6 @@ _OWN_FILES = (
     r"(?:classes|panoptic|rejects)\.json",
     r"config\.yaml",
 )
-# Images may come and go; what their names are relative to may not. Things are only written into `panoptic.json`, which
-# every run writes.
-_RUNNING_KEYS = (*RUNNING_KEYS, "images", "things")
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,9 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
         clear(config.output, "segment", _OWN_FILES)
     check_unclaimed(config.output, _OWN_FILES)
     source = {"folder": address(sources.folder)}
-    described = fingerprint.describe("segment", _RUNNING_KEYS, asdict(config), models=models, source=source)
-    fingerprint.claim(settings, _RUNNING_KEYS, described)
+    running = running_keys(SegmentJobConfig)
+    described = fingerprint.describe("segment", running, asdict(config), models=models, source=source)
+    fingerprint.claim(settings, running, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 
     unwritable = {name: problem for name in sources.images if (problem := name_problem(config.output, name))}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from pipeline.clip import Clip, RegionEncoder, TextEmbedder
+from pipeline.configuration import limits
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, costs_one_image
 from pipeline.masks.masks import Masks
@@ -202,7 +203,7 @@ def background_classes(
         UserError: no classes, a background name that is also a class, or a configuration without meaning, by itself or
             with this proposer.
     """
-    config.check()
+    limits.check(config, "segmentation")
     if not classes:
         raise UserError("classes: no classes are given; name at least one")
     background = parse_classes(config.background, "segmentation.background") if config.background else []

@@ -1,9 +1,11 @@
 """What a simulation is told: `nodes=64,gpus_per_node=8,images=100_000_000`."""
 
 import math
-from dataclasses import dataclass, fields
-from typing import get_args
+from dataclasses import dataclass
+from typing import Annotated, get_args, get_type_hints
 
+from pipeline.configuration import limits
+from pipeline.configuration.limits import Limit
 from pipeline.errors import UserError
 
 
@@ -11,38 +13,35 @@ from pipeline.errors import UserError
 class SimulationConfig:
     """The machines, the work, how long it takes, and prices. Defaults are assumptions."""
 
-    nodes: int
+    nodes: Annotated[int, Limit(gt=0)]
     """Machines of the cluster."""
-    images: int
+    images: Annotated[int, Limit(gt=0)]
     """Images of the whole job."""
-    gpus_per_node: int = 8
-    cpus_per_node: int = 64
-    shards: int | None = None
+    gpus_per_node: Annotated[int, Limit(gt=0)] = 8
+    cpus_per_node: Annotated[int, Limit(gt=0)] = 64
+    shards: Annotated[int, Limit(gt=0)] | None = None
     """Shards that are really scheduled. Empty: eight for each GPU worker, at most all."""
-    memory_gb: float | None = None
+    memory_gb: Annotated[float, Limit(gt=0)] | None = None
     """Memory that the simulated machines may take here. Empty: two thirds of what is free."""
     measured: str | None = None
     """Output directory of a mining job: seconds and pairs are those of its shards, not those below."""
-    read_seconds: float = 0.05
+    read_seconds: Annotated[float, Limit(gt=0)] = 0.05
     """Seconds to read one image,"""
-    propose_seconds: float = 0.25
+    propose_seconds: Annotated[float, Limit(gt=0)] = 0.25
     """to propose masks for it,"""
-    match_seconds: float = 0.25
+    match_seconds: Annotated[float, Limit(gt=0)] = 0.25
     """to run CLIP on them,"""
-    write_seconds: float = 0.05
+    write_seconds: Annotated[float, Limit(gt=0)] = 0.05
     """and to write its pairs."""
-    spread: float = 0.2
+    spread: Annotated[float, Limit(ge=0, le=1)] = 0.2
     """Seconds of a shard lie within this share around the mean."""
-    seed: int = 0
-    image_bytes: float = 160_000
+    seed: Annotated[int, Limit(ge=0)] = 0
+    image_bytes: Annotated[float, Limit(gt=0)] = 160_000
     """Mean size of an image."""
-    pairs_per_image: float = 2.5
-    dollars_per_gpu_hour: float = 1.0
-    dollars_per_1000_puts: float = 0.005
-    dollars_per_1000_gets: float = 0.0004
-
-
-_MAY_BE_ZERO = ("spread", "seed", "dollars_per_gpu_hour", "dollars_per_1000_puts", "dollars_per_1000_gets")
+    pairs_per_image: Annotated[float, Limit(gt=0)] = 2.5
+    dollars_per_gpu_hour: Annotated[float, Limit(ge=0)] = 1.0
+    dollars_per_1000_puts: Annotated[float, Limit(ge=0)] = 0.005
+    dollars_per_1000_gets: Annotated[float, Limit(ge=0)] = 0.0004
 
 
 def parse_simulation(text: str) -> SimulationConfig:
@@ -51,7 +50,7 @@ def parse_simulation(text: str) -> SimulationConfig:
     Raises:
         UserError: naming the key.
     """
-    kinds = {field.name: (get_args(field.type) or (field.type,))[0] for field in fields(SimulationConfig)}
+    kinds = {name: (get_args(kind) or (kind,))[0] for name, kind in get_type_hints(SimulationConfig).items()}
     given = {}
     for part in text.split(","):
         key, separator, value = (piece.strip() for piece in part.partition("="))
@@ -62,9 +61,12 @@ def parse_simulation(text: str) -> SimulationConfig:
         given[key] = _value(key, value, kinds[key])
     if missing := [key for key in ("nodes", "images") if key not in given]:
         raise UserError(f"simulate: {' and '.join(missing)} must be given, as in nodes=64,images=100_000_000")
-    if given.get("spread", 0.0) > 1:
-        raise UserError(f"simulate: spread is {given['spread']}; it must not be above 1")
-    return SimulationConfig(**given)
+    config = SimulationConfig(**given)
+    try:
+        limits.check(config)
+    except UserError as error:
+        raise UserError(f"simulate: {error}") from None
+    return config
 
 
 def _value(key: str, text: str, kind: type) -> int | float | str:
@@ -76,6 +78,6 @@ def _value(key: str, text: str, kind: type) -> int | float | str:
         if not value:
             raise UserError(f"simulate: {key} is empty")
         return value
-    if not math.isfinite(value) or value < 0 or (value == 0 and key not in _MAY_BE_ZERO):
-        raise UserError(f"simulate: {key} is {text}; it must be {'0 or more' if key in _MAY_BE_ZERO else 'above 0'}")
+    if math.isinf(value):
+        raise UserError(f"simulate: {key} is {text}; it must be finite")
     return value

@@ -4,8 +4,9 @@ import math
 import time
 from dataclasses import dataclass
 
+from pipeline.configuration import limits
 from pipeline.mining.config import MineConfig, ResourcesConfig
-from pipeline.mining.plan import check_configuration, check_resources
+from pipeline.mining.plan import check_resources
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import Delays, Measured, assumed_delays, measured_delays
 from pipeline.simulation.fit import Fit, fit
@@ -40,7 +41,8 @@ def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
     Raises:
         UserError: the configurations, or this machine, have to be changed.
     """
-    check_configuration(config)
+    limits.check(config)
+    limits.check(simulation, "simulate")
     cluster = {
         "CPU": float(simulation.nodes * simulation.cpus_per_node),
         "GPU": float(simulation.nodes * simulation.gpus_per_node),

@@ -1,9 +1,11 @@
 """The configuration of a training job."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pipeline.clip.config import TemplateSet
+from pipeline.configuration.limits import Limit
+from pipeline.configuration.markers import LocalPath, Running
 from pipeline.regions.config import Fill
 from pipeline.weights.precision import Precision
 
@@ -13,20 +15,14 @@ StageName = Literal["pretrain", "full", "mask_prompt"]
 
 LossKind = Literal["contrastive", "multi_positive", "classification"]
 
-# They may differ between two runs into one directory: where and how fast the job runs, not what it learns.
-RUNNING_KEYS = (
-    "output", "workers", "checkpoints", "loggers", "log_every", "max_failures", "data.loaders", "data.cache",
-    "data.cache_gb", "compile", "gradient_checkpointing", "micro_batch_size",
-)  # fmt: skip
-
 
 @dataclass
 class ModelConfig:
     """The CLIP to adapt."""
 
-    architecture: str | None = "ViT-B-16"
+    architecture: Annotated[str | None, LocalPath.LOCAL_DIR] = "ViT-B-16"
     """open_clip model name, `hf-hub:org/repo`, `local-dir:/path`, or null for OpenAI's and OVSeg's own layouts."""
-    weights: str | None = "openai"
+    weights: Annotated[str | None, LocalPath.FILE_OR_NAME] = "openai"
     """open_clip tag, path of a checkpoint, or `random` (seeded; for trials)."""
     templates: TemplateSet = "vild"
     """Prompt templates of the nouns; a noun's embedding is the average over them, as in mining and segmentation."""
@@ -43,24 +39,24 @@ class DataConfig:
     same pairs every time: random() and the like are refused."""
     fill: Fill = "mean"
     """Colour outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: the background."""
-    expand: float = 1.0
+    expand: Annotated[float, Limit(ge=1)] = 1.0
     """The tight box of the mask is scaled about its centre by this factor; beyond the stored crop there is nothing."""
-    min_scale: float = 0.9
+    min_scale: Annotated[float, Limit(gt=0, le=1)] = 0.9
     """A random window of min_scale..1 of the box's area, aspect ratio 3/4..4/3, is shown (the reference's
     RandomResizedCrop); 1: always the whole box, as in mining."""
-    unmasked_share: float = 0.0
+    unmasked_share: Annotated[float, Limit(ge=0, le=1)] = 0.0
     """Share of the samples that are shown with their background and an all-ones mask (Alpha-CLIP takes 0.1)."""
-    held_out_share: float = 0.01
+    held_out_share: Annotated[float, Limit(ge=0, le=1)] = 0.01
     """Share of the images that are kept from training for validation; which ones depends on their image_id alone."""
-    loaders: int = 2
+    loaders: Annotated[int, Limit(ge=0), Running] = 2
     """Processes per training worker that read and decode; 0: the training worker does it itself, between its steps."""
-    shuffle_shards: int | None = None
+    shuffle_shards: Annotated[int, Limit(ge=1)] | None = None
     """Shards whose samples are mixed with one another; empty: all. A few keep the reading of a remote dataset that is
     larger than its cache local."""
-    cache: str | None = None
+    cache: Annotated[str | None, Running] = None
     """Folder on each node for the shards of remote datasets, which nobody else may write into; empty: one in the folder
     for temporary files."""
-    cache_gb: float = 100
+    cache_gb: Annotated[float, Limit(gt=0), Running] = 100
     """What that folder may hold, in 10⁹ bytes; the shards used longest ago make room."""
     skip_damaged: bool = False
     """Check every checksum first and leave damaged shards out, instead of stopping at what is missing."""
@@ -73,7 +69,7 @@ class LossConfig:
     kind: LossKind = "classification"
     """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same, but each distinct noun counts
     once, with all its regions as positives; classification: cross-entropy over all nouns of the dataset."""
-    distillation: float = 0.0
+    distillation: Annotated[float, Limit(ge=0)] = 0.0
     """Weight of the cosine distance to the original model's features on un-masked regions
     (needs `data.unmasked_share`)."""
 
@@ -82,13 +78,13 @@ class LossConfig:
 class StageConfig:
     """One pass of optimisation over the dataset: AdamW, linear warm-up (as in OVSeg's code), cosine to 0 (Sec. 4.1)."""
 
-    epochs: int
+    epochs: Annotated[int, Limit(ge=1)]
     """Passes over the training samples."""
-    learning_rate: float
+    learning_rate: Annotated[float, Limit(gt=0)]
     """Peak learning rate."""
-    weight_decay: float
+    weight_decay: Annotated[float, Limit(ge=0)]
     """AdamW weight decay of matrices; vectors, biases, norms and prompts have none."""
-    warmup_steps: int = 100
+    warmup_steps: Annotated[int, Limit(ge=0)] = 100
     """Steps of linear warm-up."""
 
 
@@ -98,9 +94,9 @@ class PretrainConfig(StageConfig):
 
     Not part of OVSeg: it makes a CLIP to begin with, where there is none."""
 
-    epochs: int = 32
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.2
+    epochs: Annotated[int, Limit(ge=1)] = 32
+    learning_rate: Annotated[float, Limit(gt=0)] = 5e-4
+    weight_decay: Annotated[float, Limit(ge=0)] = 0.2
     frozen: list[str] = field(default_factory=list)
     """Beginnings of the names of parameters that stay as they are: [token_embedding], for example."""
 
@@ -109,12 +105,12 @@ class PretrainConfig(StageConfig):
 class FullConfig(StageConfig):
     """Full finetuning of the image tower; the text tower stays frozen (paper Sec. 4.1)."""
 
-    epochs: int = 5
-    learning_rate: float = 5e-6
-    weight_decay: float = 0.2
-    layer_decay: float = 1.0
+    epochs: Annotated[int, Limit(ge=1)] = 5
+    learning_rate: Annotated[float, Limit(gt=0)] = 5e-6
+    weight_decay: Annotated[float, Limit(ge=0)] = 0.2
+    layer_decay: Annotated[float, Limit(gt=0, le=1)] = 1.0
     """Learning-rate factor from each layer to the one below it; 1 is the paper's."""
-    wise_ft: float = 1.0
+    wise_ft: Annotated[float, Limit(ge=0, le=1)] = 1.0
     """Share of the tuned weights in the average with the original ones that ends the stage (WiSE-FT); 1: no average."""
 
 
@@ -122,10 +118,10 @@ class FullConfig(StageConfig):
 class MaskPromptConfig(StageConfig):
     """Mask prompt tuning: prompts are trained and nothing else changes (paper Sec. 3.3)."""
 
-    epochs: int = 5
-    learning_rate: float = 2e-2
-    weight_decay: float = 0.0
-    depth: int = 3
+    epochs: Annotated[int, Limit(ge=1)] = 5
+    learning_rate: Annotated[float, Limit(gt=0)] = 2e-2
+    weight_decay: Annotated[float, Limit(ge=0)] = 0.0
+    depth: Annotated[int, Limit(ge=1)] = 3
     """Layers whose blank patches get prompts."""
 
 
@@ -133,9 +129,9 @@ class MaskPromptConfig(StageConfig):
 class ValidationConfig:
     """Zero-shot accuracy on masked regions, before training and after every epoch."""
 
-    dataset: str | None = None
+    dataset: Annotated[str | None, LocalPath.ANY] = None
     """Another mined dataset to validate on; empty: the images that `data.held_out_share` keeps from training."""
-    max_regions: int = 10_000
+    max_regions: Annotated[int, Limit(ge=1)] = 10_000
     """At most this many regions, evenly spread."""
 
 
@@ -143,13 +139,13 @@ class ValidationConfig:
 class WorkersConfig:
     """What the workers may use."""
 
-    count: int = 1
+    count: Annotated[int, Limit(ge=1)] = 1
     """Training processes: one for each GPU, or any number on CPUs."""
     gpu: bool | None = None
     """One GPU each. Empty: if the cluster has any."""
-    threads: int = 1
+    threads: Annotated[int, Limit(ge=1)] = 1
     """CPU threads of one worker. Results are bit-identical only for the same number."""
-    wait_minutes: int = 10
+    wait_minutes: Annotated[int, Limit(ge=0)] = 10
     """On a cluster: how long, altogether, to wait for machines that are not there, or not any more. Then the run ends
     with exit code 1."""
 
@@ -158,9 +154,9 @@ class WorkersConfig:
 class CheckpointsConfig:
     """When the state is saved, and what is kept."""
 
-    every_steps: int = 1000
+    every_steps: Annotated[int, Limit(ge=1)] = 1000
     """Besides the end of every epoch."""
-    keep: int = 2
+    keep: Annotated[int, Limit(ge=1)] = 2
     """Best checkpoints by accuracy, besides the newest."""
 
 
@@ -168,18 +164,18 @@ class CheckpointsConfig:
 class TrainConfig:
     """Everything that `python -m jobs.train` can be told."""
 
-    dataset: str
+    dataset: Annotated[str, LocalPath.ANY]
     """Output directory of a mining job, any fsspec URI."""
-    output: str
+    output: Annotated[str, Running, LocalPath.OUTPUT]
     """Directory of this run, any fsspec URI."""
     mode: Mode = "full_then_mask_prompt"
     """The paper's best order is full finetuning, then mask prompts (Table 5). `pretrain` makes a CLIP to begin with."""
-    batch_size: int = 256
+    batch_size: Annotated[int, Limit(ge=1)] = 256
     """Regions per step over all workers."""
-    micro_batch_size: int | None = None
+    micro_batch_size: Annotated[Annotated[int, Limit(ge=1)] | None, Running] = None
     """Regions per forward pass of one worker; empty: its whole share. Smaller needs less memory, gives the same loss
     and gradients, and costs a second forward pass."""
-    seed: int = 0
+    seed: Annotated[int, Limit(ge=0)] = 0
     """Order of the samples, augmentation, and the prompts' start."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -188,15 +184,17 @@ class TrainConfig:
     full: FullConfig = field(default_factory=FullConfig)
     mask_prompt: MaskPromptConfig = field(default_factory=MaskPromptConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
-    workers: WorkersConfig = field(default_factory=WorkersConfig)
-    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
-    max_failures: int = 3
+    workers: Annotated[WorkersConfig, Running] = field(default_factory=WorkersConfig)
+    checkpoints: Annotated[CheckpointsConfig, Running] = field(default_factory=CheckpointsConfig)
+    max_failures: Annotated[int, Limit(ge=-1), Running] = 3
     """Losses of a worker that the run survives."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, Running] = False
     """Recompute activations in the backward pass: less memory, a third more work."""
-    compile: bool = False
+    compile: Annotated[bool, Running] = False
     """torch.compile the image tower."""
-    loggers: list[Literal["tensorboard", "wandb", "mlflow"]] = field(default_factory=lambda: ["tensorboard"])
+    loggers: Annotated[list[Literal["tensorboard", "wandb", "mlflow"]], Running] = field(
+        default_factory=lambda: ["tensorboard"]
+    )
     """Where curves go, besides metrics.parquet."""
-    log_every: int = 10
+    log_every: Annotated[int, Limit(ge=1), Running] = 10
     """Steps between two log lines. A loss that is not a number is noticed then."""

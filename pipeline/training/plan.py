@@ -2,79 +2,29 @@
 
 import os
 import sys
-from dataclasses import replace
 
 import ray
 
-from pipeline import storage
 from pipeline.clip import Clip, load_clip
-from pipeline.configuration.paths import absolute_model, absolute_output, refuse_secrets
+from pipeline.configuration import limits
+from pipeline.configuration.paths import with_absolute_paths
 from pipeline.errors import UserError
 from pipeline.training.config import TrainConfig
 from pipeline.training.loggers import check_loggers
 from pipeline.training.phases import with_prompts
 
 
-def with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """The configuration with local paths made absolute: workers may run in another directory than this process.
-
-    Raises:
-        UserError: `output` is relative in a submitted job.
-    """
-    architecture, weights = absolute_model(config.model.architecture, config.model.weights)
-    validation = config.validation.dataset
-    return replace(
-        config,
-        dataset=storage.absolute(config.dataset),
-        output=absolute_output(config.output),
-        model=replace(config.model, architecture=architecture, weights=weights),
-        validation=replace(config.validation, dataset=validation and storage.absolute(validation)),
-    )
-
-
-def check_configuration(config: TrainConfig) -> None:
-    """Values that no type can rule out.
+def resolve(config: TrainConfig) -> TrainConfig:
+    """The configuration that workers get: every rule kept, its local paths absolute.
 
     Raises:
         UserError: naming the key.
     """
-    for key, uri in (
-        ("dataset", config.dataset),
-        ("output", config.output),
-        ("validation.dataset", config.validation.dataset),
-    ):
-        refuse_secrets(key, uri)
-    for key, value, least in (
-        ("batch_size", config.batch_size, 1),
-        ("micro_batch_size", config.micro_batch_size, 1),
-        ("log_every", config.log_every, 1),
-        ("max_failures", config.max_failures, -1),
-        ("seed", config.seed, 0),
-        ("workers.count", config.workers.count, 1),
-        ("workers.threads", config.workers.threads, 1),
-        ("workers.wait_minutes", config.workers.wait_minutes, 0),
-        ("checkpoints.every_steps", config.checkpoints.every_steps, 1),
-        ("checkpoints.keep", config.checkpoints.keep, 1),
-        ("validation.max_regions", config.validation.max_regions, 1),
-        ("pretrain.epochs", config.pretrain.epochs, 1),
-        ("pretrain.warmup_steps", config.pretrain.warmup_steps, 0),
-        ("full.epochs", config.full.epochs, 1),
-        ("full.warmup_steps", config.full.warmup_steps, 0),
-        ("mask_prompt.epochs", config.mask_prompt.epochs, 1),
-        ("mask_prompt.warmup_steps", config.mask_prompt.warmup_steps, 0),
-        ("mask_prompt.depth", config.mask_prompt.depth, 1),
-        ("loss.distillation", config.loss.distillation, 0),
-    ):
-        if value is not None and value < least:
-            raise UserError(f"{key} is {value}; it must be at least {least}")
+    limits.check(config)
     if config.batch_size % config.workers.count:
         raise UserError(
             f"batch_size {config.batch_size} cannot be shared equally by workers.count {config.workers.count} workers"
         )
-    if not 0 < config.full.layer_decay <= 1:
-        raise UserError(f"full.layer_decay is {config.full.layer_decay}; it must be above 0 and at most 1")
-    if not 0 <= config.full.wise_ft <= 1:
-        raise UserError(f"full.wise_ft is {config.full.wise_ft}; it must be between 0 and 1")
     if config.loss.distillation and not config.data.unmasked_share:
         raise UserError(
             "loss.distillation compares un-masked regions with the original model, and data.unmasked_share is 0: "
@@ -85,6 +35,7 @@ def check_configuration(config: TrainConfig) -> None:
     if config.mode == "pretrain" and (config.micro_batch_size or config.loss.distillation):
         raise UserError("micro_batch_size and loss.distillation do not apply to mode pretrain: leave them out")
     check_loggers(config.loggers)
+    return with_absolute_paths(config)
 
 
 def check_resources(config: TrainConfig) -> bool:

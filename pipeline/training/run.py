@@ -21,15 +21,16 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
+from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import check_unclaimed, clear
 from pipeline.errors import IncompleteError, UserError
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_tuned, read_checkpoint
-from pipeline.training.config import RUNNING_KEYS, TrainConfig
+from pipeline.training.config import TrainConfig
 from pipeline.training.controller import StopAtUserErrors, train_worker
 from pipeline.training.loop import WorkerTask
 from pipeline.training.phases import Phase, plan_phases
-from pipeline.training.plan import check_configuration, check_resources, check_size, load_model, with_absolute_paths
+from pipeline.training.plan import check_resources, check_size, load_model, resolve
 from pipeline.training.progress_bar import shown_progress
 from pipeline.training.result import write_result
 from pipeline.training.run_directory import OWN_FILES, RunDirectory
@@ -59,8 +60,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         TrainingError: workers were lost too often.
         OSError: storage failed.
     """
-    config = with_absolute_paths(config)
-    check_configuration(config)
+    config = resolve(config)
     storage.check_writable(config.output, "output")
     gpu = check_resources(config)
     layout = RunDirectory(config.output)
@@ -78,7 +78,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     check_unclaimed(layout.uri, OWN_FILES)
     description = fingerprint.describe(
         "train",
-        RUNNING_KEYS,
+        running_keys(TrainConfig),
         asdict(config),
         dataset={
             "manifest_sha256": samples.manifest_sha256,
@@ -110,7 +110,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
 
 def _claim(layout: RunDirectory, description: dict) -> None:
     try:
-        fingerprint.claim(layout.config, RUNNING_KEYS, description)
+        fingerprint.claim(layout.config, running_keys(TrainConfig), description)
     except UserError as error:
         if f".{_SAMPLES}: " not in str(error) or ".manifest_sha256: " in str(error):
             raise

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
+from pipeline.configuration import limits
 from pipeline.dataset.files import DamagedFileError, check_rows, files_of_shard, listed_files
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.verify import Damage, check_file
@@ -103,7 +104,7 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
             refuses or that no pair fulfils, a setting out of range.
         OSError: storage cannot be read.
     """
-    _check_config(config)
+    limits.check(config, "data")
     storage.check_readable(dataset, "dataset")
     layout = Layout(dataset)
     columns = schemas.MANIFEST.names if config.where else [*_COLUMNS, _CHECKSUM]
@@ -133,21 +134,6 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
         raise UserError(f"dataset: all shards of {dataset} with pairs to train on are damaged; mine them again")
     digest = hashlib.sha256("".join(manifest.sha256 for manifest in manifests).encode())
     return Samples(dataset, digest.hexdigest(), skipped, _sample_table(pairs, config.held_out_share))
-
-
-def _check_config(config: DataConfig) -> None:
-    rules: dict[str, tuple[Callable[[Any], bool], str]] = {
-        "expand": (lambda value: value >= 1, "at least 1"),
-        "min_scale": (lambda value: 0 < value <= 1, "above 0 and at most 1"),
-        "unmasked_share": (lambda value: 0 <= value <= 1, "from 0 to 1"),
-        "held_out_share": (lambda value: 0 <= value <= 1, "from 0 to 1"),
-        "loaders": (lambda value: value >= 0, "0 or more"),
-        "shuffle_shards": (lambda value: value is None or value >= 1, "at least 1, or empty for all"),
-        "cache_gb": (lambda value: value > 0, "above 0"),
-    }
-    for name, (fits, wanted) in rules.items():
-        if not fits(getattr(config, name)):
-            raise UserError(f"data.{name} must be {wanted}, is {getattr(config, name)}")
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from jobs import export, inspect
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.configuration.fingerprint import claim, describe
+from pipeline.configuration.markers import running_keys
 from pipeline.configuration.recipe import RECIPES
 from pipeline.errors import UserError
-from pipeline.mining.config import RUNNING_KEYS, MineConfig
+from pipeline.mining.config import MineConfig
 from pipeline.training.samples import DataConfig, select_samples
 from tests.report.made_dataset import make_dataset
 
+RUNNING_KEYS = running_keys(MineConfig)
 CONFIG = MineConfig(captions=CaptionsConfig(format="coco", path="captions.json"), output="out", clip=ClipConfig())
 
 

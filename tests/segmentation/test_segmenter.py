@@ -194,10 +194,10 @@ def test_logits_for_other_classes_are_reported(tiny):
         ({"classes": []}, "classes: no classes"),
         ({"background": ["grass"]}, "segmentation.background: 'grass' is also a class"),
         ({"background": ["x", "x"]}, "segmentation.background: two classes are called 'x'"),
-        ({"weight": 1.2}, "segmentation.weight: 1.2"),
+        ({"weight": 1.2}, "segmentation.weight is 1.2; it must be at least 0 and at most 1"),
         ({"weight": 0}, "segmentation.weight: 0 takes .* \\(colours\\)"),
-        ({"temperature": 0}, "segmentation.temperature: 0"),
-        ({"mask_threshold": 1}, "segmentation.mask_threshold: 1"),
+        ({"temperature": 0}, "segmentation.temperature is 0; it must be above 0"),
+        ({"mask_threshold": 1}, "segmentation.mask_threshold is 1; it must be above 0 and below 1"),
     ],
 )
 def test_configurations_without_meaning(tiny, settings, message):

@@ -55,7 +55,7 @@ def test_no_text_does_anything_but_parse_or_tell(text):
         ("nodes=two,images=3", "nodes is 'two', not a whole number"),
         ("nodes=0,images=3", "nodes is 0; it must be above 0"),
         ("nodes=1,images=3,match_seconds=nan", "match_seconds is nan; it must be above 0"),
-        ("nodes=1,images=3,spread=2", "spread is 2.0; it must not be above 1"),
+        ("nodes=1,images=3,spread=2", "spread is 2.0; it must be at least 0 and at most 1"),
         ("nodes=1,images=3,measured=", "measured is empty"),
     ],
 )

@@ -24,7 +24,7 @@ from pipeline.microworld.scenes import draw_scene
 from pipeline.training.config import CheckpointsConfig, LossConfig, PretrainConfig, TrainConfig
 from pipeline.training.order import epoch_order
 from pipeline.training.phases import plan_phases, prepare
-from pipeline.training.plan import check_configuration, load_model
+from pipeline.training.plan import load_model, resolve
 from pipeline.training.pretraining import PretrainStep
 from pipeline.training.ranks import Ranks
 from pipeline.training.run import train
@@ -149,7 +149,7 @@ def test_the_temperature_stays_in_its_range(untrained):
 def test_what_does_not_apply_is_refused(pairs, untrained, tmp_path, change):
     data = DataConfig(held_out_share=0.0, unmasked_share=0.5)
     with pytest.raises(UserError, match=r"micro_batch_size and loss\.distillation do not apply to mode pretrain"):
-        check_configuration(config(pairs, untrained, tmp_path, data=data, **change))
+        resolve(config(pairs, untrained, tmp_path, data=data, **change))
 
 
 def test_a_name_that_no_parameter_has_is_not_frozen_in_silence(pairs, untrained, tmp_path):

@@ -128,13 +128,13 @@ def test_a_condition_that_is_none_is_refused(dataset, where, reason):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"expand": 0.5}, "data.expand must be at least 1, is 0.5"),
-        ({"min_scale": 0.0}, "data.min_scale must be above 0 and at most 1, is 0.0"),
-        ({"unmasked_share": 1.5}, "data.unmasked_share must be from 0 to 1, is 1.5"),
-        ({"held_out_share": float("nan")}, "data.held_out_share must be from 0 to 1, is nan"),
-        ({"loaders": -1}, "data.loaders must be 0 or more, is -1"),
-        ({"shuffle_shards": 0}, "data.shuffle_shards must be at least 1, or empty for all, is 0"),
-        ({"cache_gb": 0}, "data.cache_gb must be above 0, is 0"),
+        ({"expand": 0.5}, "data.expand is 0.5; it must be at least 1"),
+        ({"min_scale": 0.0}, "data.min_scale is 0.0; it must be above 0 and at most 1"),
+        ({"unmasked_share": 1.5}, "data.unmasked_share is 1.5; it must be at least 0 and at most 1"),
+        ({"held_out_share": float("nan")}, "data.held_out_share is nan; it must be at least 0 and at most 1"),
+        ({"loaders": -1}, "data.loaders is -1; it must be at least 0"),
+        ({"shuffle_shards": 0}, "data.shuffle_shards is 0; it must be at least 1"),
+        ({"cache_gb": 0}, "data.cache_gb is 0; it must be above 0"),
     ],
 )
 def test_settings_out_of_range_are_named(dataset, options, message):

@@ -36,9 +36,6 @@ def open_folder(config: DatasetConfig) -> LabelledImages:
     classes = parse_classes(files.lines(config.classes), f"dataset.classes: {files.uri(config.classes)}")
     codes = {config.first_label + index: index for index in range(len(classes))}
     ignored = IGNORE if config.ignore is None else config.ignore
-    for key, value in (("first_label", config.first_label), ("ignore", ignored)):
-        if not 0 <= value <= IGNORE:
-            raise UserError(f"dataset.{key}: {value} is no value of an 8-bit or 16-bit label image")
     if ignored in codes or config.first_label + len(classes) > IGNORE:
         raise UserError(
             f"dataset.ignore: {ignored} and the {len(classes)} classes, which begin at dataset.first_label "
