@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser
 
 from jobs.backend_options import moved_keys, options_help
 from jobs.exit_codes import exit_code
+from jobs.help import JobHelp
 from pipeline.configuration import limits
 from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
 
@@ -30,8 +31,15 @@ class Command:
 
     def __init__(self, name: str, description: str, config_class: type):
         self._config_class = config_class
-        self.parser = _Parser(prog=f"python -m {name}", description=description)
-        self.parser.add_argument("--config", action="config", help="YAML file with any of the keys below")
+        self.parser = _Parser(
+            prog=f"python -m {name}",
+            usage="%(prog)s [--config FILE] [--KEY VALUE …]",
+            description=description,
+            formatter_class=JobHelp,
+        )
+        self.parser.add_argument(
+            "--config", action="config", help="YAML file with any of the keys below. Empty, in what they say, is null."
+        )
         self.parser.add_class_arguments(config_class)
 
     def parse(self, arguments: list[str] | None) -> tuple[Any, dict]:

@@ -19,15 +19,8 @@ from rich.console import Console
 
 from jobs.command import parse_arguments
 from jobs.exit_codes import exit_code
-from jobs.ray_connection import work_on_ray
-from pipeline.demo.measures import Measured, measure_mining
-from pipeline.demo.pages import write_pages
-from pipeline.demo.pictures import draw_pictures
-from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
-from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.story import paper_variants, run_seed
 from pipeline.demo.variants import FULL, ablations
 
 
@@ -57,10 +50,20 @@ def _main(arguments: list[str] | None) -> None:
     # of half a minute.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     chosen = names if "all" in options.ablation else options.ablation
-    work_on_ray(lambda: _demo([DemoRuns(options.output, options.scale, seed) for seed in options.seeds], chosen))
+    from jobs.ray_connection import work_on_ray
+
+    work_on_ray(lambda: _demo(options, chosen))
 
 
-def _demo(seeds: list[DemoRuns], chosen: list[str]) -> None:
+def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
+    from pipeline.demo.measures import Measured, measure_mining
+    from pipeline.demo.pages import write_pages
+    from pipeline.demo.pictures import draw_pictures
+    from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
+    from pipeline.demo.runs import DemoRuns
+    from pipeline.demo.story import paper_variants, run_seed
+
+    seeds = [DemoRuns(options.output, options.scale, seed) for seed in options.seeds]
     started = time.monotonic()
 
     def say(what: str) -> None:

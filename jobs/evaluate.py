@@ -18,14 +18,10 @@ from rich.table import Table
 
 from jobs.command import Command, parse_arguments
 from jobs.exit_codes import exit_code
+from jobs.help import JobHelp
 from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
-from pipeline.evaluation.fusion_search import search_dataset
-from pipeline.evaluation.label_maps import main_branch
 from pipeline.evaluation.published import COLUMNS
-from pipeline.evaluation.result import RESULT, read_result
-from pipeline.evaluation.run import evaluate
-from pipeline.evaluation.table import comparison_table, result_tables
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
     def run(config: EvaluateConfig, flags: dict) -> None:
+        from pipeline.evaluation.run import evaluate
+        from pipeline.evaluation.table import result_tables
+
         for table in result_tables(evaluate(config, overwrite=flags["overwrite"])):
             Console().print(table)
         print(f"{config.output}: classes.parquet (every class), confusion/, regions/, images/, result.json")
@@ -57,6 +56,8 @@ def _search(arguments: list[str]) -> int:
         command.parser.add_argument(f"--{name}", type=list[float], default=values, help=what)
 
     def run(config: EvaluateConfig, flags: dict) -> None:
+        from pipeline.evaluation.fusion_search import search_dataset
+
         found = search_dataset(config, flags["weights"], flags["thresholds"])
         table = Table("weight λ", "mask threshold", "mIoU")
         for score in found:
@@ -68,7 +69,9 @@ def _search(arguments: list[str]) -> int:
 
 def _compare(arguments: list[str]) -> None:
     parser = ArgumentParser(
-        prog="python -m jobs.evaluate compare", description="Evaluations beside the paper's and later figures."
+        prog="python -m jobs.evaluate compare",
+        description="Evaluations beside the paper's and later figures.",
+        formatter_class=JobHelp,
     )
     parser.add_argument("evaluations", nargs="+", help="LABEL=DIRECTORY; a label may have one for each benchmark")
     print_comparison(parse_arguments(parser, arguments).evaluations)
@@ -84,6 +87,8 @@ def print_comparison(evaluations: list[str]) -> None:
         UserError: one is not complete, or there are no figures to put beside it.
         OSError: storage failed.
     """
+    from pipeline.evaluation.table import comparison_table
+
     ours: dict[str, dict[str, float]] = defaultdict(dict)
     for argument in evaluations:
         label, _, directory = argument.partition("=")
@@ -94,6 +99,9 @@ def print_comparison(evaluations: list[str]) -> None:
 
 def _read(directory: str) -> tuple[str, float]:
     """Column and mIoU of an evaluation."""
+    from pipeline.evaluation.label_maps import main_branch
+    from pipeline.evaluation.result import RESULT, read_result
+
     try:
         result = read_result(directory)
     except FileNotFoundError:

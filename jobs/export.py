@@ -14,9 +14,6 @@ import sys
 
 from jobs.command import parse_arguments
 from jobs.exit_codes import exit_code
-from pipeline.export.coco import export_coco
-from pipeline.export.fiftyone import export_fiftyone
-from pipeline.export.hugging_face import export_datasets
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +43,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _export(options: argparse.Namespace) -> None:
     if options.format == "coco":
+        from pipeline.export.coco import export_coco
+
         written = export_coco(options.output, options.to, options.images)
         print(f"{options.to}: {written.pairs} pairs of {written.nouns} nouns on {written.images} images")
         if written.unnamed:
@@ -61,6 +60,8 @@ def _export(options: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
     elif options.format == "datasets":
+        from pipeline.export.hugging_face import export_datasets
+
         written = export_datasets(options.output, options.to)
         before = f", {written.shards_before} of them before" if written.shards_before else ""
         print(
@@ -68,6 +69,8 @@ def _export(options: argparse.Namespace) -> None:
             f"datasets.load_dataset({options.to!r})"
         )
     else:
+        from pipeline.export.fiftyone import export_fiftyone
+
         written = export_fiftyone(options.output, options.to, options.images)
         print(
             f"{options.to}: {written.pairs} pairs on {written.images} images; fiftyone.Dataset.from_dir("

@@ -18,13 +18,8 @@ import sys
 
 from jobs.command import Command, parse_arguments
 from jobs.exit_codes import INCOMPLETE, OK, exit_code
-from pipeline import storage
-from pipeline.dataset.verify import repair, verify
 from pipeline.escaping.terminal import printable
-from pipeline.inspection import print_status
 from pipeline.mining.config import MineConfig
-from pipeline.mining.proposal_trial import measure_proposals, print_proposals
-from pipeline.report.directory import write_report
 
 _REPORT = "Write a page to look at: of a mined dataset, of a training run, or of evaluations side by side."
 
@@ -47,6 +42,8 @@ def _proposals(arguments: list[str]) -> int:
     command.parser.add_argument("--annotations", help="COCO instances or panoptic JSON of these images")
     command.parser.set_defaults(limit=50)
     config, flags = command.parse(arguments)
+    from pipeline.mining.proposal_trial import measure_proposals, print_proposals
+
     print_proposals(measure_proposals(config, flags["annotations"]))
     return OK
 
@@ -62,12 +59,16 @@ def _report(arguments: list[str]) -> int:
     )
     parser.add_argument("--annotations", help="of a dataset: COCO instances or panoptic JSON of its images")
     options = parse_arguments(parser, arguments)
+    from pipeline.report.directory import write_report
+
     print(write_report(options.paths, options.output, options.samples, options.annotations))
     return OK
 
 
 def _output(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m jobs.inspect", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("output", help="output directory of a mining job, any fsspec URI")
     parser.add_argument(
         "--verify",
@@ -83,7 +84,11 @@ def _output(arguments: list[str]) -> int:
     options = parse_arguments(parser, arguments)
     if options.images and not (options.verify or options.repair):
         parser.error("--images belongs to --verify or --repair")
-    storage.check_readable(options.output, "output")
+    from pipeline.dataset.verify import repair, verify
+    from pipeline.inspection.status import print_status
+    from pipeline.storage.checks import check_readable
+
+    check_readable(options.output, "output")
     if not options.verify and not options.repair:
         print_status(options.output)
         return OK

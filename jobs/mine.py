@@ -11,14 +11,8 @@ import sys
 
 from jobs.command import Command
 from jobs.exit_codes import exit_code
-from jobs.ray_connection import work_on_ray
-from pipeline.inspection import print_status
 from pipeline.mining.config import MineConfig
-from pipeline.mining.plan import print_plan
-from pipeline.mining.run import mine
 from pipeline.simulation.config import parse_simulation
-from pipeline.simulation.report import print_simulation
-from pipeline.simulation.run import simulate
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,15 +40,25 @@ def _main(arguments: list[str] | None) -> None:
     config, flags = command.parse(arguments)
     if flags["simulate"]:  # which has a Ray of its own
         simulation = parse_simulation(flags["simulate"])
+        from pipeline.simulation.report import print_simulation
+        from pipeline.simulation.run import simulate
+
         print_simulation(config, simulation, simulate(config, simulation))
     else:
+        from jobs.ray_connection import work_on_ray
+
         work_on_ray(lambda: _mine(config, flags))
 
 
 def _mine(config: MineConfig, flags: dict) -> None:
     if flags["dry_run"]:
+        from pipeline.mining.plan import print_plan
+
         print_plan(config)
     else:
+        from pipeline.inspection.status import print_status
+        from pipeline.mining.run import mine
+
         mine(config, overwrite=flags["overwrite"])
         print_status(config.output)
 

@@ -15,13 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from jobs.command import Command
-from jobs.evaluate import print_comparison
 from pipeline.chain.config import ChainConfig, Jobs, resolve
-from pipeline.chain.run import STEPS, Step, check_chain, plan_steps, run_chain
+from pipeline.chain.steps import STEPS, Step
 from pipeline.errors import UserError
 from pipeline.evaluation.published import COLUMNS
-from pipeline.evaluation.table import result_tables
-from pipeline.mining.plan import print_plan
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         if flags["dry_run"]:
             _print_dry_run(jobs)
             return
+        from pipeline.chain.run import run_chain
+
         results = run_chain(jobs, overwrite=flags["overwrite"], begin=_say_begin, end=_say_end)
         _print_evaluations(jobs, results)
 
@@ -46,6 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _print_dry_run(jobs: Jobs) -> None:
+    from pipeline.chain.run import check_chain, plan_steps
+    from pipeline.mining.plan import print_plan
+
     check_chain(jobs)
     print_plan(jobs.mine)
     for step in plan_steps(jobs):
@@ -77,6 +79,10 @@ def _print_evaluations(jobs: Jobs, results: list[dict]) -> None:
     Args:
         results: of all steps.
     """
+    from jobs.evaluate import print_comparison
+    from pipeline.chain.run import plan_steps
+    from pipeline.evaluation.table import result_tables
+
     compared = []
     evaluated = [result for step, result in zip(plan_steps(jobs), results, strict=True) if step.name == "evaluate"]
     for evaluation, result in zip(jobs.evaluations, evaluated, strict=True):

@@ -15,14 +15,17 @@ from dataclasses import replace
 from jobs.command import Command
 from pipeline.escaping.terminal import printable
 from pipeline.segmentation.job_config import SegmentJobConfig
-from pipeline.segmentation.run import SegmentResult, segment
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, segment, say what there is to look at; returns the exit code."""
     command = Command("jobs.segment", __doc__, SegmentJobConfig)
     command.parser.add_argument(
-        "paths", metavar="IMAGES", nargs="*", help="What to segment; takes the place of `images` in the configuration."
+        "paths",
+        metavar="IMAGES",
+        nargs="*",
+        default=[],
+        help="What to segment; takes the place of `images` in the configuration.",
     )
     command.parser.add_argument(
         "--overwrite", action="store_true", help="Delete what an earlier job wrote into the output directory."
@@ -31,20 +34,22 @@ def main(arguments: list[str] | None = None) -> int:
     def run(config: SegmentJobConfig, flags: dict) -> None:
         if flags["paths"]:
             config = replace(config, images=flags["paths"])
-        _print_result(config.output, segment(config, overwrite=flags["overwrite"]))
+        from pipeline.segmentation.run import segment
+
+        result = segment(config, overwrite=flags["overwrite"])
+        _print_result(config.output, result.images, result.done_before, result.rejects)
 
     return command.run(run, arguments)
 
 
-def _print_result(output: str, result: SegmentResult) -> None:
-    segmented = result.images - len(result.rejects)
-    before = f", {result.done_before} of them before" if result.done_before else ""
-    print(f"{segmented} of {result.images} images segmented{before}")
-    for reject in result.rejects[:5]:
+def _print_result(output: str, images: int, done_before: int, rejects: list[dict]) -> None:
+    before = f", {done_before} of them before" if done_before else ""
+    print(f"{images - len(rejects)} of {images} images segmented{before}")
+    for reject in rejects[:5]:
         warning = f"warning: {reject['image']}: {reject['reason']}: {reject['detail']}"
         print(printable(warning), file=sys.stderr)
-    if result.rejects:
-        print(f"warning: {len(result.rejects)} images could not be used, see {output}/rejects.json", file=sys.stderr)
+    if rejects:
+        print(f"warning: {len(rejects)} images could not be used, see {output}/rejects.json", file=sys.stderr)
     print(
         f"look at {output}/overlays; labels and what they mean are in {output}/labels and {output}/classes.json, the "
         f"same for COCO's tools in {output}/panoptic.json"

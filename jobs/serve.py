@@ -12,7 +12,6 @@ import threading
 
 from jobs.command import Command
 from pipeline.serving.config import ServerConfig
-from pipeline.serving.run import running
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,6 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(config: ServerConfig) -> None:
+    from pipeline.serving.run import running
+
     try:
         with running(config) as url:
             print(f"ready: {url} (Ctrl-C ends it)", flush=True)

@@ -16,10 +16,9 @@ from rich.table import Table
 
 from jobs.command import Command, parse_arguments
 from jobs.exit_codes import exit_code
-from pipeline.clip import load_clip
-from pipeline.clip.checkpoint_layouts import CheckpointLayout, export_clip
+from jobs.help import JobHelp
+from pipeline.clip.config import CheckpointLayout
 from pipeline.training.config import TrainConfig
-from pipeline.training.run import train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def run(config: TrainConfig, flags: dict) -> None:
         config.data.skip_damaged |= flags["skip_damaged"]
+        from pipeline.training.run import train
+
         _print_result(config.output, train(config, overwrite=flags["overwrite"]))
 
     return command.run(run, arguments)
@@ -44,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(arguments: list[str]) -> None:
     parser = ArgumentParser(
-        prog="python -m jobs.train export", description="Write an adapted CLIP as one file in another layout."
+        prog="python -m jobs.train export",
+        description="Write an adapted CLIP as one file in another layout.",
+        formatter_class=JobHelp,
     )
     parser.add_argument("model", type=Path, help="model/ of a training run, or any open_clip directory")
     parser.add_argument(
@@ -52,6 +55,9 @@ def _export(arguments: list[str]) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     options = parse_arguments(parser, arguments)
+    from pipeline.clip.checkpoint_layouts import export_clip
+    from pipeline.clip.loading import load_clip
+
     export_clip(load_clip(f"local-dir:{options.model}"), options.layout, options.output)
 
 

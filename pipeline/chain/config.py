@@ -41,7 +41,7 @@ class EvaluatedClip(ClipConfig):
     architecture: str | None = TRAINED
     """`trained`: the CLIP that this chain adapts. Another one, to compare with: as in `python -m jobs.evaluate`."""
     weights: str | None = None
-    """Of another CLIP."""
+    """Weights of another CLIP than the trained one."""
 
 
 @dataclass(kw_only=True)
@@ -62,7 +62,7 @@ class ChainConfig:
     mine: MineSection
     train: TrainSection = field(default_factory=TrainSection)
     evaluate: list[EvaluateSection] = field(default_factory=list)
-    """Evaluations, one after the other; none is fine."""
+    """Evaluations, one after the other, each with the keys of `python -m jobs.evaluate`; none is fine."""
 
 
 @dataclass(frozen=True)

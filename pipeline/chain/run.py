@@ -6,12 +6,12 @@ and carries on where it stopped. So the chain keeps no state of its own.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from pipeline import storage
 from pipeline.chain.config import Evaluation, Jobs
 from pipeline.chain.report import report
+from pipeline.chain.steps import STEPS, Step, StepName
 from pipeline.errors import IncompleteError, UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
@@ -23,21 +23,6 @@ from pipeline.training.config import ModelConfig
 from pipeline.training.plan import load_model
 from pipeline.training.plan import resolve as resolve_training
 from pipeline.training.run import train
-
-StepName = Literal["mine", "train", "evaluate", "report"]
-STEPS: tuple[StepName, ...] = ("mine", "train", "evaluate", "report")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One job of a chain."""
-
-    name: StepName
-    section: str
-    """Of the configuration."""
-    output: str
-    run: Callable[[bool], dict]
-    """Does what is left of it, and gives its result; the argument: delete what is there first."""
 
 
 def plan_steps(jobs: Jobs) -> list[Step]:

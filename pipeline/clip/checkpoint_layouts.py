@@ -9,7 +9,7 @@ Shape suffixes: N patches, W width.
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import open_clip
 import torch
@@ -18,12 +18,11 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transform import PreprocessCfg
 from open_clip.transformer import VisionTransformer
 
+from pipeline.clip.config import CheckpointLayout
 from pipeline.clip.model import Clip
 from pipeline.errors import UserError
 from pipeline.storage.local_files import replacing
 from pipeline.weights.reading import StateDict, read_tensors
-
-CheckpointLayout = Literal["openai", "ovseg"]
 
 PROMPTS_KEY = "visual.mask_embedding"
 CLIP_IN_OVSEG = "clip_adapter.clip_model."

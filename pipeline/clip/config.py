@@ -10,6 +10,9 @@ from pipeline.weights.precision import Precision
 TemplateSet = Literal["none", "photo", "vild", "imagenet"]
 """Which prompt templates: see `pipeline.clip.templates`."""
 
+CheckpointLayout = Literal["openai", "ovseg"]
+"""What others' code reads: see `pipeline.clip.checkpoint_layouts.export_clip`."""
+
 
 @dataclass
 class ClipConfig:
@@ -25,7 +28,7 @@ class ClipConfig:
     templates: TemplateSet = "vild"
     """Prompt templates of the text embeddings: none, photo (1), vild (14), imagenet (80)."""
     precision: Precision = "auto"
-    """auto: fp16 autocast on a GPU, fp32 on the CPU."""
+    """Number format of both towers; auto: fp16 autocast on a GPU, fp32 on the CPU."""
     batch_size: Annotated[int, Limit(ge=1), Running] = 256
     """Regions per forward pass, gathered across images."""
     threads: Annotated[int, Limit(ge=1), Running] = 1

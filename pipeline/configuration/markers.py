@@ -3,7 +3,8 @@
     output: Annotated[str, Running, LocalPath.OUTPUT]
     batch_size: Annotated[int, Limit(ge=1), Running] = 8
     weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
-    resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)   # all of its keys
+    resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)  # all of its keys
+    things: list[Annotated[str, Running]] | None = None  # in the list: jsonargparse offers `--things+` for lists alone
 
 `running_keys(MineConfig)` lists the former; `pipeline.configuration.paths.with_absolute_paths(config)` makes the latter
 absolute and refuses secrets in them.
@@ -37,11 +38,16 @@ def marks(kind: type) -> Iterator[tuple[str, Any, tuple]]:
     """Of every field of a dataclass its name, its type without marks, and the marks."""
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if name in {field.name for field in fields(kind)}:
-            found = (
-                [hint] if get_origin(hint) is Annotated else [h for h in get_args(hint) if get_origin(h) is Annotated]
-            )
-            metadata = tuple(mark for inner in found for mark in inner.__metadata__)
-            yield name, hint.__origin__ if get_origin(hint) is Annotated else hint, metadata
+            yield name, hint.__origin__ if get_origin(hint) is Annotated else hint, tuple(_metadata(hint))
+
+
+def _metadata(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) is Annotated:
+        yield from hint.__metadata__
+        yield from _metadata(hint.__origin__)
+    else:
+        for inner in get_args(hint):
+            yield from _metadata(inner)
 
 
 def running_keys(kind: type, prefix: str = "") -> tuple[str, ...]:

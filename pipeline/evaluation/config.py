@@ -14,6 +14,6 @@ class EvaluateConfig(ModelJobConfig):
 
     dataset: DatasetConfig
     limit: Annotated[int, Limit(ge=1)] | None = None
-    """Only the first images, by id."""
+    """Only this many images, the first ones by id."""
     images_per_chunk: Annotated[int, Limit(ge=1)] = 16
     """Images evaluated together: the unit of work and of resumption."""

@@ -48,8 +48,8 @@ class ResourcesConfig:
     straggler_seconds: Annotated[float, Limit(ge=0)] = 600.0
     """Seconds that an image may always take; `straggler_factor` times as many until a shard is finished."""
     wait_minutes: Annotated[float, Limit(ge=0)] = 60.0
-    """The job ends with exit code 1 if the machines of the cluster have no room for its workers, one of each kind, for
-    so long: machines are gone, and no others came."""
+    """Minutes that the machines of the cluster may have no room for the workers, one of each kind: machines are gone,
+    and no others came. Then the job ends with exit code 1."""
 
 
 @dataclass
@@ -60,9 +60,9 @@ class MineConfig:
     output: Annotated[str, Running, LocalPath.OUTPUT]
     """Output directory, any fsspec URI: ./mined, s3://bucket/prefix."""
     captions_per_image: Literal[1, "all"] = 1
-    """The paper found one caption as good as five (Table 2)."""
+    """The first caption of every image, or all. The paper found one as good as five (Table 2)."""
     limit: Annotated[int, Limit(ge=1)] | None = None
-    """Only the first images of the sorted source."""
+    """Only this many images, the first ones of the sorted source."""
     max_reject_fraction: Annotated[float, Limit(ge=0, le=1), Running] = 0.2
     """The job fails if more than this share of the images is rejected."""
     images: ImagesConfig = field(default_factory=ImagesConfig)

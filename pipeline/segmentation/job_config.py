@@ -47,7 +47,7 @@ class ModelJobConfig(ModelsConfig):
     workers: Annotated[Annotated[int, Limit(ge=1)] | None, Running] = None
     """Most workers at a time. Empty: as many as the cluster has GPUs (or CPUs, without GPUs)."""
     wait_minutes: Annotated[float, Limit(ge=0), Running] = 60.0
-    """How long the cluster may have no room for a worker before the job ends; the same command carries on."""
+    """Minutes that the cluster may have no room for a worker before the job ends; the same command carries on."""
 
 
 @dataclass(kw_only=True)
@@ -55,14 +55,14 @@ class SegmentJobConfig(ModelJobConfig):
     """Everything that `python -m jobs.segment` can be told."""
 
     # They may come and go. What their names are relative to may not: it is in config.yaml as `source`.
-    images: Annotated[list[str] | str, Running] = field(default_factory=list)
+    images: list[Annotated[str, Running]] | str = field(default_factory=list)
     """Images, folders of images and patterns such as photos/**/*.jpg, one or several; any fsspec URIs."""
     classes: list[str] | str = field(default_factory=list)
     """What to look for. A text has commas between classes and slashes between synonyms ("dog, sofa/couch"); a list
     has one string per class, with commas between synonyms ([dog, "sofa, couch"])."""
     classes_file: str | None = None
-    """The same from a text file, one class per line, synonyms separated by commas, any URI; or a JSON list of such
-    texts."""
-    things: Annotated[list[str] | None, Running] = None
+    """A text file with the classes, instead of `classes`: one class per line, synonyms separated by commas; or a JSON
+    list of such texts. Any URI."""
+    things: list[Annotated[str, Running]] | None = None
     """The classes, by their first names, that are countable things and no stuff; `panoptic.json` says so. Empty:
     unknown. Then one class is marked, since panopticapi fails where there are only things or only stuff."""

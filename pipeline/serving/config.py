@@ -27,18 +27,18 @@ class ServeConfig:
     max_pixels: Annotated[int, Limit(ge=1)] = 25_000_000
     """Images with more pixels are refused, before they are decoded."""
     max_megabytes: Annotated[float, Limit(gt=0)] = 32.0
-    """Requests with more are refused while they arrive; 10^6 bytes."""
+    """Requests of more than this many 10⁶ bytes are refused while they arrive."""
     max_names: Annotated[int, Limit(ge=1)] = 200
     """Most class names of a request, synonyms included. Each that is new costs a pass through CLIP's text tower, for
     every template."""
     timeout_seconds: Annotated[float, Limit(gt=0)] = 120.0
-    """Requests that take longer are given up, with their waiting."""
+    """Requests that take longer, waiting included, are given up."""
     batch_size: Annotated[int, Limit(ge=1)] = 4
     """Most images that the models work on together, from any requests."""
     queue: Annotated[int, Limit(ge=1)] = 32
-    """Requests that wait while all replicas are busy; more are refused."""
+    """Most requests that wait while all replicas are busy; more are refused."""
     replicas: Annotated[int, Limit(ge=1)] = 1
-    """Workers with the models."""
+    """How many workers load the models and answer."""
 
     def check(self) -> None:
         """Check what no limit of a number says.

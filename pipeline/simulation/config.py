@@ -26,13 +26,13 @@ class SimulationConfig:
     measured: str | None = None
     """Output directory of a mining job: seconds and pairs are those of its shards, not those below."""
     read_seconds: Annotated[float, Limit(gt=0)] = 0.05
-    """Seconds to read one image,"""
+    """Seconds to read one image."""
     propose_seconds: Annotated[float, Limit(gt=0)] = 0.25
-    """to propose masks for it,"""
+    """Seconds to propose masks for one image."""
     match_seconds: Annotated[float, Limit(gt=0)] = 0.25
-    """to run CLIP on them,"""
+    """Seconds to run CLIP on the masks of one image."""
     write_seconds: Annotated[float, Limit(gt=0)] = 0.05
-    """and to write its pairs."""
+    """Seconds to write the pairs of one image."""
     spread: Annotated[float, Limit(ge=0, le=1)] = 0.2
     """Seconds of a shard lie within this share around the mean."""
     seed: Annotated[int, Limit(ge=0)] = 0

@@ -27,7 +27,7 @@ class ModelConfig:
     templates: TemplateSet = "vild"
     """Prompt templates of the nouns; a noun's embedding is the average over them, as in mining and segmentation."""
     precision: Precision = "auto"
-    """Autocast: bf16 on a GPU and fp32 on the CPU by default."""
+    """Number format of training; auto: bf16 autocast on a GPU, fp32 on the CPU."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class DataConfig:
     """Folder on each node for the shards of remote datasets, which nobody else may write into; empty: one in the folder
     for temporary files."""
     cache_gb: Annotated[float, Limit(gt=0), Running] = 100
-    """What that folder may hold, in 10⁹ bytes; the shards used longest ago make room."""
+    """What the folder `cache` may hold, in 10⁹ bytes; the shards used longest ago make room."""
     skip_damaged: bool = False
     """Check every checksum first and leave damaged shards out, instead of stopping at what is missing."""
 
@@ -81,7 +81,7 @@ class StageConfig:
     epochs: Annotated[int, Limit(ge=1)]
     """Passes over the training samples."""
     learning_rate: Annotated[float, Limit(gt=0)]
-    """Peak learning rate."""
+    """Peak learning rate, after the warm-up."""
     weight_decay: Annotated[float, Limit(ge=0)]
     """AdamW weight decay of matrices; vectors, biases, norms and prompts have none."""
     warmup_steps: Annotated[int, Limit(ge=0)] = 100
@@ -132,7 +132,7 @@ class ValidationConfig:
     dataset: Annotated[str | None, LocalPath.ANY] = None
     """Another mined dataset to validate on; empty: the images that `data.held_out_share` keeps from training."""
     max_regions: Annotated[int, Limit(ge=1)] = 10_000
-    """At most this many regions, evenly spread."""
+    """Validate on at most this many regions, evenly spread."""
 
 
 @dataclass
@@ -142,11 +142,11 @@ class WorkersConfig:
     count: Annotated[int, Limit(ge=1)] = 1
     """Training processes: one for each GPU, or any number on CPUs."""
     gpu: bool | None = None
-    """One GPU each. Empty: if the cluster has any."""
+    """Whether every worker has a GPU. Empty: if the cluster has any."""
     threads: Annotated[int, Limit(ge=1)] = 1
     """CPU threads of one worker. Results are bit-identical only for the same number."""
     wait_minutes: Annotated[int, Limit(ge=0)] = 10
-    """On a cluster: how long, altogether, to wait for machines that are not there, or not any more. Then the run ends
+    """On a cluster: minutes, altogether, to wait for machines that are not there, or not any more. Then the run ends
     with exit code 1."""
 
 
@@ -155,9 +155,9 @@ class CheckpointsConfig:
     """When the state is saved, and what is kept."""
 
     every_steps: Annotated[int, Limit(ge=1)] = 1000
-    """Besides the end of every epoch."""
+    """Steps between two checkpoints, besides those at the end of every epoch."""
     keep: Annotated[int, Limit(ge=1)] = 2
-    """Best checkpoints by accuracy, besides the newest."""
+    """How many checkpoints are kept besides the newest: those with the best accuracy."""
 
 
 @dataclass
@@ -169,14 +169,15 @@ class TrainConfig:
     output: Annotated[str, Running, LocalPath.OUTPUT]
     """Directory of this run, any fsspec URI."""
     mode: Mode = "full_then_mask_prompt"
-    """The paper's best order is full finetuning, then mask prompts (Table 5). `pretrain` makes a CLIP to begin with."""
+    """What is trained, and in which order. The paper's best is full finetuning, then mask prompts (Table 5); `pretrain`
+    makes a CLIP to begin with."""
     batch_size: Annotated[int, Limit(ge=1)] = 256
     """Regions per step over all workers."""
     micro_batch_size: Annotated[Annotated[int, Limit(ge=1)] | None, Running] = None
     """Regions per forward pass of one worker; empty: its whole share. Smaller needs less memory, gives the same loss
     and gradients, and costs a second forward pass."""
     seed: Annotated[int, Limit(ge=0)] = 0
-    """Order of the samples, augmentation, and the prompts' start."""
+    """Decides the order of the samples, their augmentation, and the start of the prompts."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -187,12 +188,12 @@ class TrainConfig:
     workers: Annotated[WorkersConfig, Running] = field(default_factory=WorkersConfig)
     checkpoints: Annotated[CheckpointsConfig, Running] = field(default_factory=CheckpointsConfig)
     max_failures: Annotated[int, Limit(ge=-1), Running] = 3
-    """Losses of a worker that the run survives."""
+    """How often the run goes on after it has lost a worker; -1: always."""
     gradient_checkpointing: Annotated[bool, Running] = False
     """Recompute activations in the backward pass: less memory, a third more work."""
     compile: Annotated[bool, Running] = False
-    """torch.compile the image tower."""
-    loggers: Annotated[list[Literal["tensorboard", "wandb", "mlflow"]], Running] = field(
+    """Compile the image tower with `torch.compile`."""
+    loggers: list[Annotated[Literal["tensorboard", "wandb", "mlflow"], Running]] = field(
         default_factory=lambda: ["tensorboard"]
     )
     """Where curves go, besides metrics.parquet."""
