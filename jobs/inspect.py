@@ -84,8 +84,8 @@ def _output(arguments: list[str]) -> int:
     options = parse_arguments(parser, arguments)
     if options.images and not (options.verify or options.repair):
         parser.error("--images belongs to --verify or --repair")
-    from pipeline.dataset.verify import repair, verify
     from pipeline.inspection.status import print_status
+    from pipeline.inspection.verify import repair, verify
     from pipeline.storage.checks import check_readable
 
     check_readable(options.output, "output")

@@ -12,9 +12,9 @@ import yaml
 import schemas
 from pipeline import storage
 from pipeline.configuration.recipe import BEFORE, RECIPES, Kind
-from pipeline.dataset.files import DamagedFileError, read_yaml
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import printable
+from pipeline.storage.documents import DamagedFileError, read_yaml
 
 # For `config.yaml` without a kind, as earlier versions wrote it: keys that only the configuration of this kind has.
 _KNOWN_BY: dict[Kind, tuple[str, ...]] = {

@@ -5,14 +5,11 @@ the shard. A tar without a manifest is not part of the dataset. Nothing in these
 host or the number of workers, so writing a shard again gives the same bytes.
 """
 
-import hashlib
 import io
 import json
 import tempfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +20,8 @@ import schemas
 from pipeline import storage
 from pipeline.dataset.config import ShardsConfig
 from pipeline.dataset.layout import Layout, stem
+from pipeline.dataset.manifests import write_manifest
+from pipeline.dataset.sample import checksum
 from pipeline.masks.boxes import expand_box
 
 NO_RUNNER_UP = 2.0
@@ -115,11 +114,6 @@ def write_tar(samples: Iterable[Sample], config: ShardsConfig, file: io.IOBase) 
     return rows
 
 
-def checksum(jpg: bytes, mask: bytes, txt: bytes) -> int:
-    """CRC-32 of what is learnt from a sample. Readers at random take it for each; SHA-256 is of whole tars."""
-    return zlib.crc32(txt, zlib.crc32(mask, zlib.crc32(jpg)))
-
-
 def commit_shard(
     layout: Layout,
     shard: int,
@@ -144,23 +138,20 @@ def commit_shard(
         file.flush()
         _check_accounting(shard, images, rows, rejects)
         storage.upload(file.name, layout.tar(shard))
-        files = {layout.relative(layout.tar(shard)): _checksum(Path(file.name))}
+        files = {layout.relative(layout.tar(shard)): file_checksum(file.name)}
 
     storage.write_table(pa.Table.from_pylist(candidates, schemas.CANDIDATES), layout.table("candidates", shard))
     storage.write_table(pa.Table.from_pylist(rejects, schemas.REJECTS), layout.table("rejects", shard))
     for kind in ("captions", "candidates", "rejects"):
         uri = layout.table(kind, shard)
-        digest, size = storage.sha256(uri)
-        files[layout.relative(uri)] = {"sha256": digest, "bytes": size}
+        files[layout.relative(uri)] = file_checksum(uri)
 
     counts = {
         "images": images,
         "images_with_pairs": _count_images_with_pairs(rows),
         "pairs": len(rows),
     }
-    metadata = {**schemas.MANIFEST.metadata, b"files": _json(files), b"counts": _json(counts)}
-    manifest = pa.Table.from_pylist(rows, schemas.MANIFEST).replace_schema_metadata(metadata)
-    storage.write_table(manifest, layout.table("manifests", shard))
+    write_manifest(layout, shard, rows, files, counts)
     return rows
 
 
@@ -182,13 +173,7 @@ def _check_accounting(shard: int, images: int, rows: list[dict], rejects: list[d
         )
 
 
-def _checksum(path: Path) -> dict:
-    with path.open("rb") as file:
-        return {
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-            "bytes": path.stat().st_size,
-        }
-
-
-def _json(value: dict) -> bytes:
-    return json.dumps(value, sort_keys=True).encode()
+def file_checksum(uri: str) -> dict:
+    """`sha256` and `bytes` of a file, as manifests and `dataset.json` have them."""
+    digest, size = storage.sha256(uri)
+    return {"sha256": digest, "bytes": size}

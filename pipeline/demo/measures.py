@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import storage
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.opening import open_dataset
 from pipeline.evaluation import PairPrecision, measure_pairs
 from pipeline.evaluation.result import CLASSES
 from pipeline.microworld.categories import NAMES, THINGS
@@ -51,9 +51,7 @@ def measure(evaluation: Path, groups: Groups) -> Measured:
 
 def mined_rows(mined: Path) -> list[dict]:
     """The rows of all manifests of a mined dataset."""
-    layout = Layout(str(mined))
-    shards = sorted(layout.committed())
-    return [row for shard in shards for row in storage.read_table(layout.table("manifests", shard)).to_pylist()]
+    return [row for manifest in open_dataset(str(mined)).manifests() for row in manifest.table.to_pylist()]
 
 
 def measure_mining(mined: Path, world: Path) -> dict[str, PairPrecision]:

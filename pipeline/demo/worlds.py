@@ -10,7 +10,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.demo.scale import Scale
 from pipeline.microworld.crops import captioned_pairs, named_pairs
 from pipeline.microworld.groups import Groups
-from pipeline.microworld.pair_shards import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, describe_pairs, write_pairs
 from pipeline.microworld.scenes import Scene, draw_scene
 from pipeline.microworld.world import write_world
 
@@ -76,6 +76,7 @@ def _write_pairs(folder: Path, scenes_count: int, seed: int, source: PairSource,
     """
     scene_seed = _scene_seed(seed, scenes or folder.name)
     firsts = range(1, scenes_count + 1, _SCENES_PER_SHARD)
+    describe_pairs(folder, len(firsts), scenes_count)
     due = set(range(len(firsts))) - Layout(str(folder)).committed()
     ray.get(
         [

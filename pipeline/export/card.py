@@ -6,9 +6,9 @@ import pyarrow as pa
 import yaml
 
 import schemas
-from pipeline.dataset.files import damaged
-from pipeline.dataset.mined_pairs import MinedPairs
+from pipeline.dataset.opening import MinedDataset
 from pipeline.escaping.markdown import code, escaped
+from pipeline.storage.documents import damaged
 
 _FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _PICTURES = {
@@ -28,7 +28,7 @@ def datasets_schema() -> pa.Schema:
     )
 
 
-def dataset_card(pairs: MinedPairs, rows: int) -> str:
+def dataset_card(pairs: MinedDataset, rows: int) -> str:
     """`README.md` of a folder for `datasets`; its head says where the files are and what is in them.
 
     Args:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline import storage
-from pipeline.dataset.mined_pairs import MinedPairs, open_pairs
+from pipeline.dataset.opening import MinedDataset
 from pipeline.export.image_files import image_file, write_images
+from pipeline.export.opening import open_pairs
 from pipeline.export.outline import IMAGE_COLUMNS, Outline, is_scaled, outline_of
 from pipeline.storage.common_folder import address, parts, relative
 from pipeline.storage.json_lists import write_json_lists
@@ -77,7 +78,7 @@ def export_coco(output: str, to: str, images: str | None = None) -> CocoExport:
     return CocoExport(outline.images, outline.pairs, len(outline.category), outline.scaled, unnamed, pairs.complete)
 
 
-def _numbered(pairs: MinedPairs, columns: list[str], outline: Outline) -> Iterator[tuple[int, bool, dict]]:
+def _numbered(pairs: MinedDataset, columns: list[str], outline: Outline) -> Iterator[tuple[int, bool, dict]]:
     """Every row with the id of its image, and whether it is the first of its image."""
     number = 0
     for manifest in pairs.manifests(columns):
@@ -89,7 +90,7 @@ def _numbered(pairs: MinedPairs, columns: list[str], outline: Outline) -> Iterat
             yield int(image) if outline.own_ids else number, first, row
 
 
-def _images(pairs: MinedPairs, outline: Outline, written: bool) -> Iterator[dict]:
+def _images(pairs: MinedDataset, outline: Outline, written: bool) -> Iterator[dict]:
     for number, first, row in _numbered(pairs, ["key", *IMAGE_COLUMNS], outline):
         if first:
             uri = row["image_uri"]
@@ -107,7 +108,7 @@ def _images(pairs: MinedPairs, outline: Outline, written: bool) -> Iterator[dict
             yield image
 
 
-def _annotations(pairs: MinedPairs, outline: Outline) -> Iterator[dict]:
+def _annotations(pairs: MinedDataset, outline: Outline) -> Iterator[dict]:
     for annotation, (number, _, row) in enumerate(_numbered(pairs, _PAIR + _SCORES, outline), start=1):
         x0, y0, x1, y1 = (row[edge] for edge in _BOX)
         yield {

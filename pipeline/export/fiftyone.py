@@ -17,8 +17,9 @@ from PIL import Image
 
 from pipeline import storage
 from pipeline.dataset.layout import stem
-from pipeline.dataset.mined_pairs import MinedPairs, open_pairs
+from pipeline.dataset.opening import MinedDataset
 from pipeline.errors import UserError
+from pipeline.export.opening import open_pairs
 from pipeline.export.outline import outline_of
 from pipeline.masks.masks import Masks
 from pipeline.storage.common_folder import Parts, relative
@@ -78,7 +79,7 @@ def export_fiftyone(output: str, to: str, images: str | None = None) -> FiftyOne
     return FiftyOneExport(outline.images, outline.pairs, pairs.complete)
 
 
-def _samples(pairs: MinedPairs, folder: Path, shared: Parts, images: str | None) -> Iterator[dict]:
+def _samples(pairs: MinedDataset, folder: Path, shared: Parts, images: str | None) -> Iterator[dict]:
     for manifest in pairs.manifests(_COLUMNS):
         (folder / stem(manifest.shard)).mkdir(parents=True, exist_ok=True)
         for image_id, group in groupby(manifest.table.to_pylist(), key=lambda row: row["image_id"]):

@@ -4,8 +4,6 @@ A row is a pair: the stored crop with its background, its mask, and the columns 
 Parquet files as the bytes that the shards hold, not encoded again.
 """
 
-import io
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +13,12 @@ import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
-from pipeline.dataset.files import damaged
 from pipeline.dataset.layout import Layout, stem
-from pipeline.dataset.mined_pairs import Manifest, open_pairs
+from pipeline.dataset.manifests import Manifest
+from pipeline.dataset.sample import DamagedSampleError, damaged_sample, read_range, unpack
 from pipeline.errors import UserError
 from pipeline.export.card import dataset_card, datasets_schema
+from pipeline.export.opening import open_pairs
 from pipeline.storage.in_threads import in_threads
 
 # Row groups of this size keep memory small here, and show quickly in the Hub's viewer.
@@ -112,20 +111,16 @@ def _write(layout: Layout, manifest: Manifest, target: str) -> None:
 
 def _with_pictures(layout: Layout, shard: int, rows: list[dict]) -> Iterator[dict]:
     """Rows with the crops and masks of their samples, which lie one after the other in the tar."""
-    tar = layout.tar(shard)
     begin, end = rows[0]["tar_offset"], rows[-1]["tar_offset"] + rows[-1]["tar_length"]
-    try:
-        data = storage.read_bytes(tar, begin, end)
-    except FileNotFoundError as error:
-        raise damaged(tar, "missing") from error
+    data = read_range(layout, shard, begin, end)
     for row in rows:
-        start = row["tar_offset"] - begin
+        start, length = row["tar_offset"] - begin, row["tar_length"]
         try:
-            with tarfile.open(fileobj=io.BytesIO(data[start : start + row["tar_length"]]), mode="r:") as members:
-                files = {
-                    column: {"bytes": members.extractfile(name).read(), "path": name}
-                    for column, name in (("image", f"{row['key']}.jpg"), ("mask", f"{row['key']}.mask.png"))
-                }
-        except (tarfile.TarError, KeyError, AttributeError) as error:  # AttributeError: no file but a folder
-            raise damaged(tar, error) from error
+            members = unpack(data[start : start + length], row["key"], length)
+            files = {
+                column: {"bytes": members[kind], "path": members.name(kind)}
+                for column, kind in (("image", "jpg"), ("mask", "mask.png"))
+            }
+        except DamagedSampleError as error:
+            raise damaged_sample(layout, shard, row["tar_offset"], error) from error
         yield row | files

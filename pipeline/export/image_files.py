@@ -4,12 +4,13 @@ import dataclasses
 import shlex
 
 from pipeline import storage
-from pipeline.dataset.files import damaged, read_table
-from pipeline.dataset.mined_pairs import MinedPairs
+from pipeline.dataset.opening import MinedDataset
+from pipeline.dataset.tables import read_table
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image
+from pipeline.storage.documents import damaged
 
 
 def image_file(key: str) -> str:
@@ -17,7 +18,7 @@ def image_file(key: str) -> str:
     return "-".join(key.split("-")[:2]) + ".jpg"
 
 
-def write_images(pairs: MinedPairs, to: str) -> None:
+def write_images(pairs: MinedDataset, to: str) -> None:
     """Write every image that has pairs as mining saw it: JPEG, turned upright, scaled down to `images.max_side`.
 
     Files that are such JPEG already keep their bytes. Takes the memory of a few dozen images.
@@ -51,7 +52,7 @@ def write_images(pairs: MinedPairs, to: str) -> None:
             storage.write_bytes(storage.join(to, image_file(row["key"])), jpeg.data)
 
 
-def _images_config(pairs: MinedPairs) -> ImagesConfig:
+def _images_config(pairs: MinedDataset) -> ImagesConfig:
     mined_with = pairs.description["configuration"].get("images")
     known = {field.name for field in dataclasses.fields(ImagesConfig)}
     values = mined_with if isinstance(mined_with, dict) else {}

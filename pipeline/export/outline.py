@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from pipeline.dataset.mined_pairs import MinedPairs
+from pipeline.dataset.opening import MinedDataset
 from pipeline.errors import UserError
 from pipeline.storage.common_folder import Parts, common_folder, parts
 
@@ -31,7 +31,7 @@ class Outline:
     """Whether the ids of all images are numbers, as COCO's are."""
 
 
-def outline_of(pairs: MinedPairs) -> Outline:
+def outline_of(pairs: MinedDataset) -> Outline:
     """Read the manifests once.
 
     Raises:

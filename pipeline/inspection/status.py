@@ -1,20 +1,21 @@
 """Status, counts, nouns, scores and reject reasons of an output directory."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import storage
-from pipeline.dataset.files import counts_of_shard, read_columns, read_description, read_statistics, read_table
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifests import Manifest, read_manifest
+from pipeline.dataset.opening import open_dataset
+from pipeline.dataset.statistics import read_statistics
+from pipeline.dataset.tables import read_table
 from pipeline.escaping.terminal import escape
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.nouns import select_vocabulary
+from pipeline.storage.in_threads import in_threads
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _DETAIL = 160
@@ -54,32 +55,29 @@ def read_status(output: str) -> Status:
     Raises:
         UserError: there is no dataset.
     """
-    layout = Layout(output)
-    description = read_description(layout)
-    committed = sorted(layout.committed())
+    dataset = open_dataset(output)
+    layout, committed = dataset.layout, dataset.shards
     status = Status(
         output=output,
-        complete=storage.exists(layout.dataset),
-        shards=description["source"]["shards"],
+        complete=dataset.complete,
+        shards=dataset.description["source"]["shards"],
         committed=len(committed),
-        images=description["source"]["images"],
+        images=dataset.description["source"]["images"],
     )
     status.failed = read_failures(layout, set(committed))
     times: dict[int, dict[str, float]] = {}
     scores: dict[str, list[np.ndarray]] = {"clip_score": [], "noun_margin": [], "mask_margin": []}
-    with ThreadPoolExecutor(16) as pool:
-        found = pool.map(lambda shard: _read_shard(layout, shard), committed)
-        for shard, (manifest, rejects, seconds) in zip(committed, found, strict=True):
-            status.counts.update(counts_of_shard(manifest.schema, layout.table("manifests", shard)))
-            status.nouns.update(manifest["noun"].to_pylist())
-            for reason, detail in rejects:
-                status.rejected[reason] += 1
-                if detail:
-                    status.details.setdefault(reason, detail)
-            status.seconds.update(seconds)
-            times[shard] = seconds
-            for column, values in scores.items():
-                values.append(manifest[column].drop_null().to_numpy())
+    for manifest, rejects, seconds in in_threads(lambda shard: _read_shard(layout, shard), committed):
+        status.counts.update(manifest.counts)
+        status.nouns.update(manifest.table["noun"].to_pylist())
+        for reason, detail in rejects:
+            status.rejected[reason] += 1
+            if detail:
+                status.details.setdefault(reason, detail)
+        status.seconds.update(seconds)
+        times[manifest.shard] = seconds
+        for column, values in scores.items():
+            values.append(manifest.table[column].drop_null().to_numpy())
     for column, values in scores.items():
         together = np.concatenate(values) if values else np.zeros(0)
         if len(together):
@@ -88,10 +86,9 @@ def read_status(output: str) -> Status:
     return status
 
 
-def _read_shard(layout: Layout, shard: int) -> tuple[pa.Table, list[tuple[str, str]], dict]:
+def _read_shard(layout: Layout, shard: int) -> tuple[Manifest, list[tuple[str, str]], dict]:
     """Its manifest, reason and detail of every rejected image, seconds by stage."""
-    columns = ["noun", "clip_score", "noun_margin", "mask_margin"]
-    manifest = read_columns(layout.table("manifests", shard), columns)
+    manifest = read_manifest(layout, shard, ["noun", "clip_score", "noun_margin", "mask_margin"])
     rows = read_table(layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]).to_pylist()
     rejects = [(f"{row['stage']}: {row['reason']}", row["detail"]) for row in rows if row["caption_index"] is None]
     return manifest, rejects, read_statistics(layout, shard)["seconds"]

@@ -6,9 +6,9 @@ from statistics import median
 
 from rich.table import Table
 
-from pipeline.dataset.files import DamagedFileError, read_json
 from pipeline.dataset.layout import Layout, stem
 from pipeline.escaping.terminal import escape
+from pipeline.storage.documents import DamagedFileError, read_json
 
 _SLOW = 3.0
 """Times the median of all shards."""

@@ -1,18 +1,16 @@
 """Image–text pairs that need no mining, written as a mined dataset is, so that jobs.train reads them."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import yaml
 
-import schemas
 from pipeline import storage
 from pipeline.dataset.layout import Layout, stem
-from pipeline.dataset.shards import Sample, ShardsConfig, write_tar
+from pipeline.dataset.manifests import write_manifest
+from pipeline.dataset.shards import Sample, ShardsConfig, file_checksum, write_tar
 from pipeline.masks.masks import Masks
 
 
@@ -28,6 +26,22 @@ class Pair:
     text: str
 
 
+def describe_pairs(folder: Path, shards: int, images: int) -> None:
+    """Write the `config.yaml` without which nothing is taken for a dataset.
+
+    Args:
+        shards, images: that it has when it is complete.
+    """
+    description = {
+        "fingerprint": "",  # nobody mines into it
+        "kind": "mine",
+        "configuration": {"captions": {"format": "microworld", "path": folder.name}},
+        "models": {},
+        "source": {"shards": shards, "images": images},
+    }
+    storage.write_bytes(Layout(str(folder)).config, yaml.safe_dump(description, sort_keys=False).encode())
+
+
 def write_pairs(folder: Path, shard: int, pairs: Iterable[Pair]) -> int:
     """Write one shard: tar and manifest; returns the number of pairs."""
     layout = Layout(str(folder))
@@ -37,11 +51,9 @@ def write_pairs(folder: Path, shard: int, pairs: Iterable[Pair]) -> int:
     samples = (Sample(_row(shard, number, pair), pair.image, pair.mask) for number, pair in enumerate(pairs))
     with tar.open("wb") as file:
         rows = write_tar(samples, config, file)
-    content = tar.read_bytes()
-    files = {f"shards/{tar.name}": {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}}
-    manifest = pa.Table.from_pylist(rows, schemas.MANIFEST)
-    metadata = {**schemas.MANIFEST.metadata, b"files": json.dumps(files).encode()}
-    storage.write_table(manifest.replace_schema_metadata(metadata), layout.table("manifests", shard))
+    images = len({row["image_id"] for row in rows})
+    counts = {"images": images, "images_with_pairs": images, "pairs": len(rows)}
+    write_manifest(layout, shard, rows, {f"shards/{tar.name}": file_checksum(str(tar))}, counts)
     return len(rows)
 
 

@@ -16,20 +16,20 @@ import os
 import shlex
 import stat
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline import storage
-from pipeline.dataset.files import DamagedFileError, check_rows, read_columns, read_table
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifests import read_manifest
+from pipeline.dataset.tables import read_table
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image
+from pipeline.storage.in_threads import in_threads
 
 _SAMPLED = 100
 _READERS = 8
-_COLUMNS = ["key", "image_uri", "image_bytes", "image_sha256"]
 
 
 @dataclass
@@ -108,25 +108,17 @@ def find_changed(layout: Layout, shards: Sequence[int], *, every: bool = False) 
         return changed | read, unread + missing
 
     found = Changes()
-    with ThreadPoolExecutor(_READERS) as pool:
-        for shard, (changed, unread) in zip(looked_at, pool.map(look, looked_at), strict=True):
-            found.unread += unread
-            if changed:
-                found.changed[shard] = [what for _, what in sorted(changed.items())]
+    for shard, (changed, unread) in zip(looked_at, in_threads(look, looked_at, _READERS), strict=True):
+        found.unread += unread
+        if changed:
+            found.changed[shard] = [what for _, what in sorted(changed.items())]
     return found
 
 
 def _originals(layout: Layout, shard: int) -> list[_Original]:
     """The images of a shard that have pairs, but for such as were never files, and those of older versions."""
-    uri = layout.table("manifests", shard)
-    try:
-        table = read_columns(uri, _COLUMNS)
-    except DamagedFileError:
-        raise
-    except UserError:  # it lacks the columns
-        return []
-    check_rows(table, shard, uri)
-    images = {int(row["key"].split("-")[1]): row for row in table.to_pylist()}
+    manifest = read_manifest(layout, shard, ["key"], optional=["image_uri", "image_bytes", "image_sha256"])
+    images = {int(row["key"].split("-")[1]): row for row in manifest.table.to_pylist()}
     return [
         _Original(shard, index, row["image_uri"], row["image_bytes"], row["image_sha256"])
         for index, row in sorted(images.items())

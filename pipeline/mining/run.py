@@ -19,8 +19,8 @@ from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_capt
 from pipeline.configuration import fingerprint
 from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import check_unclaimed, clear, remove_files
-from pipeline.dataset.files import DamagedFileError, read_columns, read_json
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
+from pipeline.dataset.tables import read_columns
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution.placement import watch_placement
@@ -52,6 +52,7 @@ from pipeline.mining.stages import (
 from pipeline.mining.summary import summarize, write_dataset
 from pipeline.nouns import select_vocabulary
 from pipeline.proposals import load_proposer
+from pipeline.storage.documents import DamagedFileError, read_json
 
 # Of the vocabulary, that a worker embeds and then reports. A GPU takes a second for as many; a core, a second for four.
 _NOUNS_PER_CHUNK_ON_GPU, _NOUNS_PER_CHUNK = 256, 8

@@ -1,19 +1,18 @@
 """What is written when all shards are committed: `dataset.json` and the dataset card."""
 
-import hashlib
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions import Listing
-from pipeline.dataset.files import counts_of_shard, damaged, files_of_shard, read_description, read_table
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifests import read_whole_manifest
+from pipeline.dataset.opening import read_dataset_description
+from pipeline.dataset.shards import file_checksum
+from pipeline.dataset.tables import read_table
 from pipeline.escaping.markdown import code, escaped
 from pipeline.nouns import select_vocabulary
+from pipeline.storage.in_threads import in_threads
 
 _TOP_NOUNS = 20
 
@@ -27,9 +26,8 @@ def summarize(layout: Layout, listing: Listing) -> dict:
     missing = sorted(set(range(listing.shards)) - layout.committed())
     if missing:
         raise RuntimeError(f"{len(missing)} shards are not committed, among them {missing[:5]}")
-    with ThreadPoolExecutor(16) as pool:
-        shards = list(pool.map(lambda shard: _read_shard(layout, shard), range(listing.shards)))
     totals, nouns, rejected, files = Counter(), Counter(), Counter(), {}
+    shards = in_threads(lambda shard: _read_shard(layout, shard), range(listing.shards))
     for counts, shard_nouns, reasons, shard_files in shards:
         totals.update(counts)
         nouns.update(shard_nouns)
@@ -41,11 +39,9 @@ def summarize(layout: Layout, listing: Listing) -> dict:
             f"{totals['images_with_pairs']} with pairs, {rejected.total()} rejected"
         )
     for uri in (layout.config, layout.vocabulary):
-        digest, size = storage.sha256(uri)
-        files[uri.rpartition("/")[2]] = {"sha256": digest, "bytes": size}
-    description = read_description(layout)
+        files[uri.rpartition("/")[2]] = file_checksum(uri)
     return {
-        "fingerprint": description["fingerprint"],
+        "fingerprint": read_dataset_description(layout)["fingerprint"],
         "shards": listing.shards,
         "images": listing.images,
         "images_with_pairs": totals["images_with_pairs"],
@@ -60,24 +56,18 @@ def summarize(layout: Layout, listing: Listing) -> dict:
 
 def write_dataset(layout: Layout, dataset: dict) -> None:
     """Write `README.md` and, last, `dataset.json`, which says that the dataset is complete."""
-    storage.write_bytes(layout.card, dataset_card(dataset, read_description(layout)).encode())
+    storage.write_bytes(layout.card, dataset_card(dataset, read_dataset_description(layout)).encode())
     storage.write_bytes(layout.dataset, json.dumps(dataset, indent=1, ensure_ascii=False).encode())
 
 
 def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, Counter, dict]:
     """Counts, pairs by noun, reasons of rejected images, and checksums of all files of a committed shard."""
-    uri = layout.table("manifests", shard)
-    data = storage.read_bytes(uri)
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(data))
-        nouns = Counter(parquet.read(["noun"])["noun"].to_pylist())
-    except (pa.ArrowException, KeyError, OSError) as error:  # OSError: of Arrow, about the content
-        raise damaged(uri, error) from error
-    files = files_of_shard(parquet.schema_arrow, uri)
-    files[layout.relative(uri)] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    manifest = read_whole_manifest(layout, shard, ["noun"])
+    own = {"sha256": manifest.sha256, "bytes": manifest.bytes}
+    files = manifest.files | {layout.relative(manifest.uri): own}
     rejects = read_table(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
     reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
-    return counts_of_shard(parquet.schema_arrow, uri), nouns, reasons, files
+    return manifest.counts, Counter(manifest.table["noun"].to_pylist()), reasons, files
 
 
 def dataset_card(dataset: dict, description: dict) -> str:

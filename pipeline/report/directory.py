@@ -6,8 +6,8 @@ from typing import Literal
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.configuration.described import read_description
 from pipeline.configuration.fingerprint import kind_of as kind_of_job
-from pipeline.dataset.files import read_yaml
 from pipeline.errors import UserError
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import default_labels, write_evaluation_report
@@ -24,14 +24,7 @@ def kind_of(uri: str) -> Kind:
     Raises:
         UserError: it is not one of this program's, or of a job that has no report.
     """
-    config = storage.join(uri, "config.yaml")
-    try:
-        description = read_yaml(config)
-    except FileNotFoundError:
-        raise UserError(f"{uri}: no config.yaml, so nothing that this program has made") from None
-    if not isinstance(description, dict) or not isinstance(description.get("configuration"), dict):
-        raise UserError(f"{config} is not a configuration of this program")
-    if (job := kind_of_job(description)) not in _KINDS:
+    if (job := kind_of_job(read_description(uri))) not in _KINDS:
         raise UserError(
             f"{uri}: there are reports of mined datasets, training runs and evaluations; this is none of them"
         )

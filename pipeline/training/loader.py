@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shlex
 import traceback
 from collections.abc import Iterator
 from functools import partial
@@ -16,10 +15,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pipeline.clip_input import ClipInput
+from pipeline.dataset.layout import Layout
+from pipeline.dataset.sample import DamagedSampleError, damaged_sample
 from pipeline.errors import UserError
 from pipeline.regions import masked_regions
 from pipeline.training.augmentation import training_region
-from pipeline.training.decoding import DamagedSampleError, decode_sample
+from pipeline.training.decoding import decode_sample
 from pipeline.training.order import PhaseBatches, PhaseSteps
 from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples
@@ -108,9 +109,8 @@ class _Regions(Dataset):
             image, mask = self._decode(shard, offset, length, key, self._checksums[row].as_py())
         except DamagedSampleError as error:
             raise UserError(
-                f"dataset: sample {key} of shard {shard} of {self._dataset} is damaged ({error}). See python -m "
-                f"jobs.inspect {shlex.quote(self._dataset)} --verify, or leave damaged shards out with "
-                "data.skip_damaged"
+                f"dataset: {damaged_sample(Layout(self._dataset), shard, offset, error)}, or leave damaged shards out "
+                "with data.skip_damaged"
             ) from error
         unmasked = False
         if self._seed is None:
@@ -128,11 +128,12 @@ class _Regions(Dataset):
         self, shard: int, offset: int, length: int, key: str, crc32: int | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         try:
-            return decode_sample(self._files.read(shard, offset, length), key, crc32)
+            return decode_sample(self._files.read(shard, offset, length), key, crc32, length)
         except DamagedSampleError:
             if not self._files.forget(shard):
                 raise
-        return decode_sample(self._files.read(shard, offset, length), key, crc32)  # the cache was damaged, or not
+        data = self._files.read(shard, offset, length)  # the cache was damaged, or not
+        return decode_sample(data, key, crc32, length)
 
 
 class _RaisingLoader(DataLoader):

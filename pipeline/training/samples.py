@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -11,19 +10,20 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
 from pipeline.configuration import limits
-from pipeline.dataset.files import DamagedFileError, check_rows, files_of_shard, listed_files
+from pipeline.dataset.files import CONTENT_DIFFERS, Damage, check_file, listed_files, size_differs
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.verify import Damage, check_file
+from pipeline.dataset.manifests import Manifest, parse_manifest
+from pipeline.dataset.opening import MinedDataset, open_dataset
 from pipeline.errors import UserError
+from pipeline.storage.documents import DamagedFileError
+from pipeline.storage.in_threads import in_threads
 from pipeline.training.condition import filter_pairs
 from pipeline.training.config import DataConfig
 
-_READERS = 16
 _COLUMNS = ["key", "shard", "image_id", "noun", "tar_offset", "tar_length"]
 _CHECKSUM = "crc32"
 """Datasets of an older version have none; they are trained on all the same."""
@@ -105,13 +105,14 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
         OSError: storage cannot be read.
     """
     limits.check(config, "data")
-    storage.check_readable(dataset, "dataset")
-    layout = Layout(dataset)
+    opened = open_dataset(dataset, "dataset")
+    opened.check_begun()
+    layout = opened.layout
     columns = schemas.MANIFEST.names if config.where else [*_COLUMNS, _CHECKSUM]
-    manifests, damages = _read_manifests(layout, columns)
+    manifests, damages = _read_manifests(opened, [name for name in columns if name not in _COLUMNS])
     _check_damages(dataset, damages, config)
     pairs = pa.concat_tables(
-        [schemas.MANIFEST.empty_table().select(columns), *(manifest.table for manifest in manifests)]
+        [schemas.MANIFEST.empty_table().select(columns), *(manifest.table.select(columns) for manifest in manifests)]
     )
     if not len(pairs):
         raise UserError(f"dataset: the {len(manifests)} readable shards of {dataset} hold no pair to train on")
@@ -136,65 +137,28 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
     return Samples(dataset, digest.hexdigest(), skipped, _sample_table(pairs, config.held_out_share))
 
 
-@dataclass(frozen=True)
-class _Manifest:
-    shard: int
-    table: pa.Table
-    sha256: str
-    files: dict[str, dict]
-    """Per file of the shard its `sha256` and `bytes`."""
-
-
-def _read_manifests(layout: Layout, columns: list[str]) -> tuple[list[_Manifest], list[Damage]]:
+def _read_manifests(dataset: MinedDataset, optional: list[str]) -> tuple[list[Manifest], list[Damage]]:
     """The manifests that can be read, in the order of their shards, and what is wrong with the others."""
-    committed = layout.committed()
-    if not committed:
-        raise UserError(
-            f"dataset: {layout.uri} has no manifests: it is not the output of python -m jobs.mine, or nothing of it is "
-            "committed yet"
-        )
-    checksums = listed_files(layout)  # none while mining is not complete: what is committed can be trained on
+    checksums = listed_files(dataset.layout)  # none while mining is not complete: what is committed can be trained on
     listed = [Damage(file, "missing") for file in checksums if file.startswith("manifests/")]
-    manifests, damages = [], [damage for damage in listed if damage.shard not in committed]
-    with ThreadPoolExecutor(_READERS) as pool:
-        for read in pool.map(lambda shard: _read_manifest(layout, shard, columns, checksums), sorted(committed)):
-            (damages if isinstance(read, Damage) else manifests).append(read)
+    manifests, damages = [], [damage for damage in listed if damage.shard not in dataset.shards]
+    for read in in_threads(lambda shard: _read_manifest(dataset.layout, shard, optional, checksums), dataset.shards):
+        (damages if isinstance(read, Damage) else manifests).append(read)
     return manifests, damages
 
 
-def _read_manifest(layout: Layout, shard: int, columns: list[str], checksums: dict) -> _Manifest | Damage:
+def _read_manifest(layout: Layout, shard: int, optional: list[str], checksums: dict) -> Manifest | Damage:
     uri = layout.table("manifests", shard)
     file = layout.relative(uri)
     try:
         data = storage.read_bytes(uri)
+        if file in checksums and checksums[file]["sha256"] != hashlib.sha256(data).hexdigest():
+            return Damage(file, CONTENT_DIFFERS)
+        return parse_manifest(data, layout, shard, _COLUMNS, optional)
     except FileNotFoundError:
         return Damage(file, "missing")
-    digest = hashlib.sha256(data).hexdigest()
-    if file in checksums and checksums[file]["sha256"] != digest:
-        return Damage(file, "content differs from its checksum")
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(data))
-        found = parquet.schema_arrow
-        if set(_COLUMNS) <= set(found.names):
-            table = _complete(parquet.read(columns), columns)
-            check_rows(table, shard, uri)
-            return _Manifest(shard, table, digest, files_of_shard(found, uri))
-    # TypeError, ValueError, OSError: of Arrow, about the content
-    except (DamagedFileError, pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+    except DamagedFileError as error:
         return Damage(file, f"unreadable: {error}")
-    absent = ", ".join(sorted(set(_COLUMNS) - set(found.names)))
-    raise UserError(
-        f"dataset: {uri} lacks {absent}: it was written by an older version of this program; mine the dataset again"
-    )
-
-
-def _complete(table: pa.Table, columns: list[str]) -> pa.Table:
-    """The columns, with nulls where an older version had none of that name."""
-    for name in columns:
-        if name not in table.column_names:
-            field = schemas.MANIFEST.field(name)
-            table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(columns)
 
 
 def _check_cache(dataset: str, shard_bytes: list[int], config: DataConfig) -> None:
@@ -229,14 +193,13 @@ def _check_tars(layout: Layout, tars: dict[str, dict], whole: bool) -> list[Dama
             size = storage.size(layout.path(file))
         except FileNotFoundError:
             return [Damage(file, "missing")]
-        return [] if size == expected else [Damage(file, f"{size} bytes instead of {expected}")]
+        return [] if size == expected else [Damage(file, size_differs(size, expected))]
 
     def check_content(file: str) -> Iterable[Damage]:
         return check_file(layout, file, tars[file])
 
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(lambda file: list((check_content if whole else check_size)(file)), sorted(tars))
-        return [damage for damages in found for damage in damages]
+    found = in_threads(lambda file: list((check_content if whole else check_size)(file)), sorted(tars))
+    return [damage for damages in found for damage in damages]
 
 
 def _sample_table(pairs: pa.Table, held_out_share: float) -> pa.Table:

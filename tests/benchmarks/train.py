@@ -29,6 +29,7 @@ from pipeline import storage
 from pipeline.clip import load_clip
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
+from pipeline.microworld.pair_shards import describe_pairs
 from pipeline.training.config import FullConfig
 from pipeline.training.phases import Phase, prepare, with_prompts
 from tests.shard_samples import make_sample
@@ -45,6 +46,7 @@ def write_shards(folder: Path, samples: int) -> None:
     ys, xs = np.mgrid[:HEIGHT, :WIDTH]
     mask = ((ys / HEIGHT - 0.5) ** 2 + (xs / WIDTH - 0.5) ** 2) < 0.25
     nouns = [f"noun{number}" for number in range(50)]
+    describe_pairs(folder, SHARDS, samples)
     for shard in range(SHARDS):
         pairs = []
         for image in range(samples // SHARDS):

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from pipeline.mining.run import mine
 from tests.cluster.hosts import Host, Network, network
 from tests.cluster.ray_nodes import head, started, wait_until, worker

@@ -15,8 +15,8 @@ import yaml
 
 from jobs import export, inspect
 from pipeline.dataset.layout import checked_file, shard_of
-from pipeline.dataset.verify import Damage, repair, verify
 from pipeline.errors import UserError
+from pipeline.inspection.verify import Damage, repair, verify
 from pipeline.training.samples import DataConfig, select_samples
 from tests.report.made import made_evaluation, made_run
 from tests.report.made_dataset import make_dataset
@@ -61,7 +61,7 @@ def with_column(name: str, values: list) -> Callable[[pa.Table], pa.Table]:
     def change(table: pa.Table) -> pa.Table:
         index = table.schema.get_field_index(name)
         column = [*values, *table[name].to_pylist()[len(values) :]]
-        return table.set_column(index, name, pa.array(column))
+        return table.set_column(index, name, pa.array(column, table.schema.field(name).type))
 
     return change
 
@@ -177,7 +177,7 @@ DAMAGES = {
     "no metadata": lambda folder: change_manifest(folder, lambda table: table.replace_schema_metadata({})),
     "metadata of thousands of digits": lambda folder: change_manifest(folder, with_files(b"9" * 5000)),
     "a manifest without its columns": lambda folder: change_manifest(folder, lambda table: table.select(["key"])),
-    "other types": lambda folder: change_manifest(folder, with_column("image_width", [0])),
+    "no width": lambda folder: change_manifest(folder, with_column("image_width", [0])),
     "an image of any width": lambda folder: change_manifest(folder, with_column("image_width", [2**31 - 1])),
     "an empty manifest file": lambda folder: (folder / "manifests" / "000000.parquet").write_bytes(b""),
     "no Parquet": lambda folder: (folder / "manifests" / "000001.parquet").write_bytes(b"PAR1 PAR1"),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.mined_pairs import MinedPairs
+from pipeline.dataset.opening import MinedDataset
 from pipeline.escaping.markdown import code, escaped
 from pipeline.export.card import dataset_card as exported_card
 from pipeline.mining.summary import dataset_card
@@ -71,7 +71,7 @@ def structure(text: str) -> list:
     }  # fmt: skip
     totals = {"pairs": 1, "nouns": 1, "images": 1, "images_with_pairs": 1, "shards": 1}
     card = dataset_card(totals | {"top_nouns": {text: 1}, "rejected": {f"images: {text}": 1}}, description)
-    exported = exported_card(MinedPairs(Layout("mined"), description, [0], complete=True), 1)
+    exported = exported_card(MinedDataset(Layout("mined"), description, [0], complete=True), 1)
     assert card.startswith("---\ntags: [mask-adapted-clip, region-text, webdataset]\n---\n# Region")
     kinds = []
     for written in (card, exported):

@@ -99,7 +99,7 @@ def test_what_cannot_be_exported(mined, tmp_path, capsys):
         return capsys.readouterr().err
 
     assert "error: output: cannot use" in error(tmp_path / "absent")
-    assert "no config.yaml, so no dataset" in error(mined / "shards")
+    assert "no config.yaml, so nothing that this program has made" in error(mined / "shards")
     assert "--to: cannot use" in error(mined, str(mined / "config.yaml" / "pairs.json"))
     dataset = tmp_path / "copy"
     shutil.copytree(mined, dataset)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from tests.cluster.ray_nodes import head, wait_until
 from tests.disturbed_jobs import LIMIT_SECONDS, job, run
 from tests.faults.gate import Gate

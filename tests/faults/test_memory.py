@@ -10,7 +10,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from tests.cluster.ray_nodes import started
 from tests.disturbed_jobs import LIMIT_SECONDS
 from tests.faults.hungry import HUNGRY

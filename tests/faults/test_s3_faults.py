@@ -8,7 +8,7 @@ import pytest
 from safetensors.torch import load_file
 
 from pipeline import storage
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from pipeline.training.shard_files import ShardFiles
 from tests.disturbed_jobs import run
 from tests.mining.configs import command_line, dataset_bytes

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from pipeline.mining.run import mine
 from tests.disturbed_jobs import DISTURBANCES, run_disturbed
 from tests.mining.configs import command_line, dataset_bytes, files_in, mine_config

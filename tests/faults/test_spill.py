@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from tests.cluster.ray_nodes import RAY, head
 from tests.disturbed_jobs import LIMIT_SECONDS, job
 from tests.faults.machines import TOKEN, joined

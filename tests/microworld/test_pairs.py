@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.microworld.categories import GROUNDS, NAMES, THINGS
 from pipeline.microworld.crops import captioned_pairs, named_pairs, natural_crops
-from pipeline.microworld.pair_shards import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, describe_pairs, write_pairs
 from pipeline.microworld.scenes import Scene
 from pipeline.microworld.textures import SIDE
 from pipeline.training.decoding import decode_sample
@@ -83,6 +83,7 @@ def pairs(scenes) -> list[list[Pair]]:
 
 
 def test_written_pairs_are_read_as_a_mined_dataset_is(pairs, tmp_path):
+    describe_pairs(tmp_path, len(pairs), images=1)
     counts = [write_pairs(tmp_path, shard, content) for shard, content in enumerate(pairs)]
     assert counts == [len(content) for content in pairs]
     samples = select_samples(str(tmp_path), DataConfig(held_out_share=0.0))
@@ -100,6 +101,7 @@ def test_written_pairs_are_read_as_a_mined_dataset_is(pairs, tmp_path):
 
 
 def test_images_are_held_out_whole(pairs, tmp_path):
+    describe_pairs(tmp_path, shards=1, images=1)
     write_pairs(tmp_path, 0, pairs[0])
     samples = select_samples(str(tmp_path), DataConfig(held_out_share=0.5, where="mask_area > 100"))
     images = {"train": set(), "held_out": set()}

@@ -16,7 +16,7 @@ from PIL import Image
 from jobs import mine as mine_job
 from pipeline.captions import CaptionsConfig
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from pipeline.masks import rle
 from pipeline.mining.run import MiningError, mine
 from pipeline.proposals import ProposalsConfig

@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from tests.disturbed_jobs import run
 from tests.mining.configs import command_line
 from tests.mining.killer import CRASHES, EXITS, HANGS, KILLED

@@ -20,8 +20,8 @@ from PIL import Image
 import schemas
 from pipeline.clip import TextEmbedder, load_clip
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.verify import repair, verify
 from pipeline.errors import UserError
+from pipeline.inspection.verify import repair, verify
 from pipeline.masks import rle
 from pipeline.mining.config import ResourcesConfig
 from pipeline.mining.matching import MatchingConfig

@@ -15,8 +15,8 @@ from jobs import inspect
 from pipeline import storage
 from pipeline.captions import measure_listing, read_shard, stored_listing
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.verify import verify
 from pipeline.errors import UserError
+from pipeline.inspection.verify import verify
 from pipeline.mining.originals import check_originals, find_changed
 from tests.mining.read_dataset import BEGUN, IMAGES, SHARDS, Source, make, picture
 

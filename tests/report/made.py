@@ -16,7 +16,7 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
 from pipeline.evaluation.label_maps import label_map_row
 from pipeline.evaluation.result import read_evaluation, write_result
-from pipeline.microworld.pair_shards import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, describe_pairs, write_pairs
 from pipeline.segmentation import UNLABELLED
 from pipeline.training.config import ModelConfig, TrainConfig
 from pipeline.training.run_directory import RunDirectory
@@ -37,6 +37,7 @@ def made_run(folder: Path, held_out_share: float = 0.5) -> Path:
         Pair(f"image-{number}", rng.integers(0, 256, (32, 32, 3), np.uint8), mask, NOUNS[number % len(NOUNS)])
         for number in range(80)
     ]
+    describe_pairs(folder / "pairs", shards=1, images=len(pairs))
     write_pairs(folder / "pairs", 0, pairs)
     data = DataConfig(held_out_share=held_out_share)
     samples = select_samples(str(folder / "pairs"), data)

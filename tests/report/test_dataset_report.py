@@ -206,5 +206,5 @@ def test_a_damaged_tar_is_named(made: Path, tmp_path: Path):
     shutil.copytree(made, folder)
     tar = Path(Layout(str(folder)).tar(1))
     tar.write_bytes(b"\xff" * tar.stat().st_size)
-    with pytest.raises(UserError, match=r"000001\.tar is damaged .* --repair"):
+    with pytest.raises(UserError, match=r"000001\.tar is damaged: the sample at byte \d+: .*--verify"):
         write_dataset_report(str(folder))

@@ -9,7 +9,7 @@ from jobs import inspect as inspect_job
 from pipeline import storage
 from pipeline.configuration.overwriting import clear
 from pipeline.dataset import layout as dataset_layout
-from pipeline.dataset.verify import verify
+from pipeline.inspection.verify import verify
 from pipeline.report.directory import kind_of
 from pipeline.report.overview import Work, write_overview
 from pipeline.training import run_directory as training_layout

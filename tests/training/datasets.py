@@ -9,6 +9,7 @@ import schemas
 from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
+from pipeline.microworld.pair_shards import describe_pairs
 from tests.shard_samples import make_sample
 
 NOUNS = ("zebra", "apple", "dog")
@@ -21,6 +22,7 @@ def write_dataset(folder: Path, shards: int = 3, images: int = 4, side: int = 16
     NOUNS in turn.
     """
     layout, rng = Layout(str(folder)), np.random.default_rng(0)
+    describe_pairs(folder, shards, shards * images)
     files = {}
     for shard in range(shards):
         storage.write_table(schemas.CAPTIONS.empty_table(), layout.table("captions", shard))

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.dataset.sample import DamagedSampleError
 from pipeline.dataset.shards import ShardsConfig, write_tar
-from pipeline.training.decoding import DamagedSampleError, decode_sample
+from pipeline.training.decoding import decode_sample
 from tests.shard_samples import make_sample
 
 KEY = "000002-00031-001"

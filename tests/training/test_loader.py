@@ -174,7 +174,7 @@ def test_a_damaged_sample_is_named(dataset, samples, loaders, tmp_path):
     with pytest.raises(UserError) as raised:
         list(training_loader(samples, DataConfig(loaders=loaders), replace(STEPS, batch_size=3), INPUT))
     message = str(raised.value)
-    assert message.startswith(f"dataset: sample {samples.key(row)} of shard {shard} of {folder} is damaged")
+    assert message.startswith(f"dataset: {tar(folder, shard)} is damaged: the sample at byte {offset}: ")
     assert "--verify" in message
     assert "data.skip_damaged" in message
     assert "\n" not in message

@@ -19,7 +19,7 @@ from pipeline.clip import Clip, load_clip
 from pipeline.errors import UserError
 from pipeline.microworld.clip import write_untrained_clip
 from pipeline.microworld.crops import captioned_pairs
-from pipeline.microworld.pair_shards import write_pairs
+from pipeline.microworld.pair_shards import describe_pairs, write_pairs
 from pipeline.microworld.scenes import draw_scene
 from pipeline.training.config import CheckpointsConfig, LossConfig, PretrainConfig, TrainConfig
 from pipeline.training.order import epoch_order
@@ -49,6 +49,7 @@ def pairs(tmp_path_factory) -> Path:
     """Whole scenes and crops of 24 scenes, in two shards."""
     folder = tmp_path_factory.mktemp("pairs")
     rng = np.random.default_rng(0)
+    describe_pairs(folder, shards=2, images=SCENES)
     for shard in range(2):
         images = range(shard, SCENES, 2)
         write_pairs(
@@ -206,7 +207,7 @@ def test_a_run_that_stopped_goes_on_as_if_nothing_had_happened(pairs, untrained,
     whole = tar.read_bytes()
     start, stop = row["tar_offset"], row["tar_offset"] + row["tar_length"]
     tar.write_bytes(whole[:start] + bytes(stop - start) + whole[stop:])
-    with pytest.raises(UserError, match=rf"sample {row['key']} .* is damaged"):
+    with pytest.raises(UserError, match=rf"{tar} is damaged: the sample at byte {start}: "):
         train(config(dataset, untrained, output))
     [state, *_] = output.glob("checkpoints/pretrain-*/state.json")
     first = json.loads(state.read_text())["history"][0]

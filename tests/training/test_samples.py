@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UserError
+from pipeline.microworld.pair_shards import describe_pairs
 from pipeline.training.samples import DataConfig, Samples, select_samples
 from tests.training.datasets import NOUNS, manifest, tar, write_dataset
 
@@ -143,7 +144,10 @@ def test_settings_out_of_range_are_named(dataset, options, message):
 
 
 def test_a_folder_that_is_no_dataset(tmp_path):
-    with pytest.raises(UserError, match=r"^dataset: .*has no manifests: it is not the output of python -m jobs.mine"):
+    with pytest.raises(UserError, match="so nothing that this program has made"):
+        select(tmp_path)
+    describe_pairs(tmp_path, shards=1, images=1)
+    with pytest.raises(UserError, match="no shard is committed yet"):
         select(tmp_path)
     with pytest.raises(UserError, match=r"^dataset: "):
         select(tmp_path / "absent")

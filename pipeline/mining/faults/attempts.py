@@ -13,9 +13,9 @@ having noted an image blames none.
 import json
 
 from pipeline import storage
-from pipeline.dataset.files import DamagedFileError, read_json
 from pipeline.dataset.layout import Layout, stem
 from pipeline.images import ImageProblem
+from pipeline.storage.documents import DamagedFileError, read_json
 
 DEATHS = 3
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from pipeline import storage
-from pipeline.dataset.files import DamagedFileError, read_json
 from pipeline.dataset.layout import Layout
+from pipeline.storage.documents import DamagedFileError, read_json
 
 _LOOK_SECONDS = 15.0
 _FILE = "seconds_per_image.json"

@@ -7,9 +7,10 @@ import pyarrow as pa
 import schemas
 from pipeline import storage
 from pipeline.captions import read_shard
-from pipeline.dataset.files import DamagedFileError, read_table
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.tables import read_table
 from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
+from pipeline.storage.documents import DamagedFileError
 from pipeline.storage.secrets import redacted
 
 

@@ -1,23 +1,18 @@
 """The tables of a mined dataset as arrays, read shard by shard."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.files import check_rows, counts_of_shard, read_columns, read_statistics
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifests import Manifest, read_manifest
+from pipeline.dataset.statistics import read_statistics
+from pipeline.dataset.tables import read_columns
+from pipeline.storage.in_threads import in_threads
 
-Item = TypeVar("Item")
-Read = TypeVar("Read")
-
-_READERS = 8
-_AT_ONCE = 64
-"""Shards whose tables may wait in memory."""
 _COLUMNS = [
     "image_id",
     "noun",
@@ -84,7 +79,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class _Shard:
-    manifest: pa.Table
+    manifest: Manifest
     counts: dict
     rejects: pa.Table
     statistics: dict
@@ -100,7 +95,8 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
     totals, codes = Totals(), NounCodes()
     columns: dict[str, list[np.ndarray]] = {name: [] for name in Pairs.__annotations__ if name != "nouns"}
     images = 0
-    for number, shard in zip(shards, read_each(shards, lambda number: _read_shard(layout, number)), strict=True):
+    for shard in in_threads(lambda number: _read_shard(layout, number), shards):
+        number = shard.manifest.shard
         totals.images += shard.counts["images"]
         totals.images_with_pairs += shard.counts["images_with_pairs"]
         totals.proposals += shard.statistics["regions"]
@@ -108,7 +104,7 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
         for row in shard.rejects.select(["caption_index", "stage", "reason"]).to_pylist():
             counter = totals.rejected if row["caption_index"] is None else totals.skipped
             counter[f"{row['stage']}: {row['reason']}"] += 1
-        table = shard.manifest
+        table = shard.manifest.table
         numbers = {name: table[name].to_numpy() for name in _COLUMNS[2:]}
         image = table["image_id"].combine_chunks().dictionary_encode()
         columns["shard"].append(np.full(len(table), number, np.int32))
@@ -124,13 +120,6 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
         for name in ("noun_margin", "mask_margin", "tar_offset"):
             columns[name].append(numbers[name])
     return Pairs(codes.nouns, **{name: _together(name, parts) for name, parts in columns.items()}), totals
-
-
-def read_each(items: Sequence[Item], read: Callable[[Item], Read]) -> Iterator[Read]:
-    """What `read` returns for each item, in their order, some read ahead."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        for start in range(0, len(items), _AT_ONCE):
-            yield from pool.map(read, items[start : start + _AT_ONCE])
 
 
 class NounCodes:
@@ -154,11 +143,9 @@ class NounCodes:
 
 
 def _read_shard(layout: Layout, shard: int) -> _Shard:
-    uri = layout.table("manifests", shard)
-    manifest = read_columns(uri, _COLUMNS)
-    check_rows(manifest, shard, uri)
+    manifest = read_manifest(layout, shard, _COLUMNS)
     rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"])
-    return _Shard(manifest, counts_of_shard(manifest.schema, uri), rejects, read_statistics(layout, shard))
+    return _Shard(manifest, manifest.counts, rejects, read_statistics(layout, shard))
 
 
 def _together(name: str, parts: list[np.ndarray]) -> np.ndarray:

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline import storage
-from pipeline.dataset.files import damaged, read_description
-from pipeline.dataset.layout import Layout
+from pipeline.dataset.opening import open_dataset
 from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
@@ -17,6 +15,7 @@ from pipeline.report.dataset.thresholds import read_curves
 from pipeline.report.dataset.thumbnails import Thumbnail, Thumbnails
 from pipeline.report.dataset.truth import judge, measure_precision
 from pipeline.report.page import page_uri, render, write_page
+from pipeline.storage.documents import damaged
 
 _SCRIPTS = ("gallery.js", "thresholds.js", "nouns.js")
 
@@ -53,8 +52,8 @@ def write_dataset_report(
     """
     if options.samples < 1:
         raise UserError(f"samples is {options.samples}; it must be at least 1")
-    layout = Layout(output)
-    description = read_description(layout)
+    dataset = open_dataset(output)
+    layout, description, shards = dataset.layout, dataset.description, dataset.shards
     try:  # before the work: all that the page says of it
         content.recipe(description)
         sorted(description["versions"].items())
@@ -62,16 +61,14 @@ def write_dataset_report(
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise damaged(layout.config, f"{type(error).__name__}: {error}") from error
     truth = all_annotated(options.annotations) if options.annotations else None
-    shards = sorted(layout.committed())
-    if not shards:
-        raise UserError(f"{output}: no shard is committed yet, so there is nothing to report; wait for the first")
+    dataset.check_begun()
     pairs, totals = read_pairs(layout, shards)
     shared = find_shared(pairs)
     curves = read_curves(layout, shards)
     precision = None
     if truth and curves and curves[0].column == "clip_score":
         precision = measure_precision(layout, shards, truth, curves[0].thresholds, options.seed)
-    state = content.State(storage.exists(layout.dataset), len(shards), len(read_failures(layout, set(shards))))
+    state = content.State(dataset.complete, len(shards), len(read_failures(layout, set(shards))))
     words = content.describe(output, description, state, pairs, totals, shared, curves, precision)
 
     sample = choose(pairs, shared, options.samples, options.seed)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.files import read_columns
 from pipeline.dataset.layout import Layout
-from pipeline.report.dataset.reading import NounCodes, read_each
+from pipeline.dataset.tables import read_columns
+from pipeline.report.dataset.reading import NounCodes
+from pipeline.storage.in_threads import in_threads
 
 QUANTITIES = ("clip_score", "noun_margin", "mask_margin", "mask_area")
 _COLUMNS = ["image_id", "noun", "rank", "clip_score", "noun_margin", "mask_area"]
@@ -41,7 +42,7 @@ def read_curves(layout: Layout, shards: Sequence[int]) -> list[Curve]:
     images: dict[str, list[np.ndarray]] = {column: [] for column in QUANTITIES}
     best = {column: np.zeros(0, np.float32) for column in QUANTITIES}
     uris = (layout.table("candidates", shard) for shard in shards)
-    for table in read_each(list(uris), lambda uri: read_columns(uri, _COLUMNS)):
+    for table in in_threads(lambda uri: read_columns(uri, _COLUMNS), uris):
         if not len(table):
             continue
         first, quantities = _best_masks(table)

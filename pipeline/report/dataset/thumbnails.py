@@ -2,31 +2,26 @@
 
 import io
 import json
-import shlex
-import tarfile
 from base64 import b64encode
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline import storage
 from pipeline.clip_input import OPENAI_MEAN
-from pipeline.dataset.files import damaged
 from pipeline.dataset.layout import Layout
-from pipeline.errors import UserError
+from pipeline.dataset.sample import DamagedSampleError, damaged_sample, read_sample
 from pipeline.images import ImageProblem, open_image
 from pipeline.masks.boxes import expand_box
 from pipeline.report.dataset.reading import Pairs
+from pipeline.storage.in_threads import in_threads
 
 SIDES = (160, 144, 128, 112, 96, 80, 64)
 """Longest side of a picture in pixels, the largest that the page has room for."""
 
 _READERS = 8
-_AT_ONCE = 256
 _QUALITY = 72
 _TRIED = 16
 _ENLARGED = 4.0
@@ -70,18 +65,11 @@ def read_region(layout: Layout, shard: int, offset: int, length: int) -> Region:
         UserError: the tar is missing or damaged.
         OSError: storage cannot be read.
     """
-    uri = layout.tar(shard)
+    members = read_sample(layout, shard, offset, length)
     try:
-        data = storage.read_bytes(uri, offset, offset + length)
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            members = {info.name.partition(".")[2]: tar.extractfile(info).read() for info in tar}
         return Region(json.loads(members["json"]), members["jpg"], members["mask.png"])
-    except FileNotFoundError:
-        problem = "is missing"
-    except (tarfile.TarError, KeyError, ValueError, AttributeError, RecursionError) as error:
-        problem = f"is damaged at byte {offset} ({error})"
-    command = f"python -m jobs.inspect {shlex.quote(layout.uri)} --repair"
-    raise UserError(f"{uri} {problem}: `{command}` makes its shard due again")
+    except (DamagedSampleError, ValueError, RecursionError) as error:
+        raise damaged_sample(layout, shard, offset, error) from error
 
 
 def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
@@ -136,11 +124,9 @@ class Thumbnails:
                 return draw(region, side, self.fill, self.expand)
             # The dataset may be another's, and so may what it says of the crop.
             except (ImageProblem, LookupError, TypeError, ValueError, ArithmeticError, cv2.error) as error:
-                raise damaged(self.layout.tar(shard), f"the sample at byte {offset}: {error}") from error
+                raise damaged_sample(self.layout, shard, offset, error) from error
 
-        with ThreadPoolExecutor(_READERS) as pool:
-            for start in range(0, len(chosen), _AT_ONCE):
-                yield from pool.map(one, chosen[start : start + _AT_ONCE])
+        return in_threads(one, chosen, _READERS)
 
     def fitting_side(self, pairs: Pairs, chosen: np.ndarray, room: int) -> int:
         """The largest of `SIDES` at which the chosen pairs take about `room` bytes of a page, going by the first."""

@@ -7,8 +7,8 @@ from itertools import groupby
 
 import numpy as np
 
-from pipeline.dataset.files import read_columns
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifests import read_manifest
 from pipeline.evaluation import Judgement, judge_pairs
 from pipeline.images import ImageProblem
 from pipeline.proposals.ground_truth import GroundTruth
@@ -47,7 +47,7 @@ def measure_precision(
     """Precision against threshold."""
     pairs, judged = 0, []
     for shard in np.random.default_rng(seed).permutation(shards).tolist():
-        rows = read_columns(layout.table("manifests", shard), _COLUMNS).to_pylist()
+        rows = read_manifest(layout, shard, _COLUMNS).table.to_pylist()
         pairs += len(rows)
         judged += judge(rows, truth)
         if pairs >= _MOST:

@@ -3,19 +3,19 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 import schemas
 from pipeline import storage
-from pipeline.dataset.files import read_table, read_yaml
+from pipeline.configuration.described import read_description
+from pipeline.dataset.tables import read_table
 from pipeline.errors import UserError
 from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
 from pipeline.evaluation.result import CLASSES, RESULT, read_result
+from pipeline.storage.in_threads import in_threads
 
-_READERS = 16
 # Other programs leave files of their own in folders, such as ._000000.parquet.
 _CHUNK = re.compile(r"[0-9]{6,}\.parquet")
 
@@ -98,7 +98,7 @@ def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
     return EvaluatedModel(
         label,
         uri,
-        read_yaml(storage.join(uri, "config.yaml")),
+        read_description(uri),
         result,
         read_table(storage.join(uri, CLASSES)).to_pylist(),
         dict(confused),
@@ -108,8 +108,7 @@ def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
 
 def _chunks(uri: str, folder: str) -> list[pa.Table]:
     names = [name for name in storage.list_names(storage.join(uri, folder)) if _CHUNK.fullmatch(name)]
-    with ThreadPoolExecutor(_READERS) as pool:
-        return list(pool.map(lambda name: read_table(storage.join(uri, folder, name)), names))
+    return list(in_threads(lambda name: read_table(storage.join(uri, folder, name)), names))
 
 
 def read_label_maps(model: EvaluatedModel, image_ids: set[str]) -> dict[str, bytes]:

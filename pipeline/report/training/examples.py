@@ -1,7 +1,6 @@
 """Pictures of held-out regions whose nearest noun changed."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,6 +9,7 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.report.dataset.thumbnails import Thumbnail, draw, read_region
 from pipeline.report.training.reading import Change, TrainingRun
+from pipeline.storage.in_threads import in_threads
 from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 
@@ -50,5 +50,4 @@ def draw_examples(run: TrainingRun, changes: Sequence[Change]) -> list[Example]:
     def one(span: dict) -> Thumbnail:
         return draw(read_region(dataset, *span.values()), _SIDE, data["fill"], data["expand"])
 
-    with ThreadPoolExecutor(_READERS) as pool:
-        return [Example(*pair) for pair in zip(changes, pool.map(one, spans), strict=True)]
+    return [Example(*pair) for pair in zip(changes, in_threads(one, spans, _READERS), strict=True)]

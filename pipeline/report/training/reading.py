@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.files import damaged, read_json, read_table, read_yaml
+from pipeline.configuration.described import read_description
+from pipeline.dataset.tables import read_table
 from pipeline.errors import UserError
+from pipeline.storage.documents import damaged, read_json
 from pipeline.training.run_directory import RunDirectory
 
 
@@ -90,7 +92,7 @@ def read_run(uri: str) -> TrainingRun:
         row["total"] = row["step"] + sum(result["steps"][name] for name in stages[: stages.index(row["stage"])])
     return TrainingRun(
         uri,
-        read_yaml(layout.config),
+        read_description(uri),
         result,
         metrics,
         [_validation(layout, row) for row in metrics if row["accuracy_top1"] is not None],

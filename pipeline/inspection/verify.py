@@ -1,37 +1,22 @@
 """Re-reading every checksum of a dataset, and making damaged shards due again."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.captions import stored_listing
 from pipeline.configuration.overwriting import check_no_links
-from pipeline.dataset.files import DamagedFileError, check_rows, files_of_shard, listed_files, read_description
-from pipeline.dataset.layout import FOLDERS, Layout, checked_file, shard_of, stem
+from pipeline.dataset.files import Damage, check_file, listed_files
+from pipeline.dataset.layout import FOLDERS, Layout, checked_file, stem
+from pipeline.dataset.manifests import read_whole_manifest
+from pipeline.dataset.opening import open_dataset
 from pipeline.errors import UserError
 from pipeline.mining.originals import find_changed
+from pipeline.storage.documents import DamagedFileError
+from pipeline.storage.in_threads import in_threads
 
 _WHOLE_DATASET = ("config.yaml", "vocabulary.parquet")
-_OF_A_SHARD = ("manifests", "captions", "candidates", "rejects", "shards")
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A file that is missing or not what it was."""
-
-    file: str
-    """Path inside the output directory."""
-    reason: str
-
-    @property
-    def shard(self) -> int | None:
-        """The shard it belongs to; None for a file of the whole dataset."""
-        folder, _, name = self.file.partition("/")
-        return shard_of(folder, name) if folder in _OF_A_SHARD else None
 
 
 def verify(output: str, *, images: bool = False, remark: Callable[[str], None] = lambda _: None) -> list[Damage]:
@@ -49,8 +34,8 @@ def verify(output: str, *, images: bool = False, remark: Callable[[str], None] =
         UserError: there is no dataset, or one that names files outside of itself.
         OSError: storage cannot be read, which says nothing about the dataset.
     """
-    layout = Layout(output)
-    description = read_description(layout)
+    dataset = open_dataset(output)
+    layout = dataset.layout
     try:
         expected = listed_files(layout)
     except DamagedFileError as error:
@@ -59,17 +44,13 @@ def verify(output: str, *, images: bool = False, remark: Callable[[str], None] =
         for name in layout.foreign(folder):
             remark(f"{folder}/{name}: no file of this dataset; nothing reads or deletes it")
     known = {shard for file in expected if (shard := Damage(file, "").shard) is not None}
-    with ThreadPoolExecutor(8) as pool:
-        shards = sorted(layout.committed() | known)
-        damages = [
-            damage
-            for found in pool.map(lambda shard: list(_check_shard(layout, shard, expected)), shards)
-            for damage in found
-        ]
+    shards = sorted(known.union(dataset.shards))
+    checked = in_threads(lambda shard: list(_check_shard(layout, shard, expected)), shards, 8)
+    damages = [damage for found in checked for damage in found]
     for file in _WHOLE_DATASET:
         if file in expected:
             damages.extend(check_file(layout, file, expected[file]))
-    damages.extend(_check_listing(layout, description))
+    damages.extend(_check_listing(layout, dataset.description))
     whole = sorted(layout.committed() - {damage.shard for damage in damages})
     damages.extend(_check_images(layout, whole, images, remark))
     return damages
@@ -84,15 +65,11 @@ def _check_shard(layout: Layout, shard: int, expected: dict) -> Iterator[Damage]
             yield from found
             return
     try:
-        data = storage.read_bytes(uri)
+        files = read_whole_manifest(layout, shard).files
     except FileNotFoundError:
         yield Damage(manifest, "missing")
         return
-    try:
-        parquet = pq.ParquetFile(pa.BufferReader(data))
-        files = files_of_shard(parquet.schema_arrow, uri)
-        check_rows(parquet.read(), shard, uri)
-    except (DamagedFileError, pa.ArrowException, ValueError, OSError) as error:  # of Arrow, about the content
+    except DamagedFileError as error:
         yield Damage(manifest, f"unreadable: {error}")
         return
     for file, checksum in files.items():
@@ -124,21 +101,8 @@ def _check_images(layout: Layout, shards: list[int], every: bool, remark: Callab
         remark(f"{found.unread} images are not there any more, or cannot be read; their pairs are")
 
 
-def check_file(layout: Layout, file: str, expected: dict) -> Iterator[Damage]:
-    """Compare a file of a dataset with its expected `sha256` and `bytes`; yields at most one damage."""
-    try:
-        digest, size = storage.sha256(layout.path(file))
-    except FileNotFoundError:
-        yield Damage(file, "missing")
-        return
-    if size != expected["bytes"]:
-        yield Damage(file, f"{size} bytes instead of {expected['bytes']}")
-    elif digest != expected["sha256"]:
-        yield Damage(file, "content differs from its checksum")
-
-
 def repair(output: str, damages: list[Damage]) -> list[int]:
-    """Make the damaged shards due again: the next mining run writes them anew. Gives their numbers.
+    """Make the damaged shards due again: the next mining run writes them anew. Returns their numbers.
 
     Nothing but files of this dataset is deleted, and none through a link that leads elsewhere.
 
