@@ -7,7 +7,6 @@ directory, or `hf-hub:org/repo[@revision]`.
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.storage.own_folder import CACHE_KEY, locked, open_new, open_own, own_folder, user_cache
+from pipeline.storage.model_addresses import HUB
+from pipeline.storage.node_cache import NodeCache
+from pipeline.storage.own_folder import CACHE_KEY, own_folder, user_cache
 
-HUB = "hf-hub:"
 _MODEL_FILES = ("*.json", "*.safetensors")
 _OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
 _FOLDER_SUFFIXES = (".json", ".safetensors", ".bin", ".txt", ".model")
@@ -100,25 +100,8 @@ def sha256(path: Path) -> str:
 
 
 def _cached(uri: str) -> Path:
-    """The copy of a remote file on this node. Whoever comes while it is being fetched waits for it."""
-    target = _cache() / f"{_name(uri)}{Path(uri).suffix}"
-    if _is_there(target):
-        return target
-    with locked(Path(f"{target}.lock"), CACHE_KEY):
-        if not _is_there(target):
-            part = Path(f"{target}.part")
-            with storage.open_input(uri, read_ahead=True) as source, open_new(part, CACHE_KEY) as file:
-                shutil.copyfileobj(source, file, 8 * 2**20)
-            part.rename(target)
-    return target
-
-
-def _is_there(target: Path) -> bool:
-    try:
-        os.close(open_own(target, CACHE_KEY, os.O_RDONLY))
-    except FileNotFoundError:
-        return False
-    return True
+    """The copy of a remote file on this node."""
+    return NodeCache(_cache(), CACHE_KEY).fetch(uri, f"{_name(uri)}{Path(uri).suffix}")
 
 
 def _cache() -> Path:

@@ -30,4 +30,4 @@ def test_a_directory_on_s3_is_loaded_with_its_mask_prompts(s3, s3_uri, small_cli
     assert (folder / PROMPTS_FILE).exists()
     with pytest.raises(UserError, match=r"clip\.architecture: cannot use s3://.*nothing"):
         load_clip(f"local-dir:{s3_uri}/nothing")
-    assert not list((tmp_path / "cache").rglob("*.part"))
+    assert not list((tmp_path / "cache").rglob("*.partial"))

@@ -79,7 +79,7 @@ def victim(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", ["", ".lock", ".part"])
+@pytest.mark.parametrize("suffix", ["", ".lock", ".partial"])
 def test_links_among_cached_weights(tmp_path, monkeypatch, remote, victim, suffix):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = fetch(remote, "key")
@@ -88,7 +88,7 @@ def test_links_among_cached_weights(tmp_path, monkeypatch, remote, victim, suffi
     planted = Path(f"{path}{suffix}")
     planted.unlink(missing_ok=True)
     planted.symlink_to(victim)
-    if suffix == ".part":  # what a killed process may have left is replaced, the link and not what it leads to
+    if suffix == ".partial":  # what a killed process may have left is replaced, the link and not what it leads to
         assert fetch(remote, "key").read_bytes() == b"weights"
     else:
         with pytest.raises(UserError, match=r"^XDG_CACHE_HOME: .*is no file of this program, but a link"):

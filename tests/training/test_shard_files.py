@@ -121,7 +121,7 @@ def test_what_a_killed_process_left_is_deleted(dataset, remote, tmp_path):
     files = ShardFiles(remote, "", str(tmp_path), 10**9)
     files.read(0, 0, 1)
     [path] = tmp_path.glob("*.tar")
-    left = [tmp_path / path.name.replace("000000.tar", f"{shard:06d}.partial") for shard in (1, 2)]
+    left = [tmp_path / path.name.replace("000000.tar", f"{shard:06d}.tar.partial") for shard in (1, 2)]
     for partial in left:
         partial.write_bytes(bytes(1000))
     assert files.read(1, 0, 512) == tar(dataset, 1).read_bytes()[:512]
