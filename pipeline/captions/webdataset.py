@@ -1,10 +1,8 @@
 """Image-text WebDataset tars, as img2dataset writes them: KEY.jpg with KEY.txt or KEY.json."""
 
-import collections
 import itertools
 import posixpath
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +13,7 @@ from pipeline.captions.sorting import sort_batches
 from pipeline.captions.tar_members import shown
 from pipeline.captions.tar_samples import TarSample, description_of, rows_of, samples_of, text_extensions
 from pipeline.errors import UserError
+from pipeline.storage.in_threads import in_threads
 from pipeline.storage.patterns import IMAGE_EXTENSIONS, matching_files
 from schemas import LISTING
 
@@ -92,18 +91,8 @@ class WebDatasetCaptions:
             yield pa.RecordBatch.from_pylist(numbered, _ROWS)
 
     def _rows_of_tars(self) -> Iterator[list[dict]]:
-        """The rows of each tar, in order; at most _TARS_AT_ONCE tars are read ahead."""
-        waiting: collections.deque[Future] = collections.deque()
-        with ThreadPoolExecutor(_TARS_AT_ONCE) as threads:
-            try:
-                for tar in self._tars:
-                    waiting.append(threads.submit(index_tar, tar, self._caption))
-                    if len(waiting) == _TARS_AT_ONCE:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                threads.shutdown(cancel_futures=True)
+        """The rows of each tar, in order; a few tars are read ahead."""
+        return in_threads(lambda tar: index_tar(tar, self._caption), self._tars, _TARS_AT_ONCE)
 
 
 def index_tar(tar: str, caption: str = "caption") -> list[dict]:

@@ -16,14 +16,14 @@ from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer
 from pipeline.clip.open_clip_weights import load_open_clip_weights
 from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
-from pipeline.weights.fetching import HUB, fetch, fetch_folder
+from pipeline.storage.model_addresses import HUB, LOCAL_DIR
+from pipeline.weights.fetching import fetch, fetch_folder
 from pipeline.weights.precision import Precision, autocast_dtype
 from pipeline.weights.reading import check_archive
 from pipeline.weights.remote_code import TRUST, explained, refuse_remote_code
 from pipeline.weights.torchscript import StateDict, is_torchscript
 
 PROMPTS_FILE = "mask_prompts.safetensors"
-_LOCAL = "local-dir:"
 _REASON_LINES, _REASON_LENGTH = 4, 200
 
 
@@ -54,8 +54,8 @@ def load_clip(
     """
     if weights and ("://" in weights or weights.startswith(HUB)):
         weights = str(fetch(weights, "clip.weights"))
-    if architecture and architecture.startswith(_LOCAL) and "://" in architecture:
-        architecture = _LOCAL + str(fetch_folder(architecture.removeprefix(_LOCAL), "clip.architecture"))
+    if architecture and architecture.startswith(LOCAL_DIR) and "://" in architecture:
+        architecture = LOCAL_DIR + str(fetch_folder(architecture.removeprefix(LOCAL_DIR), "clip.architecture"))
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device {device} was asked for, but torch sees no GPU")
@@ -109,7 +109,7 @@ def _resolve(architecture: str | None, weights: str | None) -> tuple[str | None,
                 f"it is {weights!r}"
             )
         return weights, True
-    if architecture.startswith(("hf-hub:", _LOCAL)):
+    if architecture.startswith((HUB, LOCAL_DIR)):
         if weights not in (None, "random"):
             raise UserError(
                 f"clip.architecture {architecture!r} brings its own weights: remove clip.weights ({weights!r})"
@@ -151,8 +151,8 @@ def _read_checkpoint(architecture: str | None, pretrained: str | None) -> StateD
 
 def _check_archives(architecture: str) -> None:
     """Look at the checkpoints that open_clip may read in a directory."""
-    if architecture.startswith(_LOCAL):
-        for path in Path(architecture.removeprefix(_LOCAL)).glob("*"):
+    if architecture.startswith(LOCAL_DIR):
+        for path in Path(architecture.removeprefix(LOCAL_DIR)).glob("*"):
             if path.suffix in (".bin", ".pth"):
                 check_archive(path)
 
@@ -195,8 +195,8 @@ def _build(
     model_cfg = open_clip.get_model_config(architecture)
     if quick_gelu:
         model_cfg["quick_gelu"] = True
-    prompts_file = Path(architecture.removeprefix(_LOCAL)) / PROMPTS_FILE
-    if random or not architecture.startswith(_LOCAL) or not prompts_file.is_file():
+    prompts_file = Path(architecture.removeprefix(LOCAL_DIR)) / PROMPTS_FILE
+    if random or not architecture.startswith(LOCAL_DIR) or not prompts_file.is_file():
         return model, model_cfg, None
     return model, model_cfg, load_file(prompts_file)["prompts"]
 

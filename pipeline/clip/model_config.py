@@ -13,9 +13,9 @@ from typing import Any
 import open_clip
 
 from pipeline.errors import UserError
+from pipeline.storage.model_addresses import LOCAL_DIR
 
 CONFIG_FILE = "open_clip_config.json"
-_LOCAL, _HUB = "local-dir:", "hf-hub:"
 _TOKENIZER_OPTIONS = ("additional_special_tokens", "clean", "language", "strip_sep_token")
 _NAME = r"[A-Za-z0-9][\w.-]*"
 _HUB_NAME = re.compile(rf"{_NAME}(/{_NAME})?", re.ASCII)
@@ -28,8 +28,8 @@ def check_model_config(architecture: str) -> None:
     Raises:
         UserError: naming the file and the key: it is no such configuration, or says what is not allowed.
     """
-    if architecture.startswith(_LOCAL):
-        path = Path(architecture.removeprefix(_LOCAL)) / CONFIG_FILE
+    if architecture.startswith(LOCAL_DIR):
+        path = Path(architecture.removeprefix(LOCAL_DIR)) / CONFIG_FILE
         if not path.is_file():
             return  # open_clip says what is missing
         try:

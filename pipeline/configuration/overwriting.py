@@ -17,6 +17,21 @@ from pipeline.errors import UserError
 from pipeline.storage.local_files import TEMPORARY
 
 
+def prepare_output(output: str, kind: Kind, own: Sequence[str], *, overwrite: bool) -> None:
+    """Before the first file of a job: what an earlier one wrote is deleted if that is wanted, and nobody's files are in
+    the way.
+
+    Args:
+        kind, own: as of `clear`.
+
+    Raises:
+        UserError, OSError: as `clear` and `check_nothing_there`.
+    """
+    if overwrite:
+        clear(output, kind, own)
+    check_nothing_there(output, own)
+
+
 def clear(output: str, kind: Kind, own: Sequence[str]) -> None:
     """Delete the files of an earlier job, in the order of `own`, and folders that are empty then.
 
@@ -58,7 +73,7 @@ def remove_files(output: str, own: Sequence[str]) -> None:
     _remove_empty_folders(output, own)
 
 
-def check_unclaimed(output: str, own: Sequence[str]) -> None:
+def check_nothing_there(output: str, own: Sequence[str]) -> None:
     """That a job which begins in a directory without `config.yaml` replaces no file there.
 
     Raises:

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from pipeline import storage
 from pipeline.configuration.markers import LocalPath, marks
 from pipeline.errors import UserError
+from pipeline.storage.model_addresses import LOCAL_DIR
 from pipeline.storage.secrets import has_secret
 
 _Config = TypeVar("_Config")
 
-_LOCAL_DIR = "local-dir:"
 _WHERE_SECRETS_BELONG = (
     "give credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (s3); "
     "GOOGLE_APPLICATION_CREDENTIALS (gs); AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or "
@@ -61,7 +61,7 @@ def with_absolute_paths(config: _Config, prefix: str = "") -> _Config:
 
 
 def _model(name: str) -> str:
-    return _LOCAL_DIR + storage.absolute(name.removeprefix(_LOCAL_DIR)) if name.startswith(_LOCAL_DIR) else name
+    return LOCAL_DIR + storage.absolute(name.removeprefix(LOCAL_DIR)) if name.startswith(LOCAL_DIR) else name
 
 
 def _file_or_name(uri: str) -> str:

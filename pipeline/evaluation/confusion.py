@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 
 # Pixels looked at together: the intermediate arrays stay in the processor's cache.
 _BLOCK = 1 << 16
@@ -147,8 +148,7 @@ class ConfusionMatrix:
 
 
 def _listed(values: np.ndarray) -> str:
-    different = np.unique(values).tolist()
-    return ", ".join(map(str, different[:10])) + (" and others" if len(different) > 10 else "")
+    return first_of(np.unique(values).tolist(), 10)
 
 
 def _size(labels: np.ndarray) -> str:

@@ -1,7 +1,6 @@
 """What an evaluation comes to: the tables of all chunks together."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 
@@ -15,8 +14,8 @@ from pipeline.evaluation.branches import BRANCHES
 from pipeline.evaluation.chunk import TABLES, chunk_uri
 from pipeline.evaluation.confusion import ConfusionMatrix, Scores
 from pipeline.evaluation.datasets import IGNORE, SegmentationDataset
+from pipeline.storage.in_threads import in_threads
 
-_READERS = 16
 CLASSES, RESULT = "classes.parquet", "result.json"
 _SUMMED = [field.name for field in fields(Scores) if field.name not in ("iou", "acc")]
 
@@ -59,14 +58,12 @@ def read_evaluation(output: str, chunks: int, classes: int) -> Evaluation:
         OSError: storage cannot be read.
     """
     tables = {}
-    with ThreadPoolExecutor(_READERS) as pool:
-        for name, schema in (
-            ("confusion", schemas.CONFUSION),
-            ("regions", schemas.TRUE_REGIONS),
-            ("images", schemas.EVALUATED_IMAGES),
-        ):
-            found = pool.map(partial(_read_chunk, output, name, schema), range(chunks))
-            tables[name] = pa.concat_tables(found)
+    for name, schema in (
+        ("confusion", schemas.CONFUSION),
+        ("regions", schemas.TRUE_REGIONS),
+        ("images", schemas.EVALUATED_IMAGES),
+    ):
+        tables[name] = pa.concat_tables(in_threads(partial(_read_chunk, output, name, schema), range(chunks)))
     counts: dict[str, np.ndarray] = {}
     branch, label, predicted, pixels = (tables["confusion"][name] for name in schemas.CONFUSION.names)
     branch, label, pixels = np.array(branch.to_pylist()), label.to_numpy(), pixels.to_numpy()

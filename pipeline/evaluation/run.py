@@ -14,7 +14,7 @@ import ray
 from pipeline import storage
 from pipeline.configuration import fingerprint
 from pipeline.configuration.markers import running_keys
-from pipeline.configuration.overwriting import check_unclaimed, clear
+from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import UserError
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import EvaluateConfig
@@ -22,7 +22,7 @@ from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
 from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
 from pipeline.evaluation.worker import EvaluateWorker
-from pipeline.execution.image_groups import run_groups, worker_resources
+from pipeline.execution.image_groups import Workers, plan_workers, run_groups
 from pipeline.segmentation.loading import check_models
 
 # What `--overwrite` deletes: see `pipeline.configuration.overwriting`.
@@ -58,7 +58,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     image_ids = dataset.image_ids[: config.limit]
     if not image_ids:
         raise UserError(f"dataset: {dataset.name} at {config.dataset.root} has no images")
-    worker_resources(config)
+    workers = plan_workers(config.gpus, config.workers, config.clip.threads, config.wait_minutes)
     models = check_models(config, dataset.classes)
     digests = file_digests(dataset, image_ids)
     files = summary(digests)
@@ -66,9 +66,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     description = fingerprint.describe(
         "evaluate", running, asdict(config), dataset=dataset.identity | files, models=models
     )
-    if overwrite:
-        clear(config.output, "evaluate", _OWN_FILES)
-    check_unclaimed(config.output, _OWN_FILES)
+    prepare_output(config.output, "evaluate", _OWN_FILES, overwrite=overwrite)
     _check_files(config.output, dataset, digests)
     fingerprint.claim(storage.join(config.output, "config.yaml"), running, description)
     if not storage.exists(storage.join(config.output, FILES)):
@@ -79,18 +77,23 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
         storage.remove_leftovers(storage.join(config.output, table))
     size = config.images_per_chunk
     chunks = [image_ids[start : start + size] for start in range(0, len(image_ids), size)]
-    _evaluate_chunks(config, dataset, chunks)
+    _evaluate_chunks(config, workers, dataset, chunks)
     evaluation = read_evaluation(config.output, len(chunks), len(dataset.classes))
     return write_result(config.output, evaluation, dataset, description["fingerprint"], **files)
 
 
-def _evaluate_chunks(config: EvaluateConfig, dataset: SegmentationDataset, chunks: list[list[str]]) -> None:
+def _evaluate_chunks(
+    config: EvaluateConfig, workers: Workers, dataset: SegmentationDataset, chunks: list[list[str]]
+) -> None:
     done = set(storage.list_names(storage.join(config.output, TABLES[-1])))
     due = [
         {"chunk": chunk, "images": images} for chunk, images in enumerate(chunks) if f"{chunk:06d}.parquet" not in done
     ]
     arguments = [config, [ray.put(dataset)]]
-    for _ in run_groups("evaluation", EvaluateWorker, arguments, due, config, sum(map(len, chunks))):
+    total = sum(map(len, chunks))
+    for _ in run_groups(
+        "evaluation", EvaluateWorker, arguments, due, workers=workers, output=config.output, total=total
+    ):
         pass
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -12,9 +13,8 @@ from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution import metrics
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
-from pipeline.segmentation.job_config import ModelJobConfig, ModelsConfig
 
-# A group whose workers died this often fails, instead of taking down one after the other for ever.
+# A group whose workers died this often fails, instead of taking down one after the other without end.
 _DEATHS = 3
 
 
@@ -22,29 +22,47 @@ class SegmentError(IncompleteError):
     """The job ended before all images were done."""
 
 
-def worker_gpus(config: ModelsConfig) -> float:
-    """GPUs of one worker.
+@dataclass(frozen=True)
+class Workers:
+    """What the workers of a job may take."""
+
+    gpus: float
+    """Of one worker."""
+    most: int
+    """Workers at a time."""
+    wait_minutes: float
+    """How long the cluster may have no room for a worker."""
+
+
+def worker_gpus(gpus: float | None) -> float:
+    """GPUs of one worker; None: 1 if the cluster has GPUs, else 0.
 
     Raises:
         UserError: the cluster has too few GPUs.
     """
     available = ray.cluster_resources().get("GPU", 0.0)
-    gpus = float(min(available, 1.0)) if config.gpus is None else config.gpus
-    if gpus > available:
-        raise UserError(f"gpus is {gpus}, but the Ray cluster has {available:g} GPUs")
-    return gpus
+    wanted = float(min(available, 1.0)) if gpus is None else gpus
+    if wanted > available:
+        raise UserError(f"gpus is {wanted}, but the Ray cluster has {available:g} GPUs")
+    return wanted
 
 
-def worker_resources(config: ModelJobConfig) -> tuple[float, int]:
-    """GPUs of one worker, and how many workers.
+def plan_workers(gpus: float | None, workers: int | None, threads: int, wait_minutes: float) -> Workers:
+    """What the workers of a job take of this cluster.
+
+    Args:
+        gpus: as of `worker_gpus`.
+        workers: most at a time; None: as many as the cluster has GPUs for, or CPUs, without GPUs.
+        threads: of one worker.
+        wait_minutes: how long the cluster may have no room for a worker.
 
     Raises:
         UserError: the cluster has too few GPUs.
     """
-    gpus = worker_gpus(config)
+    gpus = worker_gpus(gpus)
     cluster = ray.cluster_resources()
-    fitting = int(cluster.get("GPU", 0.0) / gpus) if gpus else int(cluster.get("CPU", 1)) // config.clip.threads
-    return gpus, config.workers or max(1, fitting)
+    fitting = int(cluster.get("GPU", 0.0) / gpus) if gpus else int(cluster.get("CPU", 1)) // threads
+    return Workers(gpus, workers or max(1, fitting), wait_minutes)
 
 
 class _Counted:
@@ -66,7 +84,14 @@ class _Counted:
 
 
 def run_groups(
-    name: str, stage: type, arguments: Sequence[Any], groups: list[dict], config: ModelJobConfig, total: int
+    name: str,
+    stage: type,
+    arguments: Sequence[Any],
+    groups: list[dict],
+    *,
+    workers: Workers,
+    output: str,
+    total: int,
 ) -> Iterator[dict]:
     """Give every group to a worker; yields their rows in the order in which they are done.
 
@@ -76,6 +101,7 @@ def run_groups(
             returns says in `images` how many images it did, in `error` what went wrong ("" if nothing), and in
             `user_error` what the user has to change.
         groups: rows with the `images` of each.
+        output: directory that the metrics name.
         total: images of the whole job; those of no group are done already.
 
     Raises:
@@ -85,15 +111,14 @@ def run_groups(
     """
     if not groups:
         return
-    gpus, workers = worker_resources(config)
     DataContext.get_current().enable_progress_bars = False  # ours counts images
-    watch_placement("wait_minutes", config.wait_minutes, "groups of images")
+    watch_placement("wait_minutes", workers.wait_minutes, "groups of images")
     results = ray.data.from_items(groups, override_num_blocks=len(groups)).map(
         _Counted,
-        fn_constructor_args=(name, config.output, stage, *arguments, gpus),
-        compute=ActorPoolStrategy(size=min(workers, len(groups))),
+        fn_constructor_args=(name, output, stage, *arguments, workers.gpus),
+        compute=ActorPoolStrategy(size=min(workers.most, len(groups))),
         num_cpus=1,
-        num_gpus=gpus,
+        num_gpus=workers.gpus,
         max_task_retries=_DEATHS - 1,
     )
     errors = []

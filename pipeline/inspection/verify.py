@@ -12,6 +12,7 @@ from pipeline.dataset.layout import FOLDERS, Layout, checked_file, stem
 from pipeline.dataset.manifests import read_whole_manifest
 from pipeline.dataset.opening import open_dataset
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.mining.originals import find_changed
 from pipeline.storage.documents import DamagedFileError
 from pipeline.storage.in_threads import in_threads
@@ -95,7 +96,7 @@ def _check_listing(layout: Layout, description: dict) -> Iterator[Damage]:
 def _check_images(layout: Layout, shards: list[int], every: bool, remark: Callable[[str], None]) -> Iterator[Damage]:
     found = find_changed(layout, shards, every=every)
     for shard, changed in sorted(found.changed.items()):
-        names = "; ".join(changed[:3]) + ("; …" if len(changed) > 3 else "")
+        names = first_of(changed, 3, separator="; ")
         yield Damage(f"manifests/{stem(shard)}.parquet", f"made from {len(changed)} images that changed: {names}")
     if found.unread:
         remark(f"{found.unread} images are not there any more, or cannot be read; their pairs are")

@@ -15,6 +15,7 @@ from pipeline.clip import load_clip
 from pipeline.configuration import limits
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.shards import BYTES_PER_PAIR
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape, printable
 from pipeline.mining.config import MineConfig, ResourcesConfig
@@ -23,8 +24,6 @@ from pipeline.proposals import Proposer, is_learned, load_proposer, resolve_prop
 from pipeline.proposals.ground_truth import GroundTruth
 
 _SAMPLED_IMAGES = 512
-# Mean size of a sample in the tars mined from 85 COCO images with ground-truth masks and the default ShardsConfig.
-_BYTES_PER_PAIR = 25_000
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def print_plan(config: MineConfig) -> None:
         ("pairs, about", pairs),
         (
             "shards' size, about",
-            f"{pairs * _BYTES_PER_PAIR / 1e9:.2f} GB (at {_BYTES_PER_PAIR // 1000} kB a pair)",
+            f"{pairs * BYTES_PER_PAIR / 1e9:.2f} GB (at {BYTES_PER_PAIR // 1000} kB a pair)",
         ),
         ("proposals", config.proposals.backend),
         ("CLIP", f"{config.clip.architecture}, {config.clip.weights}"),

@@ -18,11 +18,12 @@ from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
 from pipeline.configuration import fingerprint
 from pipeline.configuration.markers import running_keys
-from pipeline.configuration.overwriting import check_unclaimed, clear, remove_files
+from pipeline.configuration.overwriting import prepare_output, remove_files
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
 from pipeline.dataset.tables import read_columns
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import IncompleteError, UserError, told_of
+from pipeline.escaping.enumeration import first_of
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
 from pipeline.mining.config import MineConfig
@@ -97,9 +98,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     listing = measure_source(config, source, proposer)
     models = check_models(config, proposer)
     del proposer  # the workers have their own
-    if overwrite:
-        clear(layout.uri, "mine", OWN_FILES)
-    check_unclaimed(layout.uri, OWN_FILES)
+    prepare_output(layout.uri, "mine", OWN_FILES, overwrite=overwrite)
     running = running_keys(MineConfig)
     description = fingerprint.describe("mine", running, asdict(config), source=asdict(listing), models=asdict(models))
     fingerprint.claim(layout.config, running, description)
@@ -259,10 +258,9 @@ def _raise_failures(failures: dict[int, str]) -> None:
     if failures:
         shard, error = min(failures.items())
         stage, _, trace = error.partition(": ")
-        numbers = ", ".join(map(str, sorted(failures)[:20])) + (", …" if len(failures) > 20 else "")
         raise MiningError(
-            f"{len(failures)} shards failed ({numbers}); the others are kept, run the same again to retry. "
-            f"Shard {shard}:\n{stage}: {told_of(trace)}"
+            f"{len(failures)} shards failed ({first_of(sorted(failures), 20)}); the others are kept, run the same "
+            f"again to retry. Shard {shard}:\n{stage}: {told_of(trace)}"
         )
 
 

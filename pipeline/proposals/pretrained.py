@@ -11,6 +11,7 @@ import torch
 from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature, PreTrainedModel
 
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.weights import fetching
 from pipeline.weights.remote_code import TRUST, explained, refuse_remote_code
 
@@ -125,12 +126,7 @@ def _differences(model: PreTrainedModel, report: dict) -> list[str]:
         # Older versions of transformers saved tables that newer ones compute.
         "not in the model": [name for name in report["unexpected_keys"] if name.rpartition(".")[2] not in computed],
     }
-    return [f"{what}: {_some(sorted(names))}" for what, names in found.items() if names]
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return [f"{what}: {first_of(sorted(names), _NAMES_SHOWN)}" for what, names in found.items() if names]
 
 
 def _first_line(error: Exception) -> str:

@@ -9,15 +9,14 @@ import json
 import posixpath
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
 from pipeline.configuration.markers import running_keys
-from pipeline.configuration.overwriting import check_unclaimed, clear
+from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import UserError
-from pipeline.execution.image_groups import run_groups, worker_resources
+from pipeline.execution.image_groups import Workers, plan_workers, run_groups
 from pipeline.images import ImageProblem
 from pipeline.segmentation.drawing import classes_json
 from pipeline.segmentation.job_config import SegmentJobConfig
@@ -27,6 +26,7 @@ from pipeline.segmentation.plan import resolve
 from pipeline.segmentation.sources import Sources, find_images, name_problem
 from pipeline.segmentation.worker import SegmentWorker
 from pipeline.storage.common_folder import address
+from pipeline.storage.in_threads import in_threads
 
 _IMAGES_PER_ROW = 8
 _FOLDERS = ("labels", "overlays", "panoptic", "segments")
@@ -69,12 +69,10 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
     config, classes = resolve(config)
     storage.check_writable(config.output, "output")
     sources = find_images(config.images, config.output)
-    worker_resources(config)
+    workers = plan_workers(config.gpus, config.workers, config.clip.threads, config.wait_minutes)
     models = check_models(config, classes)
     settings = storage.join(config.output, "config.yaml")
-    if overwrite:
-        clear(config.output, "segment", _OWN_FILES)
-    check_unclaimed(config.output, _OWN_FILES)
+    prepare_output(config.output, "segment", _OWN_FILES, overwrite=overwrite)
     source = {"folder": address(sources.folder)}
     running = running_keys(SegmentJobConfig)
     described = fingerprint.describe("segment", running, asdict(config), models=models, source=source)
@@ -86,7 +84,7 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
     skipped = present | unwritable.keys()
     due = {name: uri for name, uri in sources.images.items() if name not in skipped}
     rejects = [_reject(sources.images[name], problem) for name, problem in unwritable.items()]
-    rejects += _run(config, due, len(sources.images))
+    rejects += _run(config, workers, due, len(sources.images))
     rejects.sort(key=lambda reject: reject["image"])
     storage.write_bytes(
         storage.join(config.output, "rejects.json"), json.dumps(rejects, indent=1, ensure_ascii=False).encode()
@@ -108,18 +106,19 @@ def _present(output: str, names: Iterable[str]) -> set[str]:
         files = storage.list_names(storage.join(output, "labels", folder))
         return {posixpath.join(folder, posixpath.splitext(file)[0]) for file in files if file.endswith(".png")}
 
-    with ThreadPoolExecutor(16) as pool:
-        return set(names) & set().union(*pool.map(done, folders))
+    return set(names) & set().union(*in_threads(done, folders))
 
 
-def _run(config: SegmentJobConfig, due: dict[str, str], total: int) -> list[dict]:
+def _run(config: SegmentJobConfig, workers: Workers, due: dict[str, str], total: int) -> list[dict]:
     names, uris = list(due), list(due.values())
     groups = [
         {"images": uris[start : start + _IMAGES_PER_ROW], "names": names[start : start + _IMAGES_PER_ROW]}
         for start in range(0, len(due), _IMAGES_PER_ROW)
     ]
     rejects = []
-    for row in run_groups("segmentation", SegmentWorker, [config], groups, config, total):
+    for row in run_groups(
+        "segmentation", SegmentWorker, [config], groups, workers=workers, output=config.output, total=total
+    ):
         rejects += json.loads(row["rejects"])
     return rejects
 

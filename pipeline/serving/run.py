@@ -80,7 +80,7 @@ def _checked(config: ServerConfig) -> tuple[ServerConfig, float]:
         raise UserError(f"serve.classes has {names} names, but serve.max_names is {config.serve.max_names}")
     if config.proposals.backend == "ground_truth":
         raise UserError("proposals.backend: ground_truth knows annotated images only; choose one that looks at images")
-    gpus = worker_gpus(config)
+    gpus = worker_gpus(config.gpus)
     cluster = ray.cluster_resources()
     for what, each in (("GPU", gpus), ("CPU", config.clip.threads)):
         needed, available = each * config.serve.replicas, cluster.get(what, 0)

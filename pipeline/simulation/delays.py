@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,6 +10,7 @@ from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.errors import UserError
 from pipeline.simulation.config import SimulationConfig
+from pipeline.storage.in_threads import in_threads
 
 STAGES = ("images", "proposals", "matching", "writing")
 """The stages of mining, as `statistics/` names them."""
@@ -62,9 +62,8 @@ def measured_delays(output: str, seed: int) -> Measured:
     folder = layout.path("statistics")
     names = [name for name in storage.list_names(folder) if name.endswith(".json")]
     every = -(-len(names) // _MOST_SHARDS) or 1
-    with ThreadPoolExecutor(16) as pool:
-        read = pool.map(lambda name: json.loads(storage.read_bytes(storage.join(folder, name))), names[::every])
-        shards = [shard for shard in read if shard["images"]]
+    read = in_threads(lambda name: json.loads(storage.read_bytes(storage.join(folder, name))), names[::every])
+    shards = [shard for shard in read if shard["images"]]
     if not shards:
         raise UserError(f"simulate: measured: {output} holds no statistics of a mined shard")
     return Measured(Delays(_samples(shards), seed), len(shards), _per_image(shards))

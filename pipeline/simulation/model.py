@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
+from pipeline.dataset.shards import BYTES_PER_PAIR
 from pipeline.mining.config import ResourcesConfig
 from pipeline.mining.graph import SHARDS_AT_ONCE
 from pipeline.mining.stages import CLIP_CPUS, PROPOSAL_CPUS, READ_CPUS, WRITE_CPUS
@@ -11,8 +12,6 @@ from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import STAGES, Delays
 from pipeline.simulation.requests import requests_of_a_job
 
-BYTES_PER_PAIR = 25_000
-"""Of a tar: mean over 85 COCO images with ground-truth masks and the default `shards`."""
 LISTING_ROWS_PER_SECOND = 410_000
 """Measured from Parquet (`python -m tests.benchmarks.listing`); a new job goes through its source twice."""
 _HOPS = 3

@@ -22,7 +22,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from pipeline import storage
 from pipeline.configuration import fingerprint
 from pipeline.configuration.markers import running_keys
-from pipeline.configuration.overwriting import check_unclaimed, clear
+from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import IncompleteError, UserError
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_tuned, read_checkpoint
@@ -73,9 +73,8 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         whole = replace(config.data, where=None, held_out_share=1.0)
         validation = select_samples(config.validation.dataset, whole)
     clip = load_model(config)
-    if overwrite:  # only now: a mistake in the configuration must not cost the run that is there
-        clear(layout.uri, "train", OWN_FILES)
-    check_unclaimed(layout.uri, OWN_FILES)
+    # Only now: a mistake in the configuration must not cost the run that is there.
+    prepare_output(layout.uri, "train", OWN_FILES, overwrite=overwrite)
     description = fingerprint.describe(
         "train",
         running_keys(TrainConfig),

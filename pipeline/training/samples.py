@@ -19,6 +19,7 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, parse_manifest
 from pipeline.dataset.opening import MinedDataset, open_dataset
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.storage.documents import DamagedFileError
 from pipeline.storage.in_threads import in_threads
 from pipeline.training.condition import filter_pairs
@@ -177,7 +178,7 @@ def _check_cache(dataset: str, shard_bytes: list[int], config: DataConfig) -> No
 def _check_damages(dataset: str, damages: list[Damage], config: DataConfig) -> None:
     if not damages or config.skip_damaged:
         return
-    listed = "; ".join(f"{damage.file}: {damage.reason}" for damage in damages[:5]) + "; …" * (len(damages) > 5)
+    listed = first_of([f"{damage.file}: {damage.reason}" for damage in damages], 5, separator="; ")
     raise UserError(
         f"dataset: {len(damages)} files of {dataset} are damaged or missing: {listed}. See python -m jobs.inspect "
         f"{dataset} --verify; mine them again, or leave their shards out with data.skip_damaged"

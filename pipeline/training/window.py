@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.training.samples import Samples
 from pipeline.training.step import StepResult
 
@@ -92,10 +93,9 @@ class Window:
             dist.all_gather_object(gathered, gathered[0])
         some_bad = any(count for count, _ in gathered)
         keys = [key for count, part in gathered for key in part if count or not some_bad]
-        named = ", ".join(keys[:_NAMED_KEYS]) + (f" and {len(keys) - _NAMED_KEYS} more" if keys[_NAMED_KEYS:] else "")
         raise DivergedError(
             f"step {step}: the loss is not a finite number; "
-            f"{'features of these samples are not finite' if some_bad else 'its samples'}: {named}. "
-            "The last checkpoint is kept. Lower the learning rate, lengthen the warm-up, or leave these samples out "
-            "with data.where"
+            f"{'features of these samples are not finite' if some_bad else 'its samples'}: "
+            f"{first_of(keys, _NAMED_KEYS)}. The last checkpoint is kept. Lower the learning rate, lengthen the "
+            "warm-up, or leave these samples out with data.where"
         )

@@ -9,7 +9,7 @@ import yaml
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.configuration.fingerprint import describe, kind_of
-from pipeline.configuration.overwriting import check_unclaimed, clear
+from pipeline.configuration.overwriting import check_nothing_there, clear
 from pipeline.dataset import layout as dataset_layout
 from pipeline.errors import UserError
 from pipeline.evaluation import run as evaluation_run
@@ -148,10 +148,10 @@ def test_nothing_is_deleted_behind_a_link(tmp_path):
 
 @pytest.mark.parametrize("kind", OWN)
 def test_a_job_does_not_begin_where_it_would_replace_files(kind, tmp_path):
-    check_unclaimed(str(tmp_path / "absent"), OWN[kind])
+    check_nothing_there(str(tmp_path / "absent"), OWN[kind])
     fill(tmp_path, ["notes.txt", "photos/a.jpg"])
-    check_unclaimed(str(tmp_path), OWN[kind])
+    check_nothing_there(str(tmp_path), OWN[kind])
     for number, file in enumerate(WRITTEN[kind]):
         fill(tmp_path / str(number), [file])
         with pytest.raises(UserError, match=r"holds .* but no config\.yaml"):
-            check_unclaimed(str(tmp_path / str(number)), OWN[kind])
+            check_nothing_there(str(tmp_path / str(number)), OWN[kind])

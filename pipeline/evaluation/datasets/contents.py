@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.evaluation.datasets.protocol import SegmentationDataset
 from pipeline.storage.in_threads import in_threads
 
@@ -73,6 +74,5 @@ def changes(before: Digests, now: Digests) -> str:
     for index, kind in enumerate(KINDS):
         changed = [image for image, found in now.items() if image in before and before[image][index] != found[index]]
         if changed:
-            more = f" and {len(changed) - 3} others" if len(changed) > 3 else ""
-            said.append(f"the {kind} files of {', '.join(changed[:3])}{more}")
+            said.append(f"the {kind} files of {first_of(changed, 3)}")
     return " and ".join(said)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.evaluation.datasets.protocol import IGNORE
 
 _UNKNOWN = IGNORE - 1  # no data set has so many classes
@@ -39,6 +40,5 @@ class LabelCodes:
         unknown = labels == _UNKNOWN
         if unknown.any():
             found = np.unique(values[unknown]).tolist()
-            listed = ", ".join(map(str, found[:10])) + (" and others" if len(found) > 10 else "")
-            raise UserError(f"{uri} holds label values outside the list of classes: {listed}")
+            raise UserError(f"{uri} holds label values outside the list of classes: {first_of(found, 10)}")
         return labels

@@ -1,9 +1,9 @@
 """Captions table → images."""
 
 import hashlib
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from pipeline import storage
 from pipeline.captions import read_image, read_shard
@@ -12,6 +12,7 @@ from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.storage.errors import is_denied
+from pipeline.storage.in_threads import each_in_threads
 from pipeline.storage.secrets import MARK
 
 _CONCURRENT_READS = 16
@@ -95,12 +96,7 @@ def read_ahead(images: list[Image], max_bytes: int) -> Iterator[tuple[Image, Fut
 
     A file of more than `max_bytes` is an `ImageProblem`.
     """
-    with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
-        ahead = deque(pool.submit(_read_file, image, max_bytes) for image in images[:_CONCURRENT_READS])
-        for place, image in enumerate(images, start=_CONCURRENT_READS):
-            yield image, ahead.popleft()
-            if place < len(images):
-                ahead.append(pool.submit(_read_file, images[place], max_bytes))
+    return each_in_threads(lambda image: _read_file(image, max_bytes), images, _CONCURRENT_READS, _CONCURRENT_READS)
 
 
 def _place(image: Image) -> str:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.proposals.detectron2.backend import Detectron2Options
 from pipeline.proposals.detectron2_bases import check_bases
 from pipeline.weights.fetching import fetch, sha256
@@ -191,7 +192,7 @@ def _load_weights(network: torch.nn.Module, weights: StateDict, options: Detectr
         ),
     )
     if any(names for _, names in problems):
-        found = "; ".join(f"{problem}: {_some(names)}" for problem, names in problems if names)
+        found = "; ".join(f"{problem}: {first_of(sorted(names), _NAMED)}" for problem, names in problems if names)
         raise UserError(
             f"{_KEY}.weights: {options.weights} is not for the model of {_KEY}.config ({options.config}); {found}"
         )
@@ -204,8 +205,3 @@ def _load_weights(network: torch.nn.Module, weights: StateDict, options: Detectr
 
 def _needed(names: list[str]) -> list[str]:
     return [name for name in names if not _OPTIONAL.search(name)]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(sorted(names)[:_NAMED]) + more

@@ -1,17 +1,18 @@
 """Names of MaskFormer's and OVSeg's weights in detectron2's layout, and filling a network with them."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 from pipeline.proposals.maskformer.network import MaskFormerNetwork
 from pipeline.proposals.maskformer.resnet import ResNetBackbone
 from pipeline.weights.reading import StateDict
 
 # Numbers of training, constants of pre-processing, and counters that evaluation does not need.
+_NAMED = 3
 _UNUSED = re.compile(r"criterion\.empty_weight|(clip_adapter\.)?pixel_(mean|std)|.*\.num_batches_tracked")
 _COUNTER = "num_batches_tracked"
 # Query, key and value are one matrix in detectron2's layout.
@@ -133,13 +134,7 @@ def fill_network(network: MaskFormerNetwork, weights: StateDict, path: Path) -> 
     unknown = [f"{name} ({list(weights[name].shape)})" for name in left if not _UNUSED.fullmatch(name)]
     problems = [("it lacks ", absent), ("of another shape: ", unfit), ("unknown: ", unknown)]
     if any(names for _, names in problems):
-        found = "; ".join(start + _first(names) for start, names in problems if names)
+        found = "; ".join(start + first_of(sorted(set(names)), _NAMED) for start, names in problems if names)
         raise UserError(f"checkpoint {path} is of another model than MaskFormer or OVSeg: {found}")
     network.load_state_dict(filled, assign=True)
     return sorted(left)
-
-
-def _first(names: Iterable[str], most: int = 3) -> str:
-    names = sorted(set(names))
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
