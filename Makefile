@@ -27,6 +27,7 @@ story: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.nouns
