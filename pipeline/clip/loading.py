@@ -14,8 +14,8 @@ from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.clip.model import Clip
 from pipeline.clip.model_config import check_model_config, uses_hub_tokenizer
 from pipeline.clip.open_clip_weights import load_open_clip_weights
-from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
+from pipeline.regions.clip_input import ClipInput
 from pipeline.storage.model_addresses import HUB, LOCAL_DIR
 from pipeline.weights.fetching import fetch, fetch_folder
 from pipeline.weights.precision import Precision, autocast_dtype

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.clip.mask_prompts import MaskPromptedVision
-from pipeline.clip_input import ClipInput
+from pipeline.regions.clip_input import ClipInput
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import cv2
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
+from pipeline.regions.clip_input import ClipInput
 from pipeline.regions.config import Fill
 
 

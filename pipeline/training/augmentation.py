@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
 from pipeline.regions import Fill, cut_window, tight_boxes
+from pipeline.regions.clip_input import ClipInput
 from pipeline.training.samples import DataConfig
 
 _RATIO = (3 / 4, 4 / 3)  # aspect ratio of the window, as in the reference's training

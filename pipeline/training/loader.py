@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from pipeline.clip_input import ClipInput
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sample import DamagedSampleError, damaged_sample
 from pipeline.errors import UserError
 from pipeline.regions import masked_regions
+from pipeline.regions.clip_input import ClipInput
 from pipeline.training.augmentation import training_region
 from pipeline.training.decoding import decode_sample
 from pipeline.training.order import PhaseBatches, PhaseSteps

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from pipeline.clip import load_clip
 from pipeline.clip.saving import save_clip
-from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
+from pipeline.regions.clip_input import ClipInput
 from tests.clip.openai_weights import mask_prompts, openai_weights
 from tests.clip.towers import SIZE, VISION_CFGS, WIDTH
 

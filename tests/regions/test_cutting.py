@@ -8,9 +8,9 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clip_input import ClipInput
 from pipeline.masks.boxes import expand_box
 from pipeline.regions import masked_regions, tight_boxes
+from pipeline.regions.clip_input import ClipInput
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073])
 STD = np.array([0.26862954, 0.26130258, 0.27577711])

@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline.clip_input import ClipInput
+from pipeline.regions.clip_input import ClipInput
 from pipeline.training.loader import training_loader
 from pipeline.training.order import PhaseSteps
 from pipeline.training.samples import DataConfig, select_samples

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import RandomResizedCrop
 
-from pipeline.clip_input import OPENAI_MEAN, OPENAI_STD, ClipInput
 from pipeline.regions import masked_regions
+from pipeline.regions.clip_input import OPENAI_MEAN, OPENAI_STD, ClipInput
 from pipeline.training.augmentation import training_region
 from pipeline.training.samples import DataConfig
 

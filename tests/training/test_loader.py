@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clip_input import ClipInput
 from pipeline.errors import UserError
 from pipeline.regions import masked_regions
+from pipeline.regions.clip_input import ClipInput
 from pipeline.training.decoding import decode_sample
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.order import PhaseSteps

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pipeline.clip_input import OPENAI_MEAN
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sample import DamagedSampleError, damaged_sample, read_sample
 from pipeline.images import ImageProblem, open_image
 from pipeline.masks.boxes import expand_box
+from pipeline.regions.clip_input import OPENAI_MEAN
 from pipeline.report.dataset.reading import Pairs
 from pipeline.storage.in_threads import in_threads
 
