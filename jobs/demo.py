@@ -39,7 +39,11 @@ def _main(arguments: list[str] | None) -> None:
         "--quick", action="store_const", const=QUICK, dest="scale", help="shows that it runs, learns next to nothing"
     )
     size.add_argument(
-        "--full", action="store_const", const=FULL_SCALE, dest="scale", help="larger: the README's figures"
+        "--full",
+        action="store_const",
+        const=FULL_SCALE,
+        dest="scale",
+        help="larger: the figures of pipeline/microworld/README.md",
     )
     parser.set_defaults(scale=DEFAULT)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="worlds, CLIPs and groups of nouns to draw")

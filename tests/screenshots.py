@@ -1,4 +1,4 @@
-"""The README's pictures of the pages, taken of a demo:
+"""The documents' pictures of the pages, taken of a demo:
 
     make demo
     python -m tests.screenshots demo-output/demo-0

@@ -1,8 +1,9 @@
-"""The README can be believed: its code runs, its commands parse, its keys, links, modules and targets are there.
+"""The documents can be believed: their code runs, commands parse, and keys, links, modules and targets are there.
 
 The queries have tests of their own (`tests/dataset/test_queries.py`), and so have the commands of `cluster/README.md`.
 """
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from jobs.command import Command
@@ -24,16 +26,20 @@ from pipeline.proposals.backends import BACKENDS, find_backend, options_class
 from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.serving.config import ServerConfig
 from pipeline.training.config import TrainConfig
-from tests.cluster.documents import indented_commands
+from tests.cluster.documents import DOCUMENTS, indented_commands
 from tests.cluster.test_commands import parse, parse_job
 from tests.conftest import REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf8")
-PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-# Also where a line of the text is broken inside them.
-INLINE = [
-    " ".join(code.split()) for code in re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S))
+# The blocks of the queries are run by tests/dataset/test_queries.py.
+PYTHON = [
+    block
+    for text in DOCUMENTS.values()
+    for block in re.findall(r"^```python\n(.*?)^```$", text.partition("\n## Queries\n")[0], re.MULTILINE | re.DOTALL)
 ]
+PROSE = {name: re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S) for name, text in DOCUMENTS.items()}
+# Also where a line of the text is broken inside them.
+INLINE = {name: [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text)] for name, text in PROSE.items()}
+ALL_INLINE = [code for codes in INLINE.values() for code in codes]
 
 CONFIGS = {
     "mine": MineConfig,
@@ -58,15 +64,21 @@ def beside_the_jobs(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def test_the_first_document_is_read_in_two_minutes():
+    assert len(DOCUMENTS["README.md"].encode()) <= 8192
+
+
 def test_every_block_is_of_a_kind_that_is_tested():
-    assert set(re.findall(r"^```(.+)$", README, re.MULTILINE)) == {"python", "sql"}
-    indented = re.findall(r"^    (\S.*)$", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S), re.MULTILINE)
+    found = {(name, kind) for name, text in DOCUMENTS.items() for kind in re.findall(r"^```(.+)$", text, re.MULTILINE)}
+    assert {kind for name, kind in found if name != "cluster/README.md"} == {"python", "sql"}
+    assert {name for name, kind in found if kind == "sql"} == {"schemas/README.md"}
+    indented = [line for text in PROSE.values() for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE)]
     assert [line for line in indented if re.match(r"(import|from) ", line)] == []
 
 
 @pytest.mark.slow
 def test_the_python_code_runs(mined, world, small_clip, tmp_path, monkeypatch):
-    """In order, in one namespace, with a small world and a small CLIP in place of the files that it names."""
+    """Each by itself, with a small world and a small CLIP in place of the files that it names."""
     monkeypatch.chdir(tmp_path)
     Path("mined").symlink_to(mined)
     torch.manual_seed(0)
@@ -81,14 +93,11 @@ def test_the_python_code_runs(mined, world, small_clip, tmp_path, monkeypatch):
     last = len(list((mined / "shards").glob("*.tar"))) - 1
 
     found: dict = {}
-    # The block on S3 is run by tests/dataset/test_queries.py.
-    blocks = [block for block in PYTHON if "s3://" not in block]
-    assert len(PYTHON) - len(blocks) == 1
-    for block in blocks:
-        exec(block.replace("{000000..000461}", f"{{000000..{last:06d}}}"), found)
-        if "import webdataset" in block:
-            sample = found["sample"]
+    for block in PYTHON:
+        exec(block.replace("{000000..000461}", f"{{000000..{last:06d}}}"), names := {})
+        found |= names
 
+    sample = found["sample"]
     assert sample["jpg"].shape == sample["mask.png"].shape
     assert sample["txt"] == sample["json"]["noun"]
     assert found["features"].shape == (1, 64)
@@ -101,10 +110,11 @@ def test_the_python_code_runs(mined, world, small_clip, tmp_path, monkeypatch):
     assert set(np.unique(found["labels"])) <= {0, 1, 65535}
 
 
-COMMANDS = [
-    *(words for words in indented_commands(README) if words[0] == "python"),
-    *(shlex.split(code) for code in INLINE if code.startswith("python -m jobs.") and "--help" not in code),
+TYPED = [
+    *(words for text in DOCUMENTS.values() for words in indented_commands(text) if words[0] == "python"),
+    *(shlex.split(code) for code in ALL_INLINE if code.startswith("python -m jobs.") and "--help" not in code),
 ]
+COMMANDS = [list(words) for words in dict.fromkeys(tuple(words) for words in TYPED)]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -130,6 +140,7 @@ def test_the_configurations_that_ship_are_taken(path, monkeypatch):
     assert parse(words, monkeypatch)
 
 
+@functools.cache
 def keys() -> set[str]:
     """Every key of every job's configuration, and what they begin with."""
     found = set()
@@ -142,42 +153,83 @@ def keys() -> set[str]:
     return found
 
 
-def test_the_keys_that_it_names_are_there():
+def test_the_keys_that_they_name_are_there():
     known = keys()
     assert {"captions.path", "clip.batch_size", "checkpoints.keep", "serve.host", "mine.captions.path"} <= known
-    files = r".*\.(json|yaml|parquet|py|md|safetensors|csv|tsv|tar|txt|zip|gz|html|jpg|png|pt|pth)"
+    others = r".*\.(example\.com|json|ya?ml|parquet|py|md|safetensors|[ct]sv|tar|txt|zip|gz|html|jpg|png|pth?|lock|toml|sh)"
     named = set()
-    for code in set(INLINE) - {"package.module:Class"}:
+    for code in set(ALL_INLINE) - {"package.module:Class"}:
         key = re.match(r"([a-z_0-9]+(?:\.[a-z_0-9]+)+)(?=$|[: ])", code)
-        if key and not re.fullmatch(files, key[1]):
+        if key and not re.fullmatch(others, key[1]) and not importlib.util.find_spec(key[1].partition(".")[0]):
             named.add(key[1])
     assert len(named) > 25
     assert sorted(named - known) == []
 
 
-def test_the_options_of_its_commands_are_in_the_answers_to_help():
+def test_the_options_of_commands_are_in_the_answers_to_help():
     """`--any.key` anywhere in the text, also in part of a command."""
     known = keys()
-    named = {option for code in INLINE for option in re.findall(r"--([a-z_0-9]+(?:\.[a-z_0-9]+)+)", code)}
+    named = {option for code in ALL_INLINE for option in re.findall(r"--([a-z_0-9]+(?:\.[a-z_0-9]+)+)", code)}
     assert sorted(named - known - {"any.key"}) == []
 
 
-def test_its_links_lead_somewhere():
-    targets = re.findall(r"\]\(([^)\s]+)\)", README)
-    files = {target.partition("#")[0] for target in targets if "://" not in target} - {""}
-    assert len(files) > 8
-    assert sorted(name for name in files if not (REPOSITORY / name).exists()) == []
-    headings = {re.sub(r"\s", "-", heading.lower()) for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE)}
-    assert {target[1:] for target in targets if target.startswith("#")} <= headings
+def links(name: str) -> list[tuple[Path, str]]:
+    """File and heading of every link of a document; both as they are, whether or not they are there."""
+    folder = (REPOSITORY / name).parent
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", PROSE[name]) if "://" not in target]
+    return [
+        ((folder / file).resolve() if file else REPOSITORY / name, heading)
+        for file, _, heading in (target.partition("#") for target in targets)
+    ]
 
 
-def test_the_modules_tests_and_targets_that_it_names_are_there():
-    modules = {shlex.split(code)[2] for code in INLINE if code.startswith("python -m ")}
+def headings(document: str) -> set[str]:
+    """As links name them: small letters, no punctuation, - for spaces."""
+    lines = re.findall(r"^#+ (.*)$", document, re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", line.lower())) for line in lines}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name):
+    found = links(name)
+    assert [file for file, _ in found if not file.exists()] == []
+    there = {file: headings(file.read_text(encoding="utf8")) for file, heading in found if heading}
+    assert [(file, heading) for file, heading in found if heading and heading not in there[file]] == []
+
+
+def test_links_are_called_like_the_file_that_they_lead_to():
+    called = [
+        (name, text, target)
+        for name, text in PROSE.items()
+        for text, target in re.findall(r"\[`([\w/.-]+\.\w+)`\]\(([^)#\s]+)\)", text)
+    ]
+    assert len(called) > 100
+    assert [(name, text, target) for name, text, target in called if not f"/{target}".endswith(f"/{text}")] == []
+
+
+def test_every_document_is_reached_from_the_first():
+    reached, new = set(), {REPOSITORY / "README.md"}
+    while new:
+        reached |= new
+        names = [file.relative_to(REPOSITORY).as_posix() for file in new if file.suffix == ".md"]
+        new = {file for name in names for file, _ in links(name)} - reached
+    assert {name for name in DOCUMENTS if REPOSITORY / name not in reached} == set()
+
+
+def test_the_modules_files_and_targets_that_they_name_are_there():
+    modules = {shlex.split(code)[2] for code in ALL_INLINE if code.startswith("python -m ")}
     assert len(modules) > 15
     assert sorted(name for name in modules if importlib.util.find_spec(name) is None) == []
-    tests = {word for code in INLINE for word in code.split() if word.startswith(("tests/", "pipeline/", "jobs/"))}
-    assert sorted(name for name in tests if not (REPOSITORY / name).exists()) == []
+    rooms = ("tests/", "pipeline/", "jobs/", "schemas/", "cluster/")
+    named = {word for code in ALL_INLINE for word in code.split() if word.startswith(rooms)}
+    assert sorted(name for name in named if not (REPOSITORY / name).exists()) == []
     targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-    named = {code.split()[1] for code in INLINE if code.startswith("make ")}
-    assert named
-    assert named <= targets
+    typed = [line for text in PROSE.values() for line in re.findall(r"^    (make \w+)", text, re.MULTILINE)]
+    named = {code.split()[1] for code in [*ALL_INLINE, *typed] if re.match(r"make [a-z]", code)}
+    assert {"demo", "test", "lint"} <= named <= targets
+
+
+def test_the_workflow_does_what_ci_does():
+    workflow = yaml.safe_load((REPOSITORY / ".github" / "workflows" / "ci.yml").read_text())
+    [job] = workflow["jobs"].values()
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]

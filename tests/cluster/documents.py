@@ -6,6 +6,15 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CLUSTER = REPOSITORY / "cluster"
+ROOMS = (".github", "cluster", "jobs", "pipeline", "schemas", "tests")
+DOCUMENTS = {
+    path.relative_to(REPOSITORY).as_posix(): path.read_text(encoding="utf8")
+    for path in [
+        REPOSITORY / "README.md",
+        *(path for room in ROOMS for path in sorted((REPOSITORY / room).rglob("*.md"))),
+    ]
+}
+"""The text of every document, by its path in the repository."""
 IMAGE = "registry.example.com/ovseg-pipeline:0.1.0"
 
 

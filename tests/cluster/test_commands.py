@@ -9,10 +9,10 @@ import yaml
 from ray.scripts.scripts import cli
 
 from cluster import wait_for
-from tests.cluster.documents import CLUSTER, REPOSITORY, fenced_commands, indented_commands
+from tests.cluster.documents import CLUSTER, DOCUMENTS, REPOSITORY, fenced_commands, indented_commands
 
 README = (CLUSTER / "README.md").read_text()
-ON_CLUSTERS = [words for words in indented_commands((REPOSITORY / "README.md").read_text()) if words[0] == "ray"]
+ON_CLUSTERS = [words for text in DOCUMENTS.values() for words in indented_commands(text) if words[0] == "ray"]
 ENTRYPOINTS = [
     yaml.safe_load(path.read_text())["spec"]["entrypoint"].split()
     for path in sorted((CLUSTER / "kuberay").glob("rayjob-*.yaml"))

@@ -1,4 +1,4 @@
-"""The queries of the README do what it says they do."""
+"""The queries of schemas/README.md do what it says they do."""
 
 import os
 import re
@@ -20,7 +20,7 @@ SECTION = "\n## Queries\n"
 
 def blocks(language: str) -> list[str]:
     """The code blocks of the section, as they are."""
-    section = f"\n{(REPOSITORY / 'README.md').read_text()}".partition(SECTION)[2].partition("\n## ")[0]
+    section = f"\n{(REPOSITORY / 'schemas' / 'README.md').read_text()}".partition(SECTION)[2].partition("\n## ")[0]
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
 
 
@@ -44,7 +44,7 @@ def noun(pairs) -> str:
 
 @pytest.fixture
 def in_place(mined, tmp_path, monkeypatch) -> None:
-    """The dataset is `mined` in the working directory, as in the README."""
+    """The dataset is `mined` in the working directory, as in that document."""
     (tmp_path / "mined").symlink_to(mined)
     monkeypatch.chdir(tmp_path)
 
@@ -56,7 +56,7 @@ def most_regions(pairs: list[dict]) -> dict[str, int]:
     return {image: len(found) for image, found in sorted(regions.items(), key=lambda item: (-len(item[1]), item[0]))}
 
 
-def claimed(pairs: list[dict]) -> dict[tuple, list[str]]:
+def with_several_nouns(pairs: list[dict]) -> dict[tuple, list[str]]:
     """By image and region the nouns, best first, where there are several."""
     nouns = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: -pair["clip_score"]):
@@ -98,8 +98,8 @@ def check_most_regions(found, mined, pairs, noun):
     assert [(image, regions) for image, _, regions in found] == list(most_regions(pairs).items())[:20]
 
 
-def check_claimed(found, mined, pairs, noun):
-    assert {(image, region): nouns for image, region, nouns in found} == claimed(pairs) != {}
+def check_several_nouns(found, mined, pairs, noun):
+    assert {(image, region): nouns for image, region, nouns in found} == with_several_nouns(pairs) != {}
 
 
 def check_quantiles(found, mined, pairs, noun):
@@ -130,7 +130,7 @@ CHECKS: dict[str, Callable] = {
     "one noun's regions": check_one_noun,
     "pairs with all captions": check_captions,
     "images with most regions": check_most_regions,
-    "regions that several nouns claim": check_claimed,
+    "regions with several nouns": check_several_nouns,
     "score quantiles per noun": check_quantiles,
     "how many pairs and nouns would remain": check_thresholds,
     "rejected images by reason": check_rejects,
@@ -167,7 +167,7 @@ def test_pandas_and_the_pixels_of_a_region(mined, pairs, noun):
     regions = most_regions(pairs)
     assert found["most_regions"].tolist() == list(regions.values())[:20]
     assert found["most_regions"].to_dict().items() <= regions.items()
-    assert len(found["several_nouns"]) == sum(len(nouns) for nouns in claimed(pairs).values())
+    assert len(found["several_nouns"]) == sum(len(nouns) for nouns in with_several_nouns(pairs).values())
     assert found["quantiles"].stack().to_dict() == pytest.approx(quantiles(pairs))
 
     # The same bytes as looking for the sample in the whole tar gives.
