@@ -156,7 +156,7 @@ def keys() -> set[str]:
 def test_the_keys_that_they_name_are_there():
     known = keys()
     assert {"captions.path", "clip.batch_size", "checkpoints.keep", "serve.host", "mine.captions.path"} <= known
-    others = r".*\.(example\.com|json|ya?ml|parquet|py|md|safetensors|[ct]sv|tar|txt|zip|gz|html|jpg|png|pth?|lock|toml|sh)"
+    others = r".*\.(example\.com|json|ya?ml|parquet|py|md|safetensors|[ct]sv|tar|txt|zip|gz|html|jpg|png|pth?|toml|sh)"
     named = set()
     for code in set(ALL_INLINE) - {"package.module:Class"}:
         key = re.match(r"([a-z_0-9]+(?:\.[a-z_0-9]+)+)(?=$|[: ])", code)
