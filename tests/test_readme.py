@@ -70,10 +70,19 @@ def test_the_first_document_is_read_in_two_minutes():
 
 def test_every_block_is_of_a_kind_that_is_tested():
     found = {(name, kind) for name, text in DOCUMENTS.items() for kind in re.findall(r"^```(.+)$", text, re.MULTILINE)}
-    assert {kind for name, kind in found if name != "cluster/README.md"} == {"python", "sql"}
+    assert {kind for name, kind in found if name != "cluster/README.md"} <= {"python", "sql", "yaml"}
     assert {name for name, kind in found if kind == "sql"} == {"schemas/README.md"}
     indented = [line for text in PROSE.values() for line in re.findall(r"^    (\S.*)$", text, re.MULTILINE)]
     assert [line for line in indented if re.match(r"(import|from) ", line)] == []
+
+
+def test_the_configurations_in_them_have_keys_that_are_there():
+    def named(values: dict, before: str = "") -> set[str]:
+        inside = [named(value, f"{before}{key}.") for key, value in values.items() if isinstance(value, dict)]
+        return {f"{before}{key}" for key in values}.union(*inside)
+
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", "\n".join(DOCUMENTS.values()), re.MULTILINE | re.DOTALL)
+    assert sorted(set().union(*(named(yaml.safe_load(block)) for block in blocks)) - keys()) == []
 
 
 @pytest.mark.slow
@@ -110,11 +119,15 @@ def test_the_python_code_runs(mined, world, small_clip, tmp_path, monkeypatch):
     assert set(np.unique(found["labels"])) <= {0, 1, 65535}
 
 
+# Those of cluster/README.md are for tests/cluster/test_commands.py.
 TYPED = [
-    *(words for text in DOCUMENTS.values() for words in indented_commands(text) if words[0] == "python"),
-    *(shlex.split(code) for code in ALL_INLINE if code.startswith("python -m jobs.") and "--help" not in code),
+    *(words for name in DOCUMENTS.keys() - {"cluster/README.md"} for words in indented_commands(DOCUMENTS[name])),
+    *(shlex.split(code) for code in ALL_INLINE if code.startswith("python -m jobs.")),
 ]
-COMMANDS = [list(words) for words in dict.fromkeys(tuple(words) for words in TYPED)]
+# Two options do more than being parsed.
+COMMANDS = sorted(
+    {tuple(words) for words in TYPED if words[0] == "python" and not {"--help", "--simulate"} & set(words)}
+)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -155,11 +168,15 @@ def keys() -> set[str]:
 def test_the_keys_that_they_name_are_there():
     known = keys()
     assert {"captions.path", "clip.batch_size", "checkpoints.keep", "serve.host", "mine.captions.path"} <= known
-    others = r".*\.(example\.com|json|ya?ml|parquet|py|md|safetensors|[ct]sv|tar|txt|zip|gz|html|jpg|png|pth?|toml|sh)"
+    files = "json|ya?ml|toml|lock|parquet|[ct]sv|txt|tar|zip|gz|py|sh|md|html|jpg|png|safetensors|pth?"
     named = set()
     for code in set(ALL_INLINE) - {"package.module:Class"}:
         key = re.match(r"([a-z_0-9]+(?:\.[a-z_0-9]+)+)(?=$|[: ])", code)
-        if key and not re.fullmatch(others, key[1]) and not importlib.util.find_spec(key[1].partition(".")[0]):
+        if (
+            key
+            and not re.fullmatch(rf".*\.({files}|example\.com)", key[1])
+            and not importlib.util.find_spec(key[1].partition(".")[0])
+        ):
             named.add(key[1])
     assert len(named) > 25
     assert sorted(named - known) == []
