@@ -10,7 +10,7 @@ from tests.proposals.detectron2.models import LAZY, save_random_weights, write_c
 
 @pytest.fixture(scope="module")
 def detectron2():
-    return pytest.importorskip("detectron2", reason="detectron2 is not on PyPI; build it from source: see README")
+    return pytest.importorskip("detectron2", reason="detectron2 is not on PyPI; see pipeline/proposals/README.md")
 
 
 def _write_model(folder: Path, architecture: str) -> tuple[Path, Path]:

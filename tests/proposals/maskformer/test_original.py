@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("detectron2", reason="detectron2 is not on PyPI; build it from source: see README")
+pytest.importorskip("detectron2", reason="detectron2 is not on PyPI; see pipeline/proposals/README.md")
 pytest.importorskip(
     "mask_former", reason="needs a checkout of facebookresearch/MaskFormer, which is no package, on PYTHONPATH"
 )
