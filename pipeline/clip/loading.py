@@ -17,8 +17,9 @@ from pipeline.clip.open_clip_weights import load_open_clip_weights
 from pipeline.errors import UserError
 from pipeline.regions.clip_input import ClipInput
 from pipeline.storage.model_addresses import HUB, LOCAL_DIR
+from pipeline.weights.autocast import autocast_dtype
 from pipeline.weights.fetching import fetch, fetch_folder
-from pipeline.weights.precision import Precision, autocast_dtype
+from pipeline.weights.precision import Precision
 from pipeline.weights.reading import check_archive
 from pipeline.weights.remote_code import TRUST, explained, refuse_remote_code
 from pipeline.weights.torchscript import StateDict, is_torchscript

@@ -19,21 +19,22 @@ from typing import TYPE_CHECKING
 import ray
 
 from pipeline import storage
+from pipeline.clip.config import ClipConfig
+from pipeline.dataset.config import ShardsConfig
 from pipeline.dataset.layout import Layout, stem
 from pipeline.execution import metrics
 from pipeline.execution.worker_log import worker_log
-from pipeline.images import ImagesConfig
+from pipeline.images.config import ImagesConfig
+from pipeline.mining.config import MatchingConfig
 from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.faults.watchdog import StragglerLimit, Watchdog
-from pipeline.mining.matching import MatchingConfig
 from pipeline.mining.work import Shard
+from pipeline.nouns.config import NounsConfig
 from pipeline.proposals import ProposalsConfig, load_proposer
+from pipeline.regions.config import RegionsConfig
 
 if TYPE_CHECKING:
-    from pipeline.clip import Clip, ClipConfig
-    from pipeline.dataset.shards import ShardsConfig
-    from pipeline.nouns import NounsConfig
-    from pipeline.regions import RegionsConfig
+    from pipeline.clip.model import Clip
 
 # Shares of a logical CPU. Readers and writers wait for storage most of the time, and a pool of actors must never
 # hold so many CPUs that the tasks before and after it find none (two cores have to be enough).
@@ -94,7 +95,7 @@ def _failure(layout: Layout, stage: str, shard: int) -> str:
 class FindNounsStage:
     """Row {shard} → {nouns, images, error}."""
 
-    def __init__(self, layout: Layout, captions_per_image: int | None, config: "NounsConfig"):
+    def __init__(self, layout: Layout, captions_per_image: int | None, config: NounsConfig):
         from pipeline.mining.steps.find_nouns import FindNouns
 
         self._layout = layout
@@ -116,7 +117,7 @@ class FindNounsStage:
 class EmbedTextStage:
     """Row {chunk, nouns} → {chunk, embeddings}: a part of the vocabulary."""
 
-    def __init__(self, config: "ClipConfig", gpus: float):
+    def __init__(self, config: ClipConfig, gpus: float):
         from pipeline.clip import EmbeddingCache, TextEmbedder
 
         clip = _load_clip(config, gpus)
@@ -159,9 +160,9 @@ class MatchStage:
     def __init__(
         self,
         run: Run,
-        config: "ClipConfig",
+        config: ClipConfig,
         gpus: float,
-        regions: "RegionsConfig",
+        regions: RegionsConfig,
         candidates: int,
         vocabulary: list[ray.ObjectRef],
     ):
@@ -180,7 +181,7 @@ class MatchStage:
         return _advance(self._run, "matching", shard, lambda announce: self._step(shard, announce))
 
 
-def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: "ShardsConfig") -> dict:
+def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: ShardsConfig) -> dict:
     """Packed shard → {shard, statistics, error}; the shard is committed."""
     from pipeline.mining.steps.write_shard import WriteShard
 
@@ -215,7 +216,7 @@ def _tell_committed(layout: Layout, shard: Shard, counts: dict[str, int]) -> Non
     )  # fmt: skip
 
 
-def _load_clip(config: "ClipConfig", gpus: float) -> "Clip":
+def _load_clip(config: ClipConfig, gpus: float) -> "Clip":
     import torch
 
     from pipeline.clip import load_clip

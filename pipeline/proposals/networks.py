@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from pipeline.proposals.proposer import check_image
-from pipeline.weights.precision import Precision, autocast_dtype
+from pipeline.weights.autocast import autocast_dtype
+from pipeline.weights.precision import Precision
 
 Result = TypeVar("Result")
 

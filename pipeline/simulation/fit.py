@@ -4,12 +4,9 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
-
-if TYPE_CHECKING:  # with it come torch and open_clip, which hundreds of workers that only wait have no memory for
-    from pipeline.mining.config import ResourcesConfig
+from pipeline.mining.config import ResourcesConfig
 
 # Proportional set sizes measured with Ray 2.60 on Linux, rounded up: a raylet and its agents 132 MB, a worker of Ray
 # Data 115 MB. The rest is for the control process, Ray Data's own actors, workers for tasks, and the driver.
@@ -46,7 +43,7 @@ class Fit:
         return self.nodes * self.processes * self.match_threads
 
 
-def fit(nodes: int, resources: "ResourcesConfig", memory_gb: float | None, cores: int | None = None) -> Fit:
+def fit(nodes: int, resources: ResourcesConfig, memory_gb: float | None, cores: int | None = None) -> Fit:
     """As many nodes, and then as many processes, as the memory and the cores are enough for.
 
     Args:
