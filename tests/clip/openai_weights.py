@@ -49,3 +49,19 @@ def openai_weights(seed: int = 0) -> dict[str, torch.Tensor]:
 
 def mask_prompts(depth: int, patches: int = GRID**2) -> torch.Tensor:
     return torch.randn(depth, patches, VISION_WIDTH, generator=torch.Generator().manual_seed(9))
+
+
+def as_torchscript(weights, path):
+    """An archive like OpenAI's: parameters under their names, and three numbers beside them."""
+    root = torch.nn.Module()
+    for name, tensor in weights.items():
+        *modules, leaf = name.split(".")
+        module = root
+        for child in modules:
+            if child not in dict(module.named_children()):
+                module.add_module(child, torch.nn.Module())
+            module = getattr(module, child)
+        module.register_parameter(leaf, torch.nn.Parameter(tensor.half()))
+    for name, number in (("input_resolution", 32), ("context_length", 77), ("vocab_size", 49408)):
+        root.register_buffer(name, torch.tensor(number))
+    torch.jit.save(torch.jit.script(root), path)

@@ -21,6 +21,7 @@ from tests.clip.openai_weights import (
     TEXT_WIDTH,
     VISION_LAYERS,
     VISION_WIDTH,
+    as_torchscript,
     mask_prompts,
     openai_weights,
 )
@@ -46,22 +47,6 @@ def assert_gives(clip, expected):
     with torch.no_grad():
         torch.testing.assert_close(clip.vision(PIXELS), expected[0], atol=1e-6, rtol=1e-6)
         torch.testing.assert_close(clip.text(clip.tokenizer(TEXTS)), expected[1], atol=1e-6, rtol=1e-6)
-
-
-def as_torchscript(weights, path):
-    """An archive like OpenAI's: parameters under their names, and three numbers beside them."""
-    root = torch.nn.Module()
-    for name, tensor in weights.items():
-        *modules, leaf = name.split(".")
-        module = root
-        for child in modules:
-            if child not in dict(module.named_children()):
-                module.add_module(child, torch.nn.Module())
-            module = getattr(module, child)
-        module.register_parameter(leaf, torch.nn.Parameter(tensor.half()))
-    for name, number in (("input_resolution", 32), ("context_length", 77), ("vocab_size", 49408)):
-        root.register_buffer(name, torch.tensor(number))
-    torch.jit.save(torch.jit.script(root), path)
 
 
 def save(weights, path, kind):
