@@ -17,6 +17,7 @@ from pipeline.proposals.backends import BACKENDS, find_backend, options_class
 
 _NAMED = re.compile(r"(.*\.)?proposals\.backend")
 _MOVED = re.compile(rf"((?:[\w.]*\.)?proposals)(?:\.|' does not accept option ')({'|'.join(BACKENDS)})\.(\w+)")
+_OLD_ARGUMENT = re.compile(rf"--((?:[\w.]*\.)?proposals)\.({'|'.join(BACKENDS)})\.(\w+)(?==|$)")
 _RENAMED = {("detectron2", "options"): "changes"}
 
 
@@ -32,15 +33,24 @@ def options_help(arguments: Sequence[str]) -> str:
     )
 
 
+def with_moved_keys(arguments: Sequence[str]) -> list[str]:
+    """A command line in which keys of earlier versions (`--proposals.sam2.weights`) have their present names."""
+    return [_OLD_ARGUMENT.sub(lambda old: f"--{old[1]}.options.{_new_name(old[2], old[3])}", one) for one in arguments]
+
+
 def moved_keys(message: str) -> str:
     """What to add to an error message about keys that earlier versions had, a line for each; nothing if it says so."""
     lines = []
     for section, backend, option in _MOVED.findall(message):
-        new = _RENAMED.get((backend, option), option)
-        line = f"\n{section}.{backend}.{option} is now {section}.options.{new}, with {section}.backend: {backend}"
+        new = f"{section}.options.{_new_name(backend, option)}"
+        line = f"\n{section}.{backend}.{option} is now {new}, with {section}.backend: {backend}"
         if line.strip() not in message and line not in lines:
             lines.append(line)
     return "".join(lines)
+
+
+def _new_name(backend: str, option: str) -> str:
+    return _RENAMED.get((backend, option), option)
 
 
 def _help(key: str, backend: str) -> str:

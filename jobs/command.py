@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from jobs.backend_options import moved_keys, options_help
+from jobs.backend_options import moved_keys, options_help, with_moved_keys
 from jobs.exit_codes import exit_code
 from jobs.help import JobHelp
 from pipeline.configuration import limits
@@ -17,7 +17,7 @@ from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
 class _Parser(ArgumentParser):
     """Shows the options of the proposal backends that the command line names, and says where old keys of them went."""
 
-    arguments: Sequence[str] = ()
+    arguments: list[str] = []  # noqa: RUF012
 
     def format_help(self) -> str:
         return super().format_help() + options_help(self.arguments)
@@ -49,8 +49,8 @@ class Command:
             SystemExit: a key or value is wrong.
             UserError: a number is outside its limits, or a value contains a secret.
         """
-        self.parser.arguments = sys.argv[1:] if arguments is None else arguments
-        parsed = self.parser.instantiate(self.parser.parse_args(arguments)).as_dict()
+        self.parser.arguments = with_moved_keys(sys.argv[1:] if arguments is None else arguments)
+        parsed = self.parser.instantiate(self.parser.parse_args(self.parser.arguments)).as_dict()
         fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
         config = self._config_class(**fields)
         limits.check(config)
