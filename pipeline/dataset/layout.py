@@ -7,10 +7,10 @@ are listed, and refused where a file names another (`checked_file`).
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.storage.output_directory import OutputDirectory
 
 FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "errors", "listing")
 """All folders of a dataset; manifests first, since they make a shard count."""
@@ -74,18 +74,8 @@ def checked_file(file: object, where: str) -> str:
     return file
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where everything lies below one output URI."""
-
-    uri: str
-
-    def path(self, *parts: str) -> str:
-        return storage.join(self.uri, *parts)
-
-    @property
-    def config(self) -> str:
-        return self.path("config.yaml")
+class Layout(OutputDirectory):
+    """Where everything of a dataset lies below one output URI."""
 
     @property
     def vocabulary(self) -> str:

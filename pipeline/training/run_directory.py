@@ -1,8 +1,6 @@
 """Names inside the directory of a training run."""
 
-from dataclasses import dataclass
-
-from pipeline import storage
+from pipeline.storage.output_directory import OutputDirectory
 
 OWN_FILES = (
     r"result\.json",
@@ -19,19 +17,8 @@ OWN_FILES = (
 """Patterns of all files of a run, in the order in which `--overwrite` deletes them."""
 
 
-@dataclass(frozen=True)
-class RunDirectory:
-    """Where everything lies below one output URI."""
-
-    uri: str
-
-    def path(self, *parts: str) -> str:
-        return storage.join(self.uri, *parts)
-
-    @property
-    def config(self) -> str:
-        """What the run was made with."""
-        return self.path("config.yaml")
+class RunDirectory(OutputDirectory):
+    """Where everything of a training run lies below one output URI."""
 
     @property
     def samples(self) -> str:

@@ -1,11 +1,9 @@
 """S3 that fails at times changes nothing; S3 that fails for good ends the job, and the same command carries on."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 
 from pipeline import storage
 from pipeline.inspection.verify import verify
@@ -18,6 +16,7 @@ from tests.servers.faulty_proxy import Fault, FaultyProxy, Kind, faulty_proxy, r
 from tests.servers.s3_server import S3Server
 from tests.training import conftest as training_fixtures
 from tests.training.configs import command_line as training_command_line
+from tests.training.finished import assert_same_model
 
 pytestmark = pytest.mark.parametrize("s3", ["moto_s3" if ceph.missing_programs() else "ceph"], indirect=True)
 
@@ -127,12 +126,7 @@ def test_training_goes_on_through_faults_and_ends_when_it_cannot_write(
     assert run("train", arguments, log) == 0, log.read_text()
     assert proxy.faults.total() - proxy.faults[403] > 10
     proxy.fault = lambda method, path: None
-    for name in json.loads(storage.read_bytes(f"{output}/result.json"))["files"]:
-        (tmp_path / Path(name).name).write_bytes(storage.read_bytes(f"{output}/{name}"))
-    for name in ("open_clip_model.safetensors", "mask_prompts.safetensors"):
-        found, expected = load_file(tmp_path / name), load_file(adapted / "model" / name)
-        assert found.keys() == expected.keys()
-        assert all(found[key].equal(expected[key]) for key in expected)
+    assert_same_model(output, adapted, tmp_path)
 
 
 def test_a_shard_replaced_by_a_shorter_one_while_it_is_fetched_is_not_taken_for_whole(s3, s3_uri, proxy, tmp_path):

@@ -21,6 +21,7 @@ from pipeline.report.evaluation.reading import read_evaluations
 from pipeline.report.evaluation.report import class_rows, confused_pairs
 from pipeline.segmentation.drawing import class_colours
 from tests.report.made import made_evaluation
+from tests.report.page_data import assert_fits
 
 
 @pytest.fixture(scope="module")
@@ -225,8 +226,4 @@ def test_the_tables_sort_and_the_layers_change(evaluated, page, browser_page):
 
 @pytest.mark.parametrize("width", [360, 1920])
 def test_it_fits(page, browser_page, width):
-    browser_page.set_viewport_size({"width": width, "height": 800})
-    browser_page.emulate_media(color_scheme="dark")
-    browser_page.goto(page.as_uri())
-    assert browser_page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert browser_page.evaluate("[...document.images].every((image) => image.alt !== null && image.naturalWidth > 0)")
+    assert_fits(page, browser_page, width)

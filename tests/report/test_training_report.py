@@ -11,6 +11,7 @@ from pipeline.errors import UserError
 from pipeline.report.training import write_training_report
 from pipeline.report.training.reading import changes, noun_gains, read_run
 from tests.report.made import HOSTILE, STEPS, made_run
+from tests.report.page_data import assert_fits
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,4 @@ def test_the_table_sorts_and_filters(run, page, browser_page):
 
 @pytest.mark.parametrize("width", [360, 1920])
 def test_it_fits(page, browser_page, width):
-    browser_page.set_viewport_size({"width": width, "height": 800})
-    browser_page.emulate_media(color_scheme="dark")
-    browser_page.goto(page.as_uri())
-    assert browser_page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert browser_page.evaluate("[...document.images].every((image) => image.alt !== null && image.naturalWidth > 0)")
+    assert_fits(page, browser_page, width)

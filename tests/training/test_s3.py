@@ -1,14 +1,11 @@
 """A run that reads from S3 and writes to S3, and goes on there after faults."""
 
-import json
-from pathlib import Path
-
 import pytest
-from safetensors.torch import load_file
 
 from pipeline import storage
 from tests.disturbed_jobs import run_disturbed
 from tests.training.configs import command_line
+from tests.training.finished import assert_same_model
 
 pytestmark = pytest.mark.slow
 
@@ -28,11 +25,6 @@ def test_same_weights_as_on_a_local_disk_that_nobody_disturbed(s3, s3_uri, mined
     kinds = ["kill worker", "interrupt", "kill head"]
     run_disturbed("train", arguments, checkpoints, kinds, [2, 4, 7], log, seed=1)
 
-    for name in json.loads(storage.read_bytes(f"{output}/result.json"))["files"]:
-        (tmp_path / Path(name).name).write_bytes(storage.read_bytes(f"{output}/{name}"))
-    for name in ("open_clip_model.safetensors", "mask_prompts.safetensors"):
-        found, expected = load_file(tmp_path / name), load_file(adapted / "model" / name)
-        assert found.keys() == expected.keys()
-        assert all(found[key].equal(expected[key]) for key in expected)
+    assert_same_model(output, adapted, tmp_path)
     assert storage.list_names(f"{output}/tensorboard")
     assert len(list((tmp_path / "cache").rglob("*.tar"))) == 4
