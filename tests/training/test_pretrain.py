@@ -123,7 +123,7 @@ def test_the_loss_is_that_of_the_clip_paper(untrained):
 
 
 def rank_main(rank: int, ranks: int, folder: str, untrained: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", ranks=Ranks(rank, ranks))
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
     found = step_gradients(untrained, rank, ranks)
     if rank == 0:
         torch.save(found, Path(folder) / "gradients.pt")
