@@ -8,6 +8,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -243,6 +244,14 @@ def test_the_modules_files_and_targets_that_they_name_are_there():
     typed = [line for text in PROSE.values() for line in re.findall(r"^    (make \w+)", text, re.MULTILINE)]
     named = {code.split()[1] for code in [*ALL_INLINE, *typed] if re.match(r"make [a-z]", code)}
     assert {"demo", "test", "lint"} <= named <= targets
+
+
+def test_who_may_import_whom_is_what_the_linter_checks():
+    floors = re.findall(r"^\d+\. (`\w+`(?:, `\w+`)*)$", DOCUMENTS["pipeline/README.md"], re.MULTILINE)
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    rooms = [[name.removeprefix("pipeline.") for name in layer.split(" | ")] for layer in layers]
+    assert [re.findall(r"\w+", floor) for floor in floors] == rooms
 
 
 def test_the_workflow_does_what_ci_does():
