@@ -57,7 +57,7 @@ def backend(request, tmp_path_factory) -> tuple[str, dict]:
             yield OWN, {"stripes": 3}
         return
     if request.param == "detectron2":
-        pytest.importorskip("detectron2", reason="detectron2 is not on PyPI; build it from source: see README")
+        pytest.importorskip("detectron2", reason="detectron2 is not on PyPI; see pipeline/proposals/README.md")
         config = write_config(folder, "GeneralizedRCNN")
         save_random_weights(config, folder / "model.pth")
         yield request.param, {"config": str(config), "weights": str(folder / "model.pth")}
