@@ -24,7 +24,7 @@ from pipeline.clip import load_clip, save_clip
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.mining.config import MineConfig
 from pipeline.proposals.backends import BACKENDS, find_backend, options_class
-from pipeline.proposals.options import KEY
+from pipeline.proposals.options import KEY, read_options
 from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.serving.config import ServerConfig
 from pipeline.training.config import TrainConfig
@@ -153,6 +153,14 @@ def test_the_configurations_that_ship_are_taken(path, monkeypatch):
     if path.name.startswith("train-"):  # the paper's numbers alone
         words += ["--dataset=./mined", "--output=./adapted"]
     assert parse(words, monkeypatch)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "jobs").glob("mine*.yaml")), ids=lambda path: path.name)
+def test_the_options_in_the_presets_are_those_of_their_backend(path):
+    proposals = yaml.safe_load(path.read_text())["proposals"]
+    options = proposals.get("options", {})
+    read = read_options(options_class(find_backend(proposals["backend"])), options, proposals["backend"])
+    assert {name: getattr(read, name) for name in options} == options
 
 
 @functools.cache
