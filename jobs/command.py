@@ -29,7 +29,7 @@ class _Parser(ArgumentParser):
 class Command:
     """A job's command line: `--config file.yaml`, and `--any.key value` for every field of the configuration."""
 
-    def __init__(self, name: str, description: str, config_class: type):
+    def __init__(self, name: str, description: str, config_class: type[Any]):
         self._config_class = config_class
         self.parser = _Parser(
             prog=f"python -m {name}",

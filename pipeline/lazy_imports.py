@@ -15,6 +15,7 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -23,12 +24,12 @@ def lazy_imports(package: str) -> Callable[[str], Any]:
 
     @functools.cache
     def homes() -> dict[str, str]:
-        tree = ast.parse(sys.modules[package].__spec__.loader.get_source(package))
+        tree = ast.parse(Path(str(sys.modules[package].__file__)).read_text(encoding="utf-8"))
         blocks = [
             node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         ]
         imports = [node for block in blocks for node in block if isinstance(node, ast.ImportFrom)]
-        return {alias.name: node.module for node in imports for alias in node.names}
+        return {alias.name: node.module or "" for node in imports for alias in node.names}
 
     def get(name: str) -> Any:
         if name not in homes():

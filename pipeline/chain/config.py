@@ -13,7 +13,7 @@ from pipeline.training.config import TrainConfig
 
 TRAINED = "trained"
 
-_Config = TypeVar("_Config")
+_Config = TypeVar("_Config", bound=Any)
 
 
 @dataclass

@@ -56,6 +56,6 @@ def running_keys(kind: type, prefix: str = "") -> tuple[str, ...]:
     for name, hint, found in marks(kind):
         if Running in found:
             keys.append(f"{prefix}{name}")
-        elif is_dataclass(hint):
+        elif isinstance(hint, type) and is_dataclass(hint):
             keys.extend(running_keys(hint, f"{prefix}{name}."))
     return tuple(keys)

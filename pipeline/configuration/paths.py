@@ -12,7 +12,7 @@ from pipeline.errors import UserError
 from pipeline.storage.model_addresses import LOCAL_DIR
 from pipeline.storage.secrets import has_secret
 
-_Config = TypeVar("_Config")
+_Config = TypeVar("_Config", bound=Any)
 
 _WHERE_SECRETS_BELONG = (
     "give credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (s3); "

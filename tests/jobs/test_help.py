@@ -1,5 +1,6 @@
 """`--help`: it says what every key means, at once."""
 
+import functools
 import importlib
 import json
 import subprocess
@@ -45,6 +46,7 @@ print(json.dumps({"code": code, "modules": sorted(name for name in sys.modules i
 """
 
 
+@functools.cache
 def _run(*arguments: str) -> tuple[str, int, set[str]]:
     """What a job prints, its exit code, and the packages that it has imported, in a process of its own."""
     done = subprocess.run([sys.executable, "-c", _RUN, json.dumps(arguments)], capture_output=True, text=True)
