@@ -3,7 +3,8 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
@@ -13,14 +14,17 @@ from jobs.help import JobHelp
 from pipeline.configuration import limits
 from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 
 class _Parser(ArgumentParser):
     """Shows the options of the proposal backends that the command line names, and says where old keys of them went."""
 
     arguments: list[str] = []  # noqa: RUF012
 
-    def format_help(self) -> str:
-        return super().format_help() + options_help(self.arguments)
+    def format_help(self, *arguments: Any, **named: Any) -> str:  # newer jsonargparse takes a formatter, older nothing
+        return super().format_help(*arguments, **named) + options_help(self.arguments)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         super().error(message + moved_keys(message), ex)
@@ -29,7 +33,7 @@ class _Parser(ArgumentParser):
 class Command:
     """A job's command line: `--config file.yaml`, and `--any.key value` for every field of the configuration."""
 
-    def __init__(self, name: str, description: str, config_class: type[Any]):
+    def __init__(self, name: str, description: str, config_class: "type[DataclassInstance]"):
         self._config_class = config_class
         self.parser = _Parser(
             prog=f"python -m {name}",
@@ -51,8 +55,7 @@ class Command:
         """
         self.parser.arguments = with_moved_keys(sys.argv[1:] if arguments is None else arguments)
         parsed = self.parser.instantiate(self.parser.parse_args(self.parser.arguments)).as_dict()
-        fields = {name: parsed.pop(name) for name in self._config_class.__dataclass_fields__}
-        config = self._config_class(**fields)
+        config = self._config_class(**{field.name: parsed.pop(field.name) for field in fields(self._config_class)})
         limits.check(config)
         refuse_secrets_in(config)
         refuse_secrets_in(parsed)

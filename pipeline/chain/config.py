@@ -1,7 +1,7 @@
 """The configuration of the whole chain: every section is that of its job, less what follows from the chain."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import storage
 from pipeline.clip.config import ClipConfig
@@ -11,9 +11,12 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.mining.config import MineConfig
 from pipeline.training.config import TrainConfig
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 TRAINED = "trained"
 
-_Config = TypeVar("_Config", bound=Any)
+_Config = TypeVar("_Config", bound="DataclassInstance")
 
 
 @dataclass

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import storage
 from pipeline.configuration.markers import LocalPath, marks
@@ -12,7 +12,10 @@ from pipeline.errors import UserError
 from pipeline.storage.model_addresses import LOCAL_DIR
 from pipeline.storage.secrets import has_secret
 
-_Config = TypeVar("_Config", bound=Any)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Config = TypeVar("_Config", bound="DataclassInstance")
 
 _WHERE_SECRETS_BELONG = (
     "give credentials in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (s3); "
@@ -51,7 +54,7 @@ def with_absolute_paths(config: _Config, prefix: str = "") -> _Config:
     changes: dict[str, Any] = {}
     for name, _, found in marks(type(config)):
         key, value = f"{prefix}.{name}" if prefix else name, getattr(config, name)
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, type):
             changes[name] = with_absolute_paths(value, key)
         for mark in found:
             if isinstance(mark, LocalPath) and value is not None:

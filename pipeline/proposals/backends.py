@@ -1,13 +1,18 @@
 """Finding a backend by its name, and making it ready for use. Only the named backend's libraries are imported."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.errors import UserError
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.options import KEY, NoOptions, plain, read_options
 from pipeline.proposals.proposer import Proposer
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 BACKENDS = {
     "segments": "pipeline.proposals.segments:Segments",
@@ -29,7 +34,8 @@ def load_proposer(config: ProposalsConfig) -> Proposer:
     config.check()
     found = find_backend(config.backend)
     options = read_options(options_class(found), config.options, config.backend)
-    return found(config, options) if hasattr(found, "options_class") else found(config)
+    make: Callable[..., Proposer] = found  # how a class is called is not in a protocol
+    return make(config, options) if hasattr(found, "options_class") else make(config)
 
 
 def resolve_proposals(config: ProposalsConfig) -> ProposalsConfig:
@@ -69,7 +75,7 @@ def find_backend(name: str) -> type[Proposer]:
     return found
 
 
-def options_class(backend: type[Proposer]) -> type:
+def options_class(backend: type[Proposer]) -> "type[DataclassInstance]":
     """The dataclass of a backend's options; that of a backend without has no fields."""
     return getattr(backend, "options_class", NoOptions)
 

@@ -88,7 +88,8 @@ class CocoFile:
         """Read the objects of an image whose size the file does not know, now that its picture has told it."""
         self.sizes[image] = height, width
         for item in self.unsized.pop(image, ()):
-            self._add_annotation(*json.loads(item), last=True)
+            record, where = json.loads(item)
+            self._add_annotation(record, where, last=True)
 
     def malformed(self, what: str) -> UserError:
         return UserError(f"{_KEY}: {self.uri} is {what}")
@@ -123,7 +124,8 @@ class CocoFile:
         for item in self._late:
             self._adopt_frame(json.loads(item)[0])
         for item in self._late:
-            self._add_annotation(*json.loads(item), last=True)
+            record, where = json.loads(item)
+            self._add_annotation(record, where, last=True)
         self._late.clear()
 
     def _add(self, key: str, record: Any, where: str) -> None:
@@ -141,8 +143,8 @@ class CocoFile:
         if image is None:
             self._leave_out("of images have no id", where)
             return
-        size = pixels(record.get("height")), pixels(record.get("width"))
-        size = size if all(size) else None
+        height, width = pixels(record.get("height")), pixels(record.get("width"))
+        size = (height, width) if height and width else None
         name = record.get("file_name")
         if image in self.sizes:
             if (self.sizes[image], self._names.get(image)) != (size, name):

@@ -36,7 +36,9 @@ class InstanceMasks:
         for item in self._file.instances.get(image_id, ()):
             category, crowd, segmentation = json.loads(item)
             if self._crowd or not crowd:
-                yield category, encode(segmentation, *self._file.sizes[image_id])
+                size = self._file.sizes[image_id]
+                assert size is not None  # without it, the objects of an image are not among `instances`
+                yield category, encode(segmentation, *size)
 
 
 class PanopticMasks:

@@ -82,8 +82,8 @@ def _run_lengths(code: dict, height: int, width: int) -> dict:
         raise ValueError("have a run-length code for another size than that of their image")
     counts = code.get("counts")
     if isinstance(counts, list):
-        runs = [whole(run) for run in counts]
-        if None in runs or min(runs, default=-1) < 0 or sum(runs) != height * width:
+        runs = [run for run in map(whole, counts) if run is not None]
+        if len(runs) < len(counts) or min(runs, default=-1) < 0 or sum(runs) != height * width:
             raise ValueError("have a run-length code whose runs do not fill their image")
         return {"counts": runs}
     if not isinstance(counts, str):

@@ -61,7 +61,9 @@ class _Cursor:
 
     def peek(self) -> str:
         """The next character, which stays; empty at the end."""
-        self._position = _SPACE.match(self._text, self._position).end()
+        space = _SPACE.match(self._text, self._position)
+        assert space is not None  # none at all matches, too
+        self._position = space.end()
         return self._text[self._position : self._position + 1]
 
     def take(self, expected: str) -> str:

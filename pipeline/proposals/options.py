@@ -6,17 +6,20 @@ The backend's class names the dataclass as `options_class`; see `Proposer`.
 import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pipeline.configuration import limits
 from pipeline.errors import UserError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 KEY = "proposals.options"
 _NEAREST = 3
 
-Options = TypeVar("Options")
+Options = TypeVar("Options", bound="DataclassInstance")
 OptionValue = str | bool | int | float | list | dict | None
 """What an option can be. Text comes first: what the command line gives stays text until the type of the option, which
 only the backend knows, says what it is."""

@@ -42,7 +42,7 @@ class WorkingImage:
         smooth_HW3 = cv2.GaussianBlur(lab_HW3, (0, 0), 1.0)
         self.steps = tuple(np.sqrt((np.diff(smooth_HW3, axis=axis) ** 2).sum(axis=2)) for axis in (1, 0))
         """Colour difference to the right [H, W − 1] and downwards [H − 1, W], in units of L*."""
-        scaled = (lab_HW3 + np.float32([0, 80, 80])) / np.float32([100, 160, 160]) * _COLOUR_BINS
+        scaled = (lab_HW3 + np.array([0, 80, 80], np.float32)) / np.array([100, 160, 160], np.float32) * _COLOUR_BINS
         self.colour_bins = np.clip(scaled, 0, _COLOUR_BINS - 1).astype(np.int64)
         """Place of each pixel in the histogram of each channel, [H, W, 3]."""
         light_HW = cv2.GaussianBlur(lab_HW3[..., 0], (0, 0), 0.8)

@@ -85,10 +85,9 @@ def masked_regions(
     regions = [
         cut_window(image, inside_HW, box, clip_input, fill) for box, inside_HW in zip(boxes, inside_VHW, strict=True)
     ]
-    pixels, region_masks = zip(*regions, strict=True)
     return (
-        torch.stack(pixels),
-        torch.stack(region_masks),
+        torch.stack([region[0] for region in regions]),
+        torch.stack([region[1] for region in regions]),
         valid_K,
         torch.tensor(boxes, dtype=torch.int64, device=image.device),
     )

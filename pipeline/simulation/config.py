@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pipeline.configuration import limits
 from pipeline.configuration.limits import Limit
@@ -51,7 +51,7 @@ def parse_simulation(text: str) -> SimulationConfig:
         UserError: naming the key.
     """
     kinds = {name: (get_args(kind) or (kind,))[0] for name, kind in get_type_hints(SimulationConfig).items()}
-    given = {}
+    given: dict[str, Any] = {}  # each of the type of its field
     for part in text.split(","):
         key, separator, value = (piece.strip() for piece in part.partition("="))
         if key not in kinds or not separator:

@@ -1,7 +1,7 @@
 """Many requests to storage at a time, and few of their answers in memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
@@ -20,7 +20,7 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item], thread
 
 def each_in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, most: int
-) -> Iterator[tuple[Item, Future[Result]]]:
+) -> Generator[tuple[Item, Future[Result]], None, None]:
     """Every item with what comes of it, in order, for callers to whom an error of one item is no error of all.
 
     Args:

@@ -1,7 +1,6 @@
 """The colours that CLIP knows its pixels by."""
 
 import open_clip
-
 from pipeline.images.clip_colours import CLIP_MEAN, CLIP_STD
 
 
