@@ -17,7 +17,7 @@ class Clip:
     """A CLIP in evaluation mode, nothing of it requiring gradients.
 
     `vision` takes pixels [B,3,S,S] and, if it has mask prompts, masks [B,1,S,S]; `text` takes token ids [B,L];
-    both give embeddings [B,D].
+    both return embeddings [B,D], not normalized.
     """
 
     model: torch.nn.Module
@@ -34,10 +34,12 @@ class Clip:
 
     @property
     def text(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The text tower: token ids int64 [B,L] → embeddings [B,D], not normalized."""
         return self.model.encode_text
 
     @property
     def logit_scale(self) -> torch.nn.Parameter:
+        """Natural logarithm of what cosines are multiplied by to become logits; a scalar."""
         return self.model.logit_scale
 
     def autocast(self) -> contextlib.AbstractContextManager:

@@ -58,7 +58,7 @@ def shard_of(folder: str, name: str) -> int | None:
 
 
 def checked_file(file: object, where: str) -> str:
-    """The path of a file inside a dataset as another file gives it, if it is one that this program writes.
+    """The path of a file inside a dataset as another file names it, if it is one that this program writes.
 
     Args:
         where: the file that names it.
@@ -79,14 +79,17 @@ class Layout(OutputDirectory):
 
     @property
     def vocabulary(self) -> str:
+        """The nouns that may name a region, with their counts and CLIP embeddings."""
         return self.path("vocabulary.parquet")
 
     @property
     def dataset(self) -> str:
+        """The summary in JSON, written when all shards are committed: its presence says that the dataset is whole."""
         return self.path("dataset.json")
 
     @property
     def card(self) -> str:
+        """The summary for people, in Markdown."""
         return self.path("README.md")
 
     def table(self, kind: str, shard: int) -> str:
@@ -94,9 +97,11 @@ class Layout(OutputDirectory):
         return self.path(kind, f"{stem(shard)}.parquet")
 
     def tar(self, shard: int) -> str:
+        """The samples of a shard in WebDataset's format: a crop, its mask, its noun and the JSON of its row each."""
         return self.path("shards", f"{stem(shard)}.tar")
 
     def statistics(self, shard: int) -> str:
+        """How many regions a shard had, and the seconds that each stage worked on it, in JSON."""
         return self.path("statistics", f"{stem(shard)}.json")
 
     def error(self, shard: int) -> str:
@@ -104,11 +109,11 @@ class Layout(OutputDirectory):
         return self.path("errors", f"{stem(shard)}.json")
 
     def relative(self, uri: str) -> str:
-        """The path inside the directory of a URI that one of the methods above gave."""
+        """The path inside the directory, of a URI that one of the methods above returned."""
         return uri.removeprefix(self.path("")).lstrip("/")
 
     def failed(self) -> set[int]:
-        """Shards that have such a record."""
+        """Shards that have a record of an error."""
         return self.present("errors")
 
     def committed(self) -> set[int]:

@@ -24,6 +24,12 @@ class EvaluateWorker:
         self._segmenter = load_segmenter(config, self._dataset.classes, gpu=gpus > 0)
 
     def __call__(self, row: dict) -> dict:
+        """Evaluate the images of a chunk and write its tables.
+
+        Returns:
+            how many images it was; of an exception the traceback as `error`, or the message of a UserError as
+            `user_error`. Nothing is raised, so that one chunk does not end the job.
+        """
         image_ids, chunk = list(row["images"]), int(row["chunk"])
         error = user_error = ""
         try:

@@ -92,6 +92,7 @@ class CocoFile:
             self._add_annotation(record, where, last=True)
 
     def malformed(self, what: str) -> UserError:
+        """The error to raise, with the key and the file; `what` continues "this file is …"."""
         return UserError(f"{_KEY}: {self.uri} is {what}")
 
     def _text(self, data: bytes) -> str:

@@ -33,6 +33,7 @@ class InstanceMasks:
         self._crowd = crowd
 
     def __call__(self, image_id: str) -> Iterator[tuple[str, Rle]]:
+        """Yield category id and mask of each object; raises as `AnnotatedMasks`."""
         for item in self._file.instances.get(image_id, ()):
             category, crowd, segmentation = json.loads(item)
             if self._crowd or not crowd:
@@ -50,6 +51,7 @@ class PanopticMasks:
         self._crowd = crowd
 
     def __call__(self, image_id: str) -> Iterator[tuple[str, Rle]]:
+        """Yield category id and mask of each segment of the image's PNG; raises as `AnnotatedMasks`."""
         if image_id not in self._file.panoptic:
             return
         name, segments = json.loads(self._file.panoptic[image_id])

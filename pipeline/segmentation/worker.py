@@ -37,6 +37,12 @@ class SegmentWorker:
         self._segmenter = load_segmenter(config, self._classes, gpu=gpus > 0)
 
     def __call__(self, row: dict) -> dict:
+        """Segment a group of images and write the files of each.
+
+        Returns:
+            how many images it was; the rejects as a JSON list of {image, reason, detail}; of an exception the traceback
+            as `error`, or the message of a UserError as `user_error`. Nothing is raised.
+        """
         images, rejects, error, user_error = list(row["images"]), [], "", ""
         try:
             self._segment(images, dict(zip(images, row["names"], strict=True)), rejects)

@@ -22,6 +22,11 @@ class StopAtUserErrors(UserCallback):
     """Ends the run where starting the workers again cannot help."""
 
     def after_exception(self, run_context: object, worker_exceptions: dict[int, Exception]) -> None:
+        """Called by Ray Train with what workers raised, by rank.
+
+        Raises:
+            UserError: one of them is one. Ray Train then does not start the workers again.
+        """
         for exception in worker_exceptions.values():
             # Ray wraps what a worker raises, to keep its traceback.
             cause = getattr(exception, "_base_exc", exception)

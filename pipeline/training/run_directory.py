@@ -37,6 +37,7 @@ class RunDirectory(OutputDirectory):
 
     @property
     def metrics(self) -> str:
+        """Losses and accuracies: a row for each log line and each validation."""
         return self.path("metrics.parquet")
 
     def nearest(self, stage: str, step: int) -> str:

@@ -21,6 +21,12 @@ class MatchRegions:
         self._vocabulary = vocabulary
 
     def __call__(self, shard: Shard, announce: Callable[[int], None]) -> Shard:
+        """Set `valid`, bool [K], and `matches` of the shard's remaining images; reject those that cannot be encoded.
+
+        Args:
+            announce: is told the index of each image before the work on it begins.
+        """
+
         def inputs() -> Iterator[tuple[np.ndarray, Masks, Image]]:
             for image in shard.remaining():
                 with reject_on_error(shard, image, "matching"):

@@ -16,6 +16,11 @@ class ProposeMasks:
         self._proposer = proposer
 
     def __call__(self, shard: Shard, announce: Callable[..., None]) -> Shard:
+        """Set `proposals` of the shard's remaining images, those of equal size in batches; reject those without any.
+
+        Args:
+            announce: is told the indices of the images of each batch before the work on them begins.
+        """
         for batch in _batches(shard.remaining(), self._proposer.batch_size):
             done = len(batch) > 1 and self._together(batch, announce)
             for image in batch:

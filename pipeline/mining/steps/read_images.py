@@ -27,6 +27,15 @@ class ReadImages:
         self._vocabulary = vocabulary
 
     def __call__(self, number: int, announce: Callable[[int], None]) -> Shard:
+        """Read the captions table of a shard and the files of its images; reject those that are not to be used.
+
+        Args:
+            number: of the shard.
+            announce: is told the index of each image before the work on it begins.
+
+        Raises:
+            OSError: storage failed, or nothing can be read where the images lie.
+        """
         shard = Shard(number)
         rows = storage.read_table(self._layout.table("captions", number)).to_pylist()
         shard.images = [Image(index, row) for index, row in enumerate(rows)]
