@@ -15,10 +15,8 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
-
-if TYPE_CHECKING:
-    from importlib.abc import InspectLoader
+from pathlib import Path
+from typing import Any
 
 
 def lazy_imports(package: str) -> Callable[[str], Any]:
@@ -26,18 +24,12 @@ def lazy_imports(package: str) -> Callable[[str], Any]:
 
     @functools.cache
     def homes() -> dict[str, str]:
-        spec = sys.modules[package].__spec__
-        assert spec is not None  # only `__main__` may have none
-        # Whatever loads Python source can show it.
-        source = cast("InspectLoader", spec.loader).get_source(package)
-        assert source is not None
-        tree = ast.parse(source)
+        tree = ast.parse(Path(str(sys.modules[package].__file__)).read_text(encoding="utf-8"))
         blocks = [
             node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         ]
         imports = [node for block in blocks for node in block if isinstance(node, ast.ImportFrom)]
-        # `from . import name` has no module: faces do not write that.
-        return {alias.name: node.module for node in imports if node.module for alias in node.names}
+        return {alias.name: node.module or "" for node in imports for alias in node.names}
 
     def get(name: str) -> Any:
         if name not in homes():
