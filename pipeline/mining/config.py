@@ -1,7 +1,7 @@
 """The configuration of a mining job."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pipeline.captions.config import CaptionsConfig
 from pipeline.clip.config import ClipConfig
@@ -50,6 +50,31 @@ class ResourcesConfig:
     wait_minutes: Annotated[float, Limit(ge=0)] = 60.0
     """Minutes that the machines of the cluster may have no room for the workers, one of each kind: machines are gone,
     and no others came. Then the job ends with exit code 1."""
+
+
+class PlannedResources(NamedTuple):
+    """GPUs of one worker, and the most workers, of each kind; see `ResourcesConfig`."""
+
+    clip_gpus: float
+    proposal_gpus: float
+    clip_workers: int
+    proposal_workers: int
+
+
+def planned(resources: ResourcesConfig) -> PlannedResources:
+    """What the workers use.
+
+    Args:
+        resources: with nothing empty, as `pipeline.mining.plan.check_resources` returns them.
+
+    Raises:
+        ValueError: a key is empty.
+    """
+    clip_gpus, proposal_gpus = resources.clip_gpus, resources.proposal_gpus
+    clip_workers, proposal_workers = resources.clip_workers, resources.proposal_workers
+    if clip_gpus is None or proposal_gpus is None or clip_workers is None or proposal_workers is None:
+        raise ValueError(f"{resources} has empty keys")
+    return PlannedResources(clip_gpus, proposal_gpus, clip_workers, proposal_workers)
 
 
 @dataclass

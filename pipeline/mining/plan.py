@@ -110,21 +110,21 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
         UserError: the source lists no images, no annotation can be used, or the annotations know no image of the
             source.
     """
-    annotated = isinstance(proposer, GroundTruth)
-    if annotated and (warning := proposer.check()):
+    truth = proposer if isinstance(proposer, GroundTruth) else None
+    if truth and (warning := truth.check()):
         print(printable(f"warning: {warning}"), file=sys.stderr)
-    met = _Met(source, proposer) if annotated else None
+    met = _Met(source, truth) if truth else None
     listing = measure_listing(met or source, config.shards.images_per_shard, config.limit)
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
-    if met and not met.any:
+    if truth and met and not met.any:
         remedy = "are they annotations of these images?"
         if config.captions.format == "table":
             remedy = "set captions.id_column to the column with the ids or file names that the annotations have"
         raise UserError(
             f"proposals.options.annotations: {config.proposals.options['annotations']} lists none of the "
             f"{listing.images} images of captions.path, {config.captions.path}, by id or file_name: there they are "
-            f"called {met.first!r} and the like, here {proposer.image_ids[0]!r}; {remedy}"
+            f"called {met.first!r} and the like, here {truth.image_ids[0]!r}; {remedy}"
         )
     return listing
 

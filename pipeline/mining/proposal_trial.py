@@ -78,6 +78,7 @@ def measure_proposals(config: MineConfig, annotations: str | None = None) -> Pro
         report.seconds += time.perf_counter() - started
         report.rejected += shard.reasons()
         for image in shard.remaining():
+            assert image.proposals is not None  # only a rejected image is without
             report.counts.append(len(image.proposals.masks))
             if truth:
                 found, sizes = _overlaps(image, truth)
@@ -117,8 +118,8 @@ def print_proposals(report: ProposalReport) -> None:
 
 def _shards(config: MineConfig) -> Iterator[Shard]:
     """The images as they come to the proposal stage, read, many at a time."""
-    rows = (row for batch in open_captions(config.captions).batches() for row in batch.to_pylist())
-    rows = islice(rows, config.limit)
+    listed = (row for batch in open_captions(config.captions).batches() for row in batch.to_pylist())
+    rows = islice(listed, config.limit)
     number = 0
     while chunk := list(islice(rows, config.shards.images_per_shard)):
         shard = Shard(number, [Image(index, row) for index, row in enumerate(chunk)])
@@ -134,10 +135,12 @@ def _shards(config: MineConfig) -> Iterator[Shard]:
 
 def _overlaps(image: Image, truth: GroundTruth) -> tuple[np.ndarray, np.ndarray]:
     """Per annotated object of an image the IoU of the best proposal, and its area in pixels."""
-    found = image.proposals
+    found, file = image.proposals, image.jpeg
+    assert found is not None  # only a rejected image is without
+    assert file is not None
     # The backend asks for the pixels' size alone.
     frame = np.broadcast_to(np.uint8(0), (*found.masks.size, 3))
-    [objects] = truth.propose([frame], [image.row["image_id"]], [image.jpeg])
+    [objects] = truth.propose([frame], [image.row["image_id"]], [file])
     return best_overlaps(objects.masks, found.masks), objects.masks.areas
 
 

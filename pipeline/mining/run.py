@@ -26,7 +26,7 @@ from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.escaping.enumeration import first_of
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import MineConfig, planned
 from pipeline.mining.faults.failures import Failures
 from pipeline.mining.faults.watchdog import write_seconds_per_image
 from pipeline.mining.graph import Pool, Tasks, in_batches, map_on_actors, mining_graph, shards_dataset
@@ -161,7 +161,7 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: 
         for _ in _noun_counts(config, layout, missing, failures):
             pass
         return
-    images_per_noun = Counter()
+    images_per_noun: Counter[str] = Counter()
     for counts in _noun_counts(config, layout, list(range(listing.shards)), failures):
         images_per_noun.update(counts)
     nouns = select_vocabulary(images_per_noun)
@@ -194,7 +194,7 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures
 
 def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     """Embeddings float32 [N,D] of the kept nouns, computed once, in chunks of fixed composition."""
-    resources = config.resources
+    resources = planned(config.resources)
     per_chunk = _NOUNS_PER_CHUNK_ON_GPU if resources.clip_gpus else _NOUNS_PER_CHUNK
     per_chunk = max(per_chunk, math.ceil(len(nouns) / _CHUNKS_AT_MOST))
     chunks = [nouns[start : start + per_chunk] for start in range(0, len(nouns), per_chunk)]
@@ -241,7 +241,7 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
 
 
 def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: list[ray.ObjectRef]) -> Dataset:
-    resources = config.resources
+    resources = planned(config.resources)
     matching = (run, config.clip, resources.clip_gpus, config.regions, config.matching.candidates, vocabulary)
     return mining_graph(
         shards,

@@ -26,7 +26,10 @@ def summarize(layout: Layout, listing: Listing) -> dict:
     missing = sorted(set(range(listing.shards)) - layout.committed())
     if missing:
         raise RuntimeError(f"{len(missing)} shards are not committed, among them {missing[:5]}")
-    totals, nouns, rejected, files = Counter(), Counter(), Counter(), {}
+    totals: Counter[str] = Counter()
+    nouns: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    files: dict[str, dict] = {}
     shards = in_threads(lambda shard: _read_shard(layout, shard), range(listing.shards))
     for counts, shard_nouns, reasons, shard_files in shards:
         totals.update(counts)

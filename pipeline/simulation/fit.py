@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.mining.config import ResourcesConfig
+from pipeline.mining.config import ResourcesConfig, planned
 
 # Proportional set sizes measured with Ray 2.60 on Linux, rounded up: a raylet and its agents 132 MB, a worker of Ray
 # Data 115 MB. The rest is for the control process, Ray Data's own actors, workers for tasks, and the driver.
@@ -55,6 +55,7 @@ def fit(nodes: int, resources: ResourcesConfig, memory_gb: float | None, cores: 
     Raises:
         UserError: the memory is not enough for one.
     """
+    workers = planned(resources)
     memory_gb = memory_gb or _SHARE_OF_FREE * _free_gb()
     left = memory_gb - _REST_GB
     least = _NODE_GB + 2 * _WORKER_GB
@@ -64,11 +65,11 @@ def fit(nodes: int, resources: ResourcesConfig, memory_gb: float | None, cores: 
         )
     cores = cores or os.cpu_count() or 1
     simulated = max(count for count in _divisors(nodes) if count * least <= left and count <= _NODES_PER_CORE * cores)
-    on_a_node = math.ceil(resources.clip_workers / simulated)
+    on_a_node = math.ceil(workers.clip_workers / simulated)
     room = int((left / simulated - _NODE_GB) / (2 * _WORKER_GB))
     most = max(1, min(room, _PROCESSES_PER_CORE * cores // (2 * simulated)))
     processes = max(count for count in _divisors(on_a_node) if count <= most)
-    proposers = math.ceil(resources.proposal_workers / (simulated * processes))
+    proposers = math.ceil(workers.proposal_workers / (simulated * processes))
     return Fit(simulated, processes, proposers, on_a_node // processes)
 
 

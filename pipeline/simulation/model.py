@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pipeline.dataset.shards import BYTES_PER_PAIR
-from pipeline.mining.config import ResourcesConfig
+from pipeline.mining.config import PlannedResources, ResourcesConfig, planned
 from pipeline.mining.graph import SHARDS_AT_ONCE
 from pipeline.mining.stages import CLIP_CPUS, PROPOSAL_CPUS, READ_CPUS, WRITE_CPUS
 from pipeline.simulation.config import SimulationConfig
@@ -74,7 +74,8 @@ def estimate(
         planning_seconds: of a shard.
         resources: of the simulated cluster, with nothing empty.
     """
-    rates = _rates(config, delays, resources)
+    workers = planned(resources)
+    rates = _rates(config, delays, workers)
     rate = rates.lowest * busy
     mining_hours = config.images / rate / 3600
     listing_hours = 2 * config.images / LISTING_ROWS_PER_SECOND / 3600
@@ -93,7 +94,7 @@ def estimate(
         mining_hours=mining_hours,
         pause_hours=pause_hours,
         gpu_hours=config.images
-        * (delays.mean("proposals") * resources.proposal_gpus + delays.mean("matching") * resources.clip_gpus)
+        * (delays.mean("proposals") * workers.proposal_gpus + delays.mean("matching") * workers.clip_gpus)
         / 3600,
         paid_gpu_hours=paid_gpu_hours,
         requests=requests,
@@ -108,12 +109,12 @@ def estimate(
     )
 
 
-def _rates(config: SimulationConfig, delays: Delays, resources: ResourcesConfig) -> Rates:
-    taken = resources.proposal_workers * PROPOSAL_CPUS + resources.clip_workers * CLIP_CPUS
+def _rates(config: SimulationConfig, delays: Delays, workers: PlannedResources) -> Rates:
+    taken = workers.proposal_workers * PROPOSAL_CPUS + workers.clip_workers * CLIP_CPUS
     left = max(config.nodes * config.cpus_per_node - taken, min(READ_CPUS, WRITE_CPUS))
     held = delays.mean("images") * READ_CPUS + delays.mean("writing") * WRITE_CPUS
     return Rates(
         tasks=left / held,
-        proposals=resources.proposal_workers / delays.mean("proposals"),
-        matching=resources.clip_workers / delays.mean("matching"),
+        proposals=workers.proposal_workers / delays.mean("proposals"),
+        matching=workers.clip_workers / delays.mean("matching"),
     )

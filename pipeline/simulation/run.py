@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from pipeline.configuration import limits
-from pipeline.mining.config import MineConfig, ResourcesConfig
+from pipeline.mining.config import MineConfig, PlannedResources, ResourcesConfig, planned
 from pipeline.mining.plan import check_resources
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import Delays, Measured, assumed_delays, measured_delays
@@ -48,27 +48,28 @@ def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
         "GPU": float(simulation.nodes * simulation.gpus_per_node),
     }
     resources = check_resources(config, cluster)
+    workers = planned(resources)
     measured = measured_delays(simulation.measured, simulation.seed) if simulation.measured else None
     delays = measured.delays if measured else assumed_delays(simulation)
     pairs_per_image = measured.pairs_per_image if measured else simulation.pairs_per_image
     images_per_shard = config.shards.images_per_shard
     fitted = fit(simulation.nodes, resources, simulation.memory_gb)
-    shards = simulation.shards or _SHARDS_PER_WORKER * resources.clip_workers
+    shards = simulation.shards or _SHARDS_PER_WORKER * workers.clip_workers
     shards = min(shards, math.ceil(simulation.images / images_per_shard))
     started = time.perf_counter()
     with simulated_cluster(fitted):
         cluster_seconds = time.perf_counter() - started
         scheduled = schedule(range(shards), images_per_shard, delays, fitted, take=shards)
-    busy = _busy(scheduled, delays, resources)
+    busy = _busy(scheduled, delays, workers)
     planning_seconds = scheduled.planning_seconds / scheduled.shards
     costs = estimate(simulation, images_per_shard, delays, pairs_per_image, resources, busy, planning_seconds)
     return Simulation(resources, measured, delays, pairs_per_image, fitted, cluster_seconds, scheduled, busy, costs)
 
 
-def _busy(scheduled: Scheduled, delays: Delays, resources: ResourcesConfig) -> float:
+def _busy(scheduled: Scheduled, delays: Delays, workers: PlannedResources) -> float:
     seconds = {
-        "proposals": delays.mean("proposals") / resources.proposal_workers,
-        "matching": delays.mean("matching") / resources.clip_workers,
+        "proposals": delays.mean("proposals") / workers.proposal_workers,
+        "matching": delays.mean("matching") / workers.clip_workers,
     }
     share = scheduled.busy[max(seconds, key=seconds.__getitem__)]
     return share.whole if share.steady is None else share.steady

@@ -31,8 +31,10 @@ class MatchRegions:
             for image in shard.remaining():
                 with reject_on_error(shard, image, "matching"):
                     announce(image.index)
+                    assert image.jpeg is not None  # only a rejected image is without
                     pixels = decode_jpeg(image.jpeg.data)
                 if not image.rejected:
+                    assert image.proposals is not None
                     yield pixels, image.proposals.masks, image
 
         for image, features_VD, valid_K in self._encoder.encode(inputs()):

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from pipeline.images import ImageProblem, costs_one_image, decode_jpeg
+from pipeline.images import ImageProblem, UprightJpeg, costs_one_image, decode_jpeg
 from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.proposals import Proposer
 from pipeline.proposals.ground_truth import GroundTruth
@@ -27,6 +27,7 @@ class ProposeMasks:
                 with reject_on_error(shard, image, "proposals"):
                     if not done:
                         self._propose([image], announce)
+                    assert image.proposals is not None  # `_propose` gave them
                     if not image.proposals.masks:
                         raise self._absence(image.row["image_id"])
         return shard
@@ -48,21 +49,28 @@ class ProposeMasks:
 
     def _propose(self, batch: list[Image], announce: Callable[..., None]) -> None:
         announce(*(image.index for image in batch))
-        pixels = [decode_jpeg(image.jpeg.data) for image in batch]
+        files = [_file(image) for image in batch]
+        pixels = [decode_jpeg(file.data) for file in files]
         ids = [image.row["image_id"] for image in batch]
         if isinstance(self._proposer, GroundTruth):
-            found = self._proposer.propose(pixels, ids, [image.jpeg for image in batch])
+            found = self._proposer.propose(pixels, ids, files)
         else:
             found = self._proposer.propose(pixels, ids)
         for image, proposals in zip(batch, found, strict=True):
             image.proposals = proposals
 
 
+def _file(image: Image) -> UprightJpeg:
+    assert image.jpeg is not None  # only a rejected image is without
+    return image.jpeg
+
+
 def _batches(images: list[Image], size: int) -> Iterator[list[Image]]:
     """Images of equal height and width, at most `size` together. The same shard always gives the same batches."""
     by_size: dict[tuple[int, int], list[Image]] = defaultdict(list)
     for image in images:
-        by_size[image.jpeg.height, image.jpeg.width].append(image)
+        file = _file(image)
+        by_size[file.height, file.width].append(image)
     for alike in by_size.values():
         for start in range(0, len(alike), size):
             yield alike[start : start + size]

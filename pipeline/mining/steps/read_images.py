@@ -65,8 +65,8 @@ class ReadImages:
             # it is our own storage that has become forbidden.
             if place in answering or not answering:
                 raise images[0][1]
-            for image, error in images:
-                shard.reject(image, "images", "unreachable", str(error))
+            for image, refusal in images:
+                shard.reject(image, "images", "unreachable", str(refusal))
         return shard
 
     def _take_addresses(self, shard: Shard) -> None:

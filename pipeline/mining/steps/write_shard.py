@@ -36,6 +36,11 @@ class WriteShard:
                 announce(image.index)
             if image.rejected:
                 continue
+            # Only a rejected image is without these.
+            assert image.jpeg is not None
+            assert image.proposals is not None
+            assert image.valid is not None
+            assert image.matches is not None
             proposals = [index for index, valid in enumerate(image.valid) if valid]
             kept = []
             for noun, best in zip(image.nouns, image.matches, strict=True):
@@ -58,6 +63,7 @@ class WriteShard:
 
 
 def _candidate_row(shard: Shard, image: Image, noun: dict, candidate: Candidate, proposals: list[int]) -> dict:
+    assert image.proposals is not None  # the candidate is one of them
     index = proposals[candidate.region]
     mask = image.proposals.masks.select([index])
     [code], [box], [area] = mask, mask.boxes(), mask.areas
@@ -80,6 +86,7 @@ def _candidate_row(shard: Shard, image: Image, noun: dict, candidate: Candidate,
 
 
 def _manifest_row(shard: Shard, image: Image, pair: int, noun: dict, row: dict, candidate: Candidate) -> dict:
+    assert image.jpeg is not None  # it has pairs, so it is not rejected
     row = {
         **row,
         "key": f"{image_key(shard.number, image.index)}-{pair:03d}",
