@@ -1,5 +1,7 @@
 """From the configuration to the source that it describes."""
 
+from collections.abc import Callable
+
 from pipeline.captions.coco import CocoCaptions
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.source import CaptionSource
@@ -7,7 +9,11 @@ from pipeline.captions.table import TableCaptions
 from pipeline.captions.webdataset import WebDatasetCaptions
 from pipeline.errors import UserError
 
-_SOURCES = {"coco": CocoCaptions, "table": TableCaptions, "webdataset": WebDatasetCaptions}
+_SOURCES: dict[str, Callable[[CaptionsConfig], CaptionSource]] = {
+    "coco": CocoCaptions,
+    "table": TableCaptions,
+    "webdataset": WebDatasetCaptions,
+}
 
 
 def open_captions(config: CaptionsConfig) -> CaptionSource:

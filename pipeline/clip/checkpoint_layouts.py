@@ -170,7 +170,7 @@ def export_clip(clip: Clip, layout: CheckpointLayout, path: Path) -> None:
         OSError: it cannot be written; nothing was.
     """
     if layout == "openai":
-        content = to_openai_state_dict(clip)
+        content: StateDict | dict[str, StateDict] = to_openai_state_dict(clip)
     else:
         weights = to_ovseg_state_dict(clip)
         content = {"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}}

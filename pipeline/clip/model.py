@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -35,12 +35,12 @@ class Clip:
     @property
     def text(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """The text tower: token ids int64 [B,L] → embeddings [B,D], not normalized."""
-        return self.model.encode_text
+        return cast("Callable[[torch.Tensor], torch.Tensor]", self.model.encode_text)  # open_clip has no types
 
     @property
     def logit_scale(self) -> torch.nn.Parameter:
         """Natural logarithm of what cosines are multiplied by to become logits; a scalar."""
-        return self.model.logit_scale
+        return self.model.get_parameter("logit_scale")
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """The context in which both towers run."""
@@ -65,5 +65,5 @@ def _sha256(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in tensors:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

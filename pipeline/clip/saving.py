@@ -27,7 +27,7 @@ def save_clip(clip: Clip, folder: Path) -> None:
         OSError: it cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_cfg": clip.model_cfg, "preprocess_cfg": clip.model.visual.preprocess_cfg}
+    config = {"model_cfg": clip.model_cfg, "preprocess_cfg": clip.model.get_submodule("visual").preprocess_cfg}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in clip.model.state_dict().items()}
     _save(weights, folder / "open_clip_model.safetensors")

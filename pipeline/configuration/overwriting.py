@@ -52,8 +52,9 @@ def clear(output: str, kind: Kind, own: Sequence[str]) -> None:
         return
     found = kind_of_directory(output)
     if found != kind:
+        made_by = _JOBS[found] if found else "no job of this program"
         raise UserError(
-            f"output: {output} was made by {_JOBS.get(found, 'no job of this program')}, not by {_JOBS[kind]}; "
+            f"output: {output} was made by {made_by}, not by {_JOBS[kind]}; "
             "--overwrite deletes nothing there: choose another directory"
         )
     remove_files(output, own)

@@ -55,11 +55,14 @@ def unpack(data: bytes, key: str | None = None, length: int | None = None) -> Me
     """
     if length is not None and len(data) != length:
         raise DamagedSampleError(size_differs(len(data), length))
+    contents: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            contents = {member.name: tar.extractfile(member).read() for member in tar}
-    except AttributeError:
-        raise DamagedSampleError("a member is no file") from None
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is None:
+                    raise DamagedSampleError("a member is no file")
+                contents[member.name] = file.read()
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DamagedSampleError(str(error).partition("\n")[0] or type(error).__name__) from error
     return Members(next(iter(contents), "").partition(".")[0] if key is None else key, contents)

@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -65,9 +66,9 @@ def sample_members(sample: Sample, config: ShardsConfig) -> dict:
     )
     longest = max(crop.size)
     if config.max_side and longest > config.max_side:
-        size = tuple(max(1, round(side * config.max_side / longest)) for side in crop.size)
-        crop = crop.resize(size, Image.Resampling.LANCZOS)
-        mask = _shrink_mask(mask, size)
+        width, height = (max(1, round(side * config.max_side / longest)) for side in crop.size)
+        crop = crop.resize((width, height), Image.Resampling.LANCZOS)
+        mask = _shrink_mask(mask, (width, height))
     jpg, png = io.BytesIO(), io.BytesIO()
     crop.save(jpg, "JPEG", quality=config.jpeg_quality, subsampling=0)
     mask.save(png, "PNG")
@@ -100,7 +101,7 @@ def _shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(inside if inside.any() else covered > 0)
 
 
-def write_tar(samples: Iterable[Sample], config: ShardsConfig, file: io.IOBase) -> list[dict]:
+def write_tar(samples: Iterable[Sample], config: ShardsConfig, file: IO[bytes]) -> list[dict]:
     """Write samples in their order; member order, owner, mode and time are fixed.
 
     Returns:

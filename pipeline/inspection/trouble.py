@@ -85,9 +85,9 @@ def trouble_tables(failed: list[FailedShard], slow: list[SlowShard]) -> Iterator
         table = Table(
             "slow shard", "seconds", "× median", "mostly in", title=_title(slow, "shards took over 3 × the median")
         )
-        for found in slow[:_SHOWN]:
-            stage = escape(f"{found.stage} ({found.stage_seconds:.1f} s)")
-            table.add_row(stem(found.shard), f"{found.seconds:.1f}", f"{found.times_median:.1f}", stage)
+        for shard in slow[:_SHOWN]:
+            stage = escape(f"{shard.stage} ({shard.stage_seconds:.1f} s)")
+            table.add_row(stem(shard.shard), f"{shard.seconds:.1f}", f"{shard.times_median:.1f}", stage)
         yield table
 
 

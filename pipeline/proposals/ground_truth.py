@@ -89,7 +89,7 @@ class GroundTruth:
                 `damaged_annotation`, none of its annotated objects can be used; `missing_annotation`, its panoptic
                 PNG is not there; `listed_twice`, the file says two different things of this image.
         """
-        known_files = files or [None] * len(images)
+        known_files: Sequence[UprightJpeg | None] = files or [None] * len(images)
         return [self._propose(*given) for given in zip(images, image_ids, known_files, strict=True)]
 
     def categories(self, image_id: str) -> list[str]:
@@ -141,7 +141,9 @@ class GroundTruth:
             if image in self._file.damaged and not self._file.instances.get(image):
                 raise ImageProblem("damaged_annotation", self._file.damaged[image])
             return []
-        height, width = self._file.sizes[image]
+        size = self._file.sizes[image]
+        assert size is not None  # it has objects that are not in `unsized`
+        height, width = size
         masks = Masks([code for _, code in objects], height, width)
         kept = keep(masks, np.ones(len(masks)), self._config)
         return [objects[index] for index in kept]
@@ -164,7 +166,9 @@ class GroundTruth:
         return Proposals(Masks(rles, height, width), np.ones(len(rles), np.float32))
 
     def _size_difference(self, image_id: str, height: int, width: int) -> str:
-        annotated_height, annotated_width = self._file.sizes[image_id]
+        size = self._file.sizes[image_id]
+        assert size is not None  # it differs from that of the image
+        annotated_height, annotated_width = size
         swapped = _is_scaled((annotated_width, annotated_height), (height, width))
         return (
             f"image {image_id} is {width}×{height}, {self._file.uri} annotates it at "

@@ -24,6 +24,7 @@ def parse_classes(classes: str | Sequence[str], key: str = "classes") -> list[tu
         UserError: no classes, more than label maps can tell apart, an empty name, two classes with the same first
             name, or a text with the brackets of a list.
     """
+    entries: Sequence[str]
     if isinstance(classes, str):
         entries, separator, advice = _entries(classes, key), "/", "commas between classes, slashes between synonyms"
     else:

@@ -29,11 +29,11 @@ def class_colours(count: int) -> np.ndarray:
     The first seven are those of Okabe and Ito, which colour-blind people can tell apart.
     """
     tones = ((0.75, 1.0), (0.9, 0.75), (0.5, 0.95))  # saturation and brightness, in turn
-    further = [
+    hues = [
         colorsys.hsv_to_rgb(place * _GOLDEN_RATIO % 1, *tones[place % len(tones)])
         for place in range(len(_OKABE_ITO), count)
     ]
-    further = np.round(np.array(further).reshape(-1, 3) * 255)
+    further = np.round(np.array(hues).reshape(-1, 3) * 255)
     return np.concatenate([_OKABE_ITO[:count], further]).astype(np.uint8)
 
 

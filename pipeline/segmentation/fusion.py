@@ -35,7 +35,10 @@ def fuse(
 
 
 def class_scores(
-    proposal_logits: torch.Tensor | None, region_logits: torch.Tensor, valid: torch.Tensor, weight: float
+    proposal_logits: torch.Tensor | np.ndarray | None,
+    region_logits: torch.Tensor | np.ndarray,
+    valid: torch.Tensor | np.ndarray,
+    weight: float,
 ) -> torch.Tensor:
     """Class scores of each mask, p^(1−λ) · q^λ, float32 [Q,C], not normalised. Arguments as for `fuse`.
 

@@ -61,8 +61,8 @@ def find_images(given: Sequence[str], output: str) -> Sources:
 
 def _expand(item: str) -> tuple[Parts, list[str]]:
     """A folder, and the images in or below it that `item` means."""
-    if _is_pattern(item):
-        folder = item[: item.rfind("/", 0, _PATTERN.search(item).start()) + 1]
+    if _is_pattern(item) and (special := _PATTERN.search(item)):
+        folder = item[: item.rfind("/", 0, special.start()) + 1]
         uris = [uri for uri in matching_files(item, SUFFIXES, "images") if _is_image(uri) and not _is_hidden(uri)]
     else:
         storage.check_readable(item, "images")

@@ -5,7 +5,7 @@ import json
 import posixpath
 import traceback
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.loading import load_segmenter
 from pipeline.segmentation.panoptic import panoptic_png, segments_info
 from pipeline.segmentation.prediction import Prediction
+from pipeline.storage.in_threads import each_in_threads
 
 # Label maps are of the size of the image, so nothing is scaled down.
 _ANY_SIZE = ImagesConfig(max_side=0, min_side=1)
@@ -60,9 +61,11 @@ class SegmentWorker:
             rejects.append({"image": uri, "reason": problem.reason, "detail": problem.detail})
 
         def read() -> Iterator[tuple[np.ndarray, str, str]]:
-            with ThreadPoolExecutor(len(images)) as pool:
-                files = [pool.submit(storage.read_at_most, uri, _ANY_SIZE.max_bytes) for uri in images]
-                for uri, file in zip(images, files, strict=True):
+            def fetch(uri: str) -> bytes:
+                return storage.read_at_most(uri, _ANY_SIZE.max_bytes)
+
+            with closing(each_in_threads(fetch, images, len(images), len(images))) as each:
+                for uri, file in each:
                     try:
                         image = decode_jpeg(read_upright(file.result(), _ANY_SIZE).data)
                     except FileNotFoundError:

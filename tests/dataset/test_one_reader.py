@@ -14,6 +14,7 @@ import yaml
 from jobs import export, inspect
 from pipeline.demo.measures import mined_rows
 from pipeline.errors import UserError
+from pipeline.regions.clip_input import ClipInput
 from pipeline.report.dataset import write_dataset_report
 from pipeline.training.loader import validation_loader
 from pipeline.training.samples import DataConfig, select_samples
@@ -43,11 +44,9 @@ def train(dataset: Path, to: Path) -> None:
         validation_loader(
             samples,
             config,
+            ClipInput(size=8),
             max_regions=10**6,
             batch_size=4,
-            image_size=8,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
         )
     )
 

@@ -27,16 +27,30 @@ class LabelledImage:
 class SegmentationDataset(Protocol):
     """Images by id. Opening one reads lists, not images, so that each worker opens its own."""
 
-    name: str
-    """The kind and the split."""
-    classes: list[tuple[str, ...]]
-    """The names of each class, by label. The first is the one to show; the others mean the same."""
-    image_ids: list[str]
-    """Sorted."""
-    identity: dict[str, str]
-    """Changes with the list of images or of classes."""
-    files: "Distribution"
-    """Where the files are."""
+    @property
+    def name(self) -> str:
+        """The kind and the split."""
+        ...
+
+    @property
+    def classes(self) -> list[tuple[str, ...]]:
+        """The names of each class, by label. The first is the one to show; the others mean the same."""
+        ...
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Sorted."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Changes with the list of images or of classes."""
+        ...
+
+    @property
+    def files(self) -> "Distribution":
+        """Where the files are."""
+        ...
 
     def paths_of(self, image_id: str) -> tuple[str, str]:
         """The image file and the label file of an image, for `files`."""

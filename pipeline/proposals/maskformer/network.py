@@ -22,6 +22,8 @@ class MaskFormerNetwork(nn.Module):
         non_object_embedding: float [1,D], learned, what "no object" is compared with; None for fixed classes.
     """
 
+    non_object_embedding: nn.Parameter | None
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -68,5 +70,6 @@ class MaskFormerNetwork(nn.Module):
             embeddings_BQD: the class output of an open-vocabulary head.
             texts_ND: of unit length.
         """
+        assert self.non_object_embedding is not None  # the head is an open-vocabulary one
         classes_XD = torch.cat([texts_ND, F.normalize(self.non_object_embedding, dim=-1)])
         return _TEMPERATURE * F.normalize(embeddings_BQD, dim=-1) @ classes_XD.T

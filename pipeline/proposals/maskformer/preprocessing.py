@@ -31,7 +31,8 @@ def prepare(
         images: uint8 [height, width, 3] RGB, all of one size.
         short_side, max_side: see `resized`.
     """
-    height, width = resized(*images[0].shape[:2], short_side, max_side)
+    height, width = images[0].shape[:2]
+    height, width = resized(height, width, short_side, max_side)
     scaled = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
     pixels_BHW3 = torch.from_numpy(np.stack([np.asarray(image) for image in scaled])).to(device)
     mean_311, std_311 = (torch.tensor(values, device=device)[:, None, None] for values in (_MEAN, _STD))

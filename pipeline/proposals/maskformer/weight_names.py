@@ -68,7 +68,8 @@ def original_names(network: MaskFormerNetwork) -> dict[str, tuple[str, int | Non
     """
     deep = isinstance(network.backbone, ResNetBackbone) and network.backbone.deep_stem
     backbone = (*(_DEEP_STEM if deep else _STEM), *_RESNET) if isinstance(network.backbone, ResNetBackbone) else _SWIN
-    levels = len(network.pixel_decoder.fpn.layers)  # laterals; detectron2 counts them from the finest, from 1 on
+    # Laterals; detectron2 counts them from the finest, from 1 on.
+    levels = len(list(network.pixel_decoder.get_submodule("fpn.layers").children()))
     pixel_decoder = (
         (r"\.0\.(weight|bias)$", r".\1"),
         (r"\.1\.(weight|bias)$", r".norm.\1"),
@@ -134,7 +135,7 @@ def fill_network(network: MaskFormerNetwork, weights: StateDict, path: Path) -> 
     unknown = [f"{name} ({list(weights[name].shape)})" for name in left if not _UNUSED.fullmatch(name)]
     problems = [("it lacks ", absent), ("of another shape: ", unfit), ("unknown: ", unknown)]
     if any(names for _, names in problems):
-        found = "; ".join(start + first_of(sorted(set(names)), _NAMED) for start, names in problems if names)
-        raise UserError(f"checkpoint {path} is of another model than MaskFormer or OVSeg: {found}")
+        text = "; ".join(start + first_of(sorted(set(names)), _NAMED) for start, names in problems if names)
+        raise UserError(f"checkpoint {path} is of another model than MaskFormer or OVSeg: {text}")
     network.load_state_dict(filled, assign=True)
     return sorted(left)
