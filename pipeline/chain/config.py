@@ -121,9 +121,9 @@ def resolve(config: ChainConfig) -> Jobs:
         evaluations.append(Evaluation(evaluation, trained))
     report = storage.join(output, "report")
     outputs = [mined, adapted, *(evaluation.config.output for evaluation in evaluations), report]
-    for place in outputs:
-        if outputs.count(place) > 1:
-            raise UserError(f"output: two jobs of this chain would write to {place}; give one an output of its own")
+    for uri in outputs:
+        if outputs.count(uri) > 1:
+            raise UserError(f"output: two jobs of this chain would write to {uri}; give one an output of its own")
     return Jobs(
         _plain(MineConfig, config.mine, output=mined),
         _plain(TrainConfig, config.train, dataset=mined, output=adapted),

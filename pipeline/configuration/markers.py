@@ -19,8 +19,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 class Running:
     """The field says where and how fast a job runs, not what it writes: two runs into one directory may differ in it.
 
-    The class itself is the mark, not an object of it. (Batch sizes and threads can move the last bits of a score; the
-    README says so.)
+    The class itself is the mark, not an object of it. (Batch sizes and threads can move the last bits of a score;
+    `pipeline/README.md` says so.)
     """
 
 

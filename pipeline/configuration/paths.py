@@ -108,5 +108,5 @@ def refuse_secrets_in(configuration: Any, key: str = "") -> None:
         for name, value in configuration.items():
             refuse_secrets_in(value, f"{key}.{name}" if key else str(name))
     elif isinstance(configuration, Sequence | Set) and not isinstance(configuration, bytes):
-        for place, value in enumerate(configuration):
-            refuse_secrets_in(value, f"{key}[{place}]")
+        for index, value in enumerate(configuration):
+            refuse_secrets_in(value, f"{key}[{index}]")

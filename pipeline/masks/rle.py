@@ -83,12 +83,12 @@ def run_lengths(rle: Rle) -> np.ndarray:
         raise ValueError(f"not a COCO run-length code: {bytes(rle[:40])!r}")
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    places = np.arange(len(groups)) - np.repeat(starts, ends - starts + 1)
-    if places.max() > 11:  # 60 bits: longer than any image, and about to overflow
+    digits = np.arange(len(groups)) - np.repeat(starts, ends - starts + 1)
+    if digits.max() > 11:  # 60 bits: longer than any image, and about to overflow
         raise ValueError(f"not a COCO run-length code: {bytes(rle[:40])!r}")
-    differences = np.add.reduceat((groups & 0x1F) << (5 * places), starts)
+    differences = np.add.reduceat((groups & 0x1F) << (5 * digits), starts)
     negative = (groups[ends] & 0x10) != 0
-    differences[negative] -= np.int64(1) << (5 * (places[ends][negative] + 1))
+    differences[negative] -= np.int64(1) << (5 * (digits[ends][negative] + 1))
     runs = differences
     # Run 2 is written as it is, run 3 refers to run 1, run 4 to run 2, …; two interleaved sums.
     runs[1::2] = np.cumsum(differences[1::2])

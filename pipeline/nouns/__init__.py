@@ -1,4 +1,4 @@
-"""Nouns of captions, with the place in the caption where each was found."""
+"""Nouns of captions, with the position in the caption where each was found."""
 
 from typing import TYPE_CHECKING
 

@@ -49,7 +49,7 @@ _PATIENT = json.JSONDecoder(parse_int=_integer)
 
 
 class _Cursor:
-    """A place in JSON text. White space before what is read is skipped."""
+    """A position in JSON text. White space before what is read is skipped."""
 
     def __init__(self, text: str) -> None:
         self._text = text

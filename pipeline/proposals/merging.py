@@ -66,8 +66,8 @@ def unite_similar(
 
 
 class _Parts:
-    """Masks, and the cosine of the features of each two that may be united. Places stay: a union takes that of its
-    first part, and the other is no longer `remaining_K`.
+    """Masks, and the cosine of the features of each two that may be united. Rows stay: a union takes that of its first
+    part, and the other is no longer `remaining_K`.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class _Parts:
         self._inside_KP = mask_logits.new_empty((count, mask_logits.shape[1:].numel()), dtype=torch.float32)
         self._features_KD = patches_ND.new_empty((count, patches_ND.shape[1]))
         self._seen_K = torch.empty_like(self.remaining_K)
-        self._places_K = torch.arange(count, device=mask_logits.device)
-        self._describe(self._places_K)
-        self._cosines_KK = self._compare(self._places_K)
+        self._rows_K = torch.arange(count, device=mask_logits.device)
+        self._describe(self._rows_K)
+        self._cosines_KK = self._compare(self._rows_K)
 
     def most_similar(self, similarity: float) -> tuple[int, int] | None:
-        """The places of the pair to unite next, if there is one."""
+        """The rows of the pair to unite next, if there is one."""
         count = len(self.scores_K)
         if count < 2:
             return None
-        best, place = self._cosines_KK.flatten().max(dim=0)
-        return divmod(int(place), count) if best >= similarity else None
+        best, index = self._cosines_KK.flatten().max(dim=0)
+        return divmod(int(index), count) if best >= similarity else None
 
     def unite(self, first: int, second: int) -> None:
         pair = torch.tensor([first, second], device=self.scores_K.device)
@@ -109,21 +109,21 @@ class _Parts:
         self._cosines_KK[first] = self._cosines_KK[:, first] = self._compare(pair[:1])[0]
         self._cosines_KK[second] = self._cosines_KK[:, second] = -math.inf
 
-    def _describe(self, places_R: torch.Tensor) -> None:
+    def _describe(self, rows_R: torch.Tensor) -> None:
         """Bring what is known of some masks up to date."""
-        inside_R1hw = (self.mask_logits[places_R] > self._level).float()[:, None]
+        inside_R1hw = (self.mask_logits[rows_R] > self._level).float()[:, None]
         covered_RN = F.adaptive_avg_pool2d(inside_R1hw, self._grid).flatten(1)
-        self._inside_KP[places_R] = inside_R1hw.flatten(1)
-        self._features_KD[places_R] = F.normalize(covered_RN @ self._patches_ND, dim=1)
-        self._seen_K[places_R] = covered_RN.sum(dim=1) >= 1
+        self._inside_KP[rows_R] = inside_R1hw.flatten(1)
+        self._features_KD[rows_R] = F.normalize(covered_RN @ self._patches_ND, dim=1)
+        self._seen_K[rows_R] = covered_RN.sum(dim=1) >= 1
 
-    def _compare(self, places_R: torch.Tensor) -> torch.Tensor:
+    def _compare(self, rows_R: torch.Tensor) -> torch.Tensor:
         """Cosines of some masks with all, float32 [R,K]; −∞ for pairs that must not be united."""
-        inside_RP = self._inside_KP[places_R]
+        inside_RP = self._inside_KP[rows_R]
         grown_R1hw = F.max_pool2d(inside_RP.view(-1, 1, *self.mask_logits.shape[1:]), 3, stride=1, padding=1)
         touching_RK = grown_R1hw.flatten(1) @ self._inside_KP.T > 0
         areas_K = self._inside_KP.sum(dim=1)
-        union_RK = areas_K[places_R, None] + areas_K - inside_RP @ self._inside_KP.T
-        fitting_RK = touching_RK & (union_RK <= self._max_pixels) & self._seen_K[places_R, None]
-        fitting_RK &= self._seen_K & self.remaining_K & (places_R[:, None] != self._places_K)
-        return torch.where(fitting_RK, self._features_KD[places_R] @ self._features_KD.T, -math.inf)
+        union_RK = areas_K[rows_R, None] + areas_K - inside_RP @ self._inside_KP.T
+        fitting_RK = touching_RK & (union_RK <= self._max_pixels) & self._seen_K[rows_R, None]
+        fitting_RK &= self._seen_K & self.remaining_K & (rows_R[:, None] != self._rows_K)
+        return torch.where(fitting_RK, self._features_KD[rows_R] @ self._features_KD.T, -math.inf)

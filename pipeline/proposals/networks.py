@@ -64,16 +64,16 @@ class Batches:
             torch.OutOfMemoryError: the memory does not suffice for one image.
         """
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for place, image in enumerate(images):
+        for index, image in enumerate(images):
             check_image(image)
-            by_size[image.shape[:2]].append(place)
+            by_size[image.shape[:2]].append(index)
         results: dict[int, Result] = {}
-        for places in by_size.values():
-            while places:
-                batch = places[: self.size]
+        for indices in by_size.values():
+            while indices:
+                batch = indices[: self.size]
                 found = None
                 try:
-                    found = forward([images[place] for place in batch])
+                    found = forward([images[index] for index in batch])
                 except torch.OutOfMemoryError:
                     if len(batch) == 1:
                         raise
@@ -82,8 +82,8 @@ class Batches:
                     self._halve(len(batch))
                     continue
                 results |= zip(batch, found, strict=True)
-                places = places[len(batch) :]
-        return [results[place] for place in range(len(images))]
+                indices = indices[len(batch) :]
+        return [results[index] for index in range(len(images))]
 
     def _halve(self, failed: int) -> None:
         self.size = failed // 2

@@ -44,14 +44,14 @@ class WorkingImage:
         """Colour difference to the right [H, W − 1] and downwards [H − 1, W], in units of L*."""
         scaled = (lab_HW3 + np.array([0, 80, 80], np.float32)) / np.array([100, 160, 160], np.float32) * _COLOUR_BINS
         self.colour_bins = np.clip(scaled, 0, _COLOUR_BINS - 1).astype(np.int64)
-        """Place of each pixel in the histogram of each channel, [H, W, 3]."""
+        """Bin of each pixel in the histogram of each channel, int64 [H, W, 3]."""
         light_HW = cv2.GaussianBlur(lab_HW3[..., 0], (0, 0), 0.8)
         x = cv2.Sobel(light_HW, cv2.CV_32F, 1, 0)
         y = cv2.Sobel(light_HW, cv2.CV_32F, 0, 1)
         direction = ((np.arctan2(y, x) + np.pi) / (2 * np.pi) * 8).astype(np.int64) % 8
         strength = np.minimum(np.log2(1 + np.hypot(x, y) / 4).astype(np.int64), 3)
         self.texture_bins = direction * 4 + strength
-        """Place of each pixel in the histogram of gradients: 8 directions × 4 strengths."""
+        """Bin of each pixel in the histogram of gradients, int64 [H, W]: 8 directions × 4 strengths."""
 
 
 class RegionTree:
@@ -171,12 +171,12 @@ class RegionTree:
     def _number_leaves(self, leaves: int, labels: np.ndarray) -> None:
         """Number the leaves depth first, so that the leaves of each node are a range."""
         counts = np.ones(len(self._parent), np.int64)
-        for place, (a, b) in enumerate(self._children):
-            counts[leaves + place] = counts[a] + counts[b]
+        for merge, (a, b) in enumerate(self._children):
+            counts[leaves + merge] = counts[a] + counts[b]
         self._first = np.zeros(len(self._parent), np.int64)
-        for place in range(len(self._children) - 1, -1, -1):
-            a, b = self._children[place]
-            self._first[a] = self._first[leaves + place]
+        for merge in range(len(self._children) - 1, -1, -1):
+            a, b = self._children[merge]
+            self._first[a] = self._first[leaves + merge]
             self._first[b] = self._first[a] + counts[a]
         self._end = self._first + counts
         self._order_HW = self._first[labels]
@@ -193,8 +193,8 @@ def _neighbours(image: WorkingImage, labels: np.ndarray, leaves: int) -> list[di
         low, high = np.minimum(one, other)[differ], np.maximum(one, other)[differ]
         pairs.append(low * leaves + high)
         steps.append(step[differ])
-    codes, places, sides = np.unique(np.concatenate(pairs), return_inverse=True, return_counts=True)
-    totals = np.bincount(places, np.concatenate(steps), minlength=len(codes))
+    codes, borders, sides = np.unique(np.concatenate(pairs), return_inverse=True, return_counts=True)
+    totals = np.bincount(borders, np.concatenate(steps), minlength=len(codes))
     result: list[dict[int, tuple[int, float]]] = [{} for _ in range(leaves)]
     for code, count, total in zip(codes.tolist(), sides.tolist(), totals.tolist(), strict=True):
         low, high = divmod(code, leaves)

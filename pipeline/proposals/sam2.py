@@ -120,8 +120,8 @@ class Sam2:
             levels = self._model.get_image_embeddings(pixels_B3SS)
         patches_BND = self._patches(images) if self._patches else [None] * len(images)
         return [
-            self._choose([level[place : place + 1] for level in levels], patches_ND, *images[0].shape[:2])
-            for place, patches_ND in enumerate(patches_BND)
+            self._choose([level[index : index + 1] for level in levels], patches_ND, *images[0].shape[:2])
+            for index, patches_ND in enumerate(patches_BND)
         ]
 
     def _choose(

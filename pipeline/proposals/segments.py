@@ -54,20 +54,20 @@ class Regions:
         image = WorkingImage(small)
         frame = image.height * image.width
         self._size = image.height, image.width
-        self._places: list[tuple[RegionTree, int]] = []
+        self._nodes: list[tuple[RegionTree, int]] = []
         features = []
         for scale in _SCALES:
             labels = felzenszwalb(small, scale=scale.scale, sigma=0.8, min_size=scale.min_size)
             tree = RegionTree(image, labels, scale.similarity)
             usable = (tree.areas >= config.min_area * frame) & (tree.areas <= config.max_area * frame)
-            self._places += [(tree, node) for node in np.flatnonzero(usable).tolist()]
+            self._nodes += [(tree, node) for node in np.flatnonzero(usable).tolist()]
             features.append(_features(tree, frame)[usable])
         self.features = np.concatenate(features)
         """What the score looks at, float64 [K, 11]."""
 
-    def encode(self, places: np.ndarray) -> Masks:
+    def encode(self, indices: np.ndarray) -> Masks:
         """Masks of some of the K regions, in the frame of the working image."""
-        masks_HW = (tree.mask(node) for tree, node in (self._places[place] for place in places))
+        masks_HW = (tree.mask(node) for tree, node in (self._nodes[index] for index in indices))
         return Masks([rle.encode(mask_HW[None])[0] for mask_HW in masks_HW], *self._size)
 
 

@@ -37,9 +37,9 @@ def binary_labels(masks: Masks, scores_QC: np.ndarray, classes: int) -> np.ndarr
     labels = np.full(pixels, UNLABELLED, np.uint16)
     for begin, end, inside in _bands(edges, 0, pixels):
         covers_BR, lengths_R = _runs(inside, begin, end)
-        first_P, places_R = _distinct(covers_BR)
+        first_P, columns_R = _distinct(covers_BR)
         labels_P = _label(covers_BR[:, first_P], scores_QC, classes)
-        labels[begin:end] = np.repeat(labels_P[places_R], lengths_R)
+        labels[begin:end] = np.repeat(labels_P[columns_R], lengths_R)
     return np.ascontiguousarray(labels.reshape(masks.width, masks.height).T)
 
 
@@ -55,47 +55,47 @@ def _bands(
     """Consecutive ranges of pixels with at most `_BAND_EDGES` edges (or one pixel), and per mask whether it covers the
     pixel before the range, and its edges in the range.
     """
-    places = [np.searchsorted(edges_k, (begin, end)) for edges_k in edges]
-    if sum(stop - start for start, stop in places) > _BAND_EDGES and end - begin > 1:
+    bounds = [np.searchsorted(edges_k, (begin, end)) for edges_k in edges]
+    if sum(stop - start for start, stop in bounds) > _BAND_EDGES and end - begin > 1:
         middle = (begin + end) // 2
         yield from _bands(edges, begin, middle)
         yield from _bands(edges, middle, end)
         return
-    pairs = zip(edges, places, strict=True)
+    pairs = zip(edges, bounds, strict=True)
     yield begin, end, [(bool(start % 2), edges_k[start:stop]) for edges_k, (start, stop) in pairs]
 
 
 def _runs(inside: list[tuple[bool, np.ndarray]], begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
     """Which masks cover each run of pixels, one bit each, uint64 [B,R], and how long it is, int64 [R]."""
     owners_E = np.repeat(np.arange(len(inside)), [len(edges) for _, edges in inside])
-    places_E = np.concatenate([np.zeros(0, np.int32), *(edges for _, edges in inside)])
-    order = np.argsort(places_E, kind="stable")  # merges what is sorted already
-    places_E, owners_E = places_E[order], owners_E[order]
+    pixels_E = np.concatenate([np.zeros(0, np.int32), *(edges for _, edges in inside)])
+    order = np.argsort(pixels_E, kind="stable")  # merges what is sorted already
+    pixels_E, owners_E = pixels_E[order], owners_E[order]
 
     # Each edge flips the bit of its mask: the exclusive or of all edges so far says who covers what follows.
-    covers_BE = np.zeros((-(-len(inside) // _WORD_BITS), len(places_E) + 1), _WORD)
+    covers_BE = np.zeros((-(-len(inside) // _WORD_BITS), len(pixels_E) + 1), _WORD)
     for mask, (covered, _) in enumerate(inside):
         if covered:
             covers_BE[mask // _WORD_BITS, 0] |= np.uint64(1 << mask % _WORD_BITS)
-    covers_BE[owners_E // _WORD_BITS, np.arange(1, len(places_E) + 1)] = np.uint64(1) << (owners_E % _WORD_BITS).astype(
+    covers_BE[owners_E // _WORD_BITS, np.arange(1, len(pixels_E) + 1)] = np.uint64(1) << (owners_E % _WORD_BITS).astype(
         _WORD
     )
     np.bitwise_xor.accumulate(covers_BE, axis=1, out=covers_BE)
 
-    starts = np.concatenate([[begin], places_E])
+    starts = np.concatenate([[begin], pixels_E])
     last = np.append(starts[1:] != starts[:-1], True)  # of the edges at one pixel
     return covers_BE[:, last], np.diff(np.append(starts[last], end))
 
 
 def _distinct(covers_BR: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The first run of each different column, int64 [P], and which of them each column equals, int64 [R]."""
-    first_P, places_R = np.zeros(1, np.int64), np.zeros(covers_BR.shape[1], np.int64)
+    first_P, columns_R = np.zeros(1, np.int64), np.zeros(covers_BR.shape[1], np.int64)
     for words_R in covers_BR:
         _, words_R = np.unique(words_R, return_inverse=True)
-        _, first_P, places_R = np.unique(
-            places_R * (words_R.max() + 1) + words_R, return_index=True, return_inverse=True
+        _, first_P, columns_R = np.unique(
+            columns_R * (words_R.max() + 1) + words_R, return_index=True, return_inverse=True
         )
-    return first_P, places_R
+    return first_P, columns_R
 
 
 def _label(covers_BP: np.ndarray, scores_QC: np.ndarray, classes: int) -> np.ndarray:

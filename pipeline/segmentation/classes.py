@@ -34,10 +34,10 @@ def parse_classes(classes: str | Sequence[str], key: str = "classes") -> list[tu
     if len(entries) > UNLABELLED:
         raise UserError(f"{key}: {len(entries)} classes are given; label maps hold at most {UNLABELLED}")
     parsed: dict[str, tuple[str, ...]] = {}
-    for place, entry in enumerate(entries, start=1):
+    for number, entry in enumerate(entries, start=1):
         names = tuple(dict.fromkeys(name.strip() for name in entry.split(separator)))
         if "" in names:
-            raise UserError(f"{key}: class {place}, {entry!r}, has an empty name; {advice}")
+            raise UserError(f"{key}: class {number}, {entry!r}, has an empty name; {advice}")
         if names[0] in parsed:
             raise UserError(f"{key}: two classes are called {names[0]!r}; remove or rename one of them")
         parsed[names[0]] = names

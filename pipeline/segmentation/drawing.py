@@ -30,8 +30,8 @@ def class_colours(count: int) -> np.ndarray:
     """
     tones = ((0.75, 1.0), (0.9, 0.75), (0.5, 0.95))  # saturation and brightness, in turn
     hues = [
-        colorsys.hsv_to_rgb(place * _GOLDEN_RATIO % 1, *tones[place % len(tones)])
-        for place in range(len(_OKABE_ITO), count)
+        colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1, *tones[index % len(tones)])
+        for index in range(len(_OKABE_ITO), count)
     ]
     further = np.round(np.array(hues).reshape(-1, 3) * 255)
     return np.concatenate([_OKABE_ITO[:count], further]).astype(np.uint8)
@@ -128,8 +128,8 @@ def _with_legend(picture: Image.Image, rows: list[tuple[str, Colour | None, floa
     canvas = Image.new("RGB", (picture.width + width, height), "white")
     canvas.paste(picture)
     draw = ImageDraw.Draw(canvas)
-    for place, (text, colour) in enumerate(entries):
-        x, y = picture.width + line // 2, line // 2 + place * line
+    for row, (text, colour) in enumerate(entries):
+        x, y = picture.width + line // 2, line // 2 + row * line
         if colour:
             over_grey = tuple(round((1 - _OPACITY) * 128 + _OPACITY * value) for value in colour)
             draw.rectangle((x, y + line // 8, x + 3 * line // 4, y + 7 * line // 8), fill=over_grey, outline="gray")

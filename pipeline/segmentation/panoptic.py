@@ -41,20 +41,20 @@ def segments_info(labels: np.ndarray, prediction: Prediction, weight: float) -> 
     """
     ids = _segment_ids(labels)
     boxes = ndimage.find_objects(ids)
-    present = [place for place, box in enumerate(boxes) if box is not None]
+    present = [index for index, box in enumerate(boxes) if box is not None]
     areas = np.bincount(ids.ravel(), minlength=len(boxes) + 1)[1:]
     scores_QC = class_scores(prediction.proposal_logits, prediction.region_logits, prediction.valid, weight).numpy()
     scores = _mean_scores(labels, prediction.masks, scores_QC, present)
     return [
         {
-            "id": place + 1,
-            "category_id": place + 1,
-            "area": int(areas[place]),
-            "bbox": _box(*boxes[place]),
+            "id": index + 1,
+            "category_id": index + 1,
+            "area": int(areas[index]),
+            "bbox": _box(*boxes[index]),
             "iscrowd": 0,
             "score": round(score, 6),
         }
-        for place, score in zip(present, scores, strict=True)
+        for index, score in zip(present, scores, strict=True)
     ]
 
 
@@ -72,12 +72,12 @@ def categories(
     first = min(occurring, default=None)
     return [
         {
-            "id": place,
+            "id": category,
             "name": names[0],
-            "isthing": int(place == first if things is None else names[0] in things),
+            "isthing": int(category == first if things is None else names[0] in things),
             "color": colour,
         }
-        for place, (names, colour) in enumerate(zip(classes, class_colours(len(classes)).tolist(), strict=True), 1)
+        for category, (names, colour) in enumerate(zip(classes, class_colours(len(classes)).tolist(), strict=True), 1)
     ]
 
 

@@ -49,7 +49,7 @@ def find_images(given: Sequence[str], output: str) -> Sources:
     if not given:
         raise UserError("images: no images are given; name images, folders or patterns such as 'photos/*.jpg'")
     found = [_expand(item) for item in given]
-    folder, written = common_folder(place for place, _ in found), parts(output)
+    folder, written = common_folder(uri for uri, _ in found), parts(output)
     by_name: dict[str, str] = {}
     for uri in sorted(uri for _, uris in found for uri in uris if parts(uri)[: len(written)] != written):
         name = posixpath.splitext(relative(uri, folder))[0]

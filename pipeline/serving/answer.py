@@ -127,23 +127,23 @@ def _regions(prediction: Prediction, names: list[str], weight: float) -> list[Re
     scores_QC = class_scores(prediction.proposal_logits, prediction.region_logits, prediction.valid, weight).numpy()
     areas_Q, boxes_Q4 = masks.areas, masks.boxes()
     regions = []
-    for place in np.argsort(-areas_Q, kind="stable").tolist():
-        if not prediction.valid[place]:
+    for index in np.argsort(-areas_Q, kind="stable").tolist():
+        if not prediction.valid[index]:
             continue
-        scores_C = scores_QC[place]
+        scores_C = scores_QC[index]
         best = np.argsort(-scores_C, kind="stable")[:_NAMES_PER_REGION].tolist()
         regions.append(
             Region(
-                box=tuple(boxes_Q4[place].tolist()),
-                area=int(areas_Q[place]),
-                share=int(areas_Q[place]) / (masks.height * masks.width),
+                box=tuple(boxes_Q4[index].tolist()),
+                area=int(areas_Q[index]),
+                share=int(areas_Q[index]) / (masks.height * masks.width),
                 names=[
                     NamedScore(
                         name=names[column], score=float(scores_C[column]), background=column >= prediction.classes
                     )
                     for column in best
                 ],
-                mask=Mask(size=masks.size, counts=masks[place].decode()),
+                mask=Mask(size=masks.size, counts=masks[index].decode()),
             )
         )
     return regions

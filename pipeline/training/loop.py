@@ -234,8 +234,8 @@ class Worker:
             return {}
         if self._ranks.rank == 0:
             keys = [self._validated.key(row) for row in found.rows]
-            place = RunDirectory(self._config.output).nearest(self._phases[self._state.stage].name, self._state.step)
-            storage.write_table(found.table(keys, self._validated.nouns), place)
+            uri = RunDirectory(self._config.output).nearest(self._phases[self._state.stage].name, self._state.step)
+            storage.write_table(found.table(keys, self._validated.nouns), uri)
         return {"accuracy_top1": found.top1, "accuracy_top5": found.top5}
 
     def _record(self, values: dict[str, float]) -> None:

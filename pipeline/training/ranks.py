@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 @dataclass(frozen=True)
 class Ranks:
-    """Place of a worker among all workers of a run."""
+    """The rank of a worker among all workers of a run."""
 
     rank: int = 0
     """0 to world_size − 1; rank 0 also does what is done once."""

@@ -220,7 +220,7 @@ def _fraction(image_id: str) -> float:
 
 
 def _with_sorted_nouns(table: pa.Table) -> pa.Table:
-    """One chunk a column, and the nouns encoded by their place among the sorted nouns.
+    """One chunk a column, and the nouns encoded by their index into the sorted nouns.
 
     The dictionary that Parquet hands back has an order of its own, but the index of a noun must not depend on it.
     """

@@ -114,7 +114,7 @@ def _components(logits_CHW: torch.Tensor, config: ProposalsConfig) -> _Masks:
     fits = (areas >= config.min_area * parts_HW.size) & (areas <= config.max_area * parts_HW.size)
     order = np.argsort(-scores, kind="stable")
     chosen = order[(fits | np.isnan(scores))[order]][: config.max_proposals]
-    return [rle.encode((parts_HW == place + 1)[None])[0] for place in chosen], scores[chosen].astype(np.float32)
+    return [rle.encode((parts_HW == index + 1)[None])[0] for index in chosen], scores[chosen].astype(np.float32)
 
 
 def _winners(logits_CHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

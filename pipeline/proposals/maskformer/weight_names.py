@@ -74,8 +74,8 @@ def original_names(network: MaskFormerNetwork) -> dict[str, tuple[str, int | Non
         (r"\.0\.(weight|bias)$", r".\1"),
         (r"\.1\.(weight|bias)$", r".norm.\1"),
         (r"^fpn\.stem", f"layer_{levels + 1}"),
-        *((rf"^fpn\.layers\.{place}\.proj", f"adapter_{levels - place}") for place in range(levels)),
-        *((rf"^fpn\.layers\.{place}\.block", f"layer_{levels - place}") for place in range(levels)),
+        *((rf"^fpn\.layers\.{index}\.proj", f"adapter_{levels - index}") for index in range(levels)),
+        *((rf"^fpn\.layers\.{index}\.block", f"layer_{levels - index}") for index in range(levels)),
         (r"^mask_projection", "mask_features"),
     )
     perceptron = ((r"^(\d+)\.0", r"layers.\1"),)

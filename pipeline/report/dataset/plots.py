@@ -48,7 +48,7 @@ def mask_charts(pairs: Pairs, totals: Totals) -> list[Chart | None]:
         histogram("area", "Mask area", 100.0 * pairs.area_share, note="Per cent of the image.", log=True),
         histogram(
             "rank",
-            "Place among the proposals",
+            "Rank among the proposals",
             pairs.proposal.astype(np.float64),
             note=f"0 is the backend's first; {number(proposals, 1)} proposals an image with pairs.",
             whole=True,

@@ -26,10 +26,10 @@
     button.textContent = noun;
     button.addEventListener("click", () => globalThis.showPairs({ noun: `"${noun}"` }));
     line.insertCell().append(button);
-    for (const [place, value] of numbers.entries()) {
+    for (const [column, value] of numbers.entries()) {
       const cell = line.insertCell();
       cell.className = "number";
-      cell.textContent = value === null ? "–" : place ? value.toFixed(3) : value.toLocaleString("en");
+      cell.textContent = value === null ? "–" : column ? value.toFixed(3) : value.toLocaleString("en");
     }
     return line;
   }

@@ -20,17 +20,17 @@
 
   function move() {
     const { pairs, nouns, images, judged, correct, condition } = curve();
-    const place = Number(element("slider").value);
+    const index = Number(element("slider").value);
     element("threshold-value").textContent = threshold();
-    element("slider").setAttribute("aria-valuetext", `at least ${threshold()}: ${count(pairs[place])} pairs`);
+    element("slider").setAttribute("aria-valuetext", `at least ${threshold()}: ${count(pairs[index])} pairs`);
     for (const [name, counts] of Object.entries({ pairs, nouns, images })) {
-      element(`${name}-left`).textContent = count(counts[place]);
-      element(`${name}-share`).textContent = `${percent(counts[place] / counts[0])} of ${count(counts[0])}`;
+      element(`${name}-left`).textContent = count(counts[index]);
+      element(`${name}-share`).textContent = `${percent(counts[index] / counts[0])} of ${count(counts[0])}`;
     }
     element("precision-left").hidden = !judged;
     if (judged) {
-      element("correct-left").textContent = correct[place] === null ? "–" : percent(correct[place]);
-      element("judged-left").textContent = `of ${count(judged[place])} judged pairs`;
+      element("correct-left").textContent = correct[index] === null ? "–" : percent(correct[index]);
+      element("judged-left").textContent = `of ${count(judged[index])} judged pairs`;
     }
     element("condition").textContent = condition.replace("{}", threshold());
     const { thresholds, column } = curve();

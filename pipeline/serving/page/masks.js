@@ -4,10 +4,10 @@
  *  fourth on as the difference to the one two before. */
 export function runLengths(counts) {
   const runs = [];
-  for (let place = 0; place < counts.length; ) {
+  for (let index = 0; index < counts.length; ) {
     let value = 0, shift = 0, group;
     do {
-      group = counts.charCodeAt(place++) - 48;
+      group = counts.charCodeAt(index++) - 48;
       value |= (group & 0x1f) << shift;
       shift += 5;
     } while (group & 0x20);
@@ -39,10 +39,10 @@ export function resample(pixels, height, width, canvas) {
 }
 
 /** Whether the pixel to the right or below has another value. */
-export function isEdge(pixels, width, place) {
-  const below = place + width;
+export function isEdge(pixels, width, pixel) {
+  const below = pixel + width;
   return (
-    ((place + 1) % width !== 0 && pixels[place] !== pixels[place + 1]) ||
-    (below < pixels.length && pixels[place] !== pixels[below])
+    ((pixel + 1) % width !== 0 && pixels[pixel] !== pixels[pixel + 1]) ||
+    (below < pixels.length && pixels[pixel] !== pixels[below])
   );
 }

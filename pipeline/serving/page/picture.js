@@ -40,10 +40,10 @@ export function colour(answer) {
 /** Colour all classes, or only that with the index `only`. */
 export function recolour(answer, only) {
   const colours = answer.legend.map((entry) => [1, 3, 5].map((at) => parseInt(entry.colour.slice(at, at + 2), 16)));
-  put(overlay, (place) => {
-    const label = labels[place];
+  put(overlay, (pixel) => {
+    const label = labels[pixel];
     if (label === NONE || (only !== null && label !== only)) return null;
-    return isEdge(labels, overlay.width, place) ? OUTLINE : [...colours[label], 255];
+    return isEdge(labels, overlay.width, pixel) ? OUTLINE : [...colours[label], 255];
   });
 }
 
@@ -55,9 +55,9 @@ export function stress(answer, region) {
   }
   const inside = fill(new Uint8Array(answer.width * answer.height), region.mask, 1);
   const drawn = resample(inside, answer.height, answer.width, highlight);
-  put(highlight, (place) => {
-    if (isEdge(drawn, highlight.width, place)) return OUTLINE;
-    return drawn[place] ? null : SHADE;
+  put(highlight, (pixel) => {
+    if (isEdge(drawn, highlight.width, pixel)) return OUTLINE;
+    return drawn[pixel] ? null : SHADE;
   });
 }
 
@@ -87,9 +87,9 @@ export function composed(opacity) {
 function put(canvas, colourAt) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
-  for (let place = 0; place < canvas.width * canvas.height; place++) {
-    const colour = colourAt(place);
-    if (colour) image.data.set(colour, 4 * place);
+  for (let pixel = 0; pixel < canvas.width * canvas.height; pixel++) {
+    const colour = colourAt(pixel);
+    if (colour) image.data.set(colour, 4 * pixel);
   }
   context.putImageData(image, 0, 0);
 }

@@ -57,10 +57,10 @@ export function writeRegions(answer) {
   get("regions-count").textContent = `${count} ${count === 1 ? "region" : "regions"}`;
   let pinned = null;
   const add = (until) => {
-    for (let place = body.rows.length; place < Math.min(until, count); place++) {
-      const region = answer.regions[place];
+    for (let index = body.rows.length; index < Math.min(until, count); index++) {
+      const region = answer.regions[index];
       const row = element("tr");
-      const button = element("button", `Show ${place + 1}`);
+      const button = element("button", `Show ${index + 1}`);
       toggle(body, button, (pressed) => {
         pinned = pressed ? region : null;
         stress(answer, pinned);
