@@ -62,18 +62,18 @@ def _export(options: argparse.Namespace) -> None:
     elif options.format == "datasets":
         from pipeline.export.hugging_face import export_datasets
 
-        written = export_datasets(options.output, options.to)
-        before = f", {written.shards_before} of them before" if written.shards_before else ""
+        exported = export_datasets(options.output, options.to)
+        before = f", {exported.shards_before} of them before" if exported.shards_before else ""
         print(
-            f"{options.to}: {written.pairs} pairs, {written.shards} shards{before}; "
+            f"{options.to}: {exported.pairs} pairs, {exported.shards} shards{before}; "
             f"datasets.load_dataset({options.to!r})"
         )
     else:
         from pipeline.export.fiftyone import export_fiftyone
 
-        written = export_fiftyone(options.output, options.to, options.images)
+        found = export_fiftyone(options.output, options.to, options.images)
         print(
-            f"{options.to}: {written.pairs} pairs on {written.images} images; fiftyone.Dataset.from_dir("
+            f"{options.to}: {found.pairs} pairs on {found.images} images; fiftyone.Dataset.from_dir("
             f"dataset_dir={options.to!r}, dataset_type=fiftyone.types.FiftyOneDataset)"
         )
     if not written.complete:

@@ -64,11 +64,13 @@ def load_clip(
     refuse_remote_code()
     try:
         state_dict = _read_checkpoint(architecture, pretrained)
-        if state_dict and _has_own_layout(architecture, pretrained, state_dict):
+        if state_dict and pretrained and _has_own_layout(architecture, pretrained, state_dict):
             model, model_cfg, prompts = build_openai_model(state_dict)
             _check_sizes(model_cfg, architecture)
             tokenizer = open_clip.SimpleTokenizer(context_length=model_cfg["text_cfg"]["context_length"])
         else:
+            if architecture is None:  # weights of big_vision, which open_clip reads, but not without it
+                raise _no_architecture(weights)
             if pretrained is None:
                 check_model_config(architecture)
                 _check_archives(architecture)
@@ -105,10 +107,7 @@ def _resolve(architecture: str | None, weights: str | None) -> tuple[str | None,
     """What to pass to open_clip as `pretrained`, and whether the weights want QuickGELU."""
     if architecture is None:
         if weights is None or not Path(weights).is_file():
-            raise UserError(
-                f"clip.architecture is empty, so clip.weights must be a file in OpenAI's or OVSeg's layout; "
-                f"it is {weights!r}"
-            )
+            raise _no_architecture(weights)
         return weights, True
     if architecture.startswith((HUB, LOCAL_DIR)):
         if weights not in (None, "random"):
@@ -136,6 +135,12 @@ def _resolve(architecture: str | None, weights: str | None) -> tuple[str | None,
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
         raise UserError(f"clip.weights {weights!r} is neither a file nor a tag of {architecture} (tags: {tags})")
     return weights, False
+
+
+def _no_architecture(weights: str | None) -> UserError:
+    return UserError(
+        f"clip.architecture is empty, so clip.weights must be a file in OpenAI's or OVSeg's layout; it is {weights!r}"
+    )
 
 
 def _read_checkpoint(architecture: str | None, pretrained: str | None) -> StateDict | None:

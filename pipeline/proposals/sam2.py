@@ -128,13 +128,16 @@ class Sam2:
         self, levels: list[torch.Tensor], patches_ND: torch.Tensor | None, height: int, width: int
     ) -> Proposals:
         mask_logits, scores_K = self._decode(levels)
+        similarity = self._options.merge_similarity
         if self._patches:
+            assert similarity is not None  # it asks for the patches
+            assert patches_ND is not None
             mask_logits, scores_K = unite_similar(
                 mask_logits,
                 scores_K,
                 patches_ND,
                 self._patches.grid,
-                similarity=self._options.merge_similarity,
+                similarity=similarity,
                 config=self._config,
             )
         return soft_proposals(mask_logits, scores_K, height, width, self._config)

@@ -55,7 +55,8 @@ class Segmenter:
         """
         self.background = background_classes(classes, config, proposer)
         """The names of each background class; their columns of a `Prediction` follow those of the classes."""
-        self.classifies = isinstance(proposer, ClassifyingProposer)
+        self._classifier = proposer if isinstance(proposer, ClassifyingProposer) else None
+        self.classifies = self._classifier is not None
         """Whether the proposal model classifies its masks, which are then soft."""
         self.classes = list(classes)
         self.config = config
@@ -110,7 +111,7 @@ class Segmenter:
             for (image, _, companion), found in zip(batch, self._try(batch), strict=True):
                 yield companion, image, found
 
-    def _try(self, batch: list[tuple[np.ndarray, str, Any]]) -> list[Proposals | Queries | Exception]:
+    def _try(self, batch: list[tuple[np.ndarray, str, Any]]) -> Sequence[Proposals | Queries | Exception]:
         try:
             return self._propose(batch)
         except Exception as error:
@@ -122,9 +123,9 @@ class Segmenter:
 
     def _propose(self, batch: list[tuple[np.ndarray, str, Any]]) -> list[Proposals] | list[Queries]:
         images, image_ids, _ = zip(*batch, strict=True)
-        if not self.classifies:
+        if self._classifier is None:
             return self._proposer.propose(images, image_ids)
-        found = self._proposer.propose_queries(images, image_ids, self._texts_ND)
+        found = self._classifier.propose_queries(images, image_ids, self._texts_ND)
         for queries in found:
             _check(queries, len(self._texts_ND))
         return found
@@ -154,22 +155,26 @@ class Segmenter:
         def masked() -> Iterator[tuple[np.ndarray, Masks, tuple[Self, Proposals | Queries, Masks, Companion]]]:
             for segmenter, image, found, threshold, companion in proposed:
                 if isinstance(found, Queries):
-                    masks = binarize(torch.from_numpy(found.mask_logits), *image.shape[:2], threshold)
+                    height, width = image.shape[:2]
+                    masks = binarize(torch.from_numpy(found.mask_logits), height, width, threshold)
                 else:
                     masks = found.masks
                 yield image, masks, (segmenter, found, masks, companion)
 
-        for (segmenter, found, masks, companion), features_VD, valid_Q in self._encoder.encode(masked()):
-            soft = isinstance(found, Queries)
+        encoded: Iterator[tuple[tuple[Self, Proposals | Queries, Masks, Companion], np.ndarray, np.ndarray]] = (
+            self._encoder.encode(masked())
+        )
+        for (segmenter, found, masks, companion), features_VD, valid_Q in encoded:
+            queries = found if isinstance(found, Queries) else None
             yield (
                 companion,
                 Prediction(
                     classes=len(segmenter.classes),
                     masks=masks,
-                    mask_logits=found.mask_logits if soft else None,
+                    mask_logits=queries.mask_logits if queries else None,
                     region_logits=segmenter._region_logits(features_VD),
                     valid=valid_Q,
-                    proposal_logits=segmenter._proposal_logits(found.class_logits) if soft else None,
+                    proposal_logits=segmenter._proposal_logits(queries.class_logits) if queries else None,
                 ),
             )
 

@@ -44,7 +44,8 @@ class SegmentWorker:
             how many images it was; the rejects as a JSON list of {image, reason, detail}; of an exception the traceback
             as `error`, or the message of a UserError as `user_error`. Nothing is raised.
         """
-        images, rejects, error, user_error = list(row["images"]), [], "", ""
+        images, error, user_error = list(row["images"]), "", ""
+        rejects: list[dict] = []
         try:
             self._segment(images, dict(zip(images, row["names"], strict=True)), rejects)
         except UserError as problem:
@@ -55,8 +56,9 @@ class SegmentWorker:
 
     def _segment(self, images: list[str], names: dict[str, str], rejects: list[dict]) -> None:
         def reject(uri: str, error: Exception) -> None:
-            problem = error
-            if not isinstance(error, ImageProblem):
+            if isinstance(error, ImageProblem):
+                problem = error
+            else:
                 problem = ImageProblem("failed", f"{type(error).__name__}: {error}")
             rejects.append({"image": uri, "reason": problem.reason, "detail": problem.detail})
 

@@ -23,7 +23,7 @@ from pipeline.serving.answer import Answer, Timing, draw
 from pipeline.serving.config import ServeConfig
 from pipeline.serving.guard import Guard
 from pipeline.serving.model_deployment import Reply
-from pipeline.serving.models import Classes
+from pipeline.serving.models import Classes, Segmented
 from pipeline.serving.problems import PROBLEMS, Problem, ProblemBody
 from pipeline.serving.uploads import BodyLimit, SegmentBody, Upload, read_upload
 
@@ -50,8 +50,8 @@ def build_app(config: ServeConfig, ask: Ask, ready: Callable[[], Awaitable[bool]
     )  # fmt: skip
     app.add_middleware(BodyLimit, megabytes=config.max_megabytes)
     app.add_middleware(Guard, host=config.host, hosts=config.hosts)  # the last one added is asked first
-    app.add_exception_handler(Problem, _send_problem)
-    app.add_exception_handler(HTTPException, _send_http_error)
+    app.exception_handler(Problem)(_send_problem)
+    app.exception_handler(HTTPException)(_send_http_error)
     _add_page(app, config)
 
     @app.get("/api/health", summary="Whether the server answers", tags=["state"])
@@ -108,9 +108,9 @@ async def _answer(upload: Upload, config: ServeConfig, ask: Ask) -> Answer:
     times = [time.perf_counter()]
     image = await asyncio.to_thread(uploads.read_image, upload.image, config.max_pixels)
     times.append(time.perf_counter())
-    reply = await _asked(ask, image.data, upload.classes)
+    reply, segmented = await _asked(ask, image.data, upload.classes)
     times.append(time.perf_counter())
-    drawn = await asyncio.to_thread(draw, reply.result, upload.classes)
+    drawn = await asyncio.to_thread(draw, segmented, upload.classes)
     times.append(time.perf_counter())
     decoding, asking, drawing = (end - start for start, end in pairwise(times))
     timing = Timing(
@@ -124,8 +124,8 @@ async def _answer(upload: Upload, config: ServeConfig, ask: Ask) -> Answer:
     return Answer(**drawn, timing=timing)
 
 
-async def _asked(ask: Ask, jpeg: bytes, classes: Classes) -> Reply:
-    """What the models say.
+async def _asked(ask: Ask, jpeg: bytes, classes: Classes) -> tuple[Reply, Segmented]:
+    """What the models say, and what they made of the image.
 
     Raises:
         Problem: they do not answer, or cannot use the image or the classes.
@@ -143,7 +143,7 @@ async def _asked(ask: Ask, jpeg: bytes, classes: Classes) -> Reply:
         raise Problem(422, reply.result.reason, f"image: {reply.result}")
     if isinstance(reply.result, UserError):
         raise Problem(422, "classes", str(reply.result))
-    return reply
+    return reply, reply.result
 
 
 def _add_page(app: FastAPI, config: ServeConfig) -> None:

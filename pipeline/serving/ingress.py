@@ -37,5 +37,6 @@ class Ingress:
     async def _ready(self) -> bool:
         status = await asyncio.to_thread(serve.status)
         application = serve.get_replica_context().app_name
-        deployment = status.applications[application].deployments[ModelDeployment.name]
+        # mypy does not know that a decorator makes another thing of a class.
+        deployment = status.applications[application].deployments[ModelDeployment.name]  # type: ignore[attr-defined]
         return deployment.replica_states.get(ReplicaState.RUNNING, 0) > 0

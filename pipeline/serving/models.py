@@ -62,7 +62,7 @@ class Models:
         Raises:
             whatever is not about one request: see `costs_one_image`.
         """
-        results: list[Segmented | ImageProblem | UserError | None] = [None] * len(requests)
+        results: dict[int, Segmented | ImageProblem | UserError] = {}  # by request
         segmenters: dict[Classes, Segmenter] = {}
         for index, request in enumerate(requests):
             try:
@@ -70,7 +70,7 @@ class Models:
                     segmenters[request.classes] = self._segmenter(request.classes)
             except UserError as error:
                 results[index] = error
-        due = [index for index, result in enumerate(results) if result is None]
+        due = [index for index in range(len(requests)) if index not in results]
 
         def proposed() -> Iterator[tuple[Segmenter, np.ndarray, Proposals | Queries, float, int]]:
             for index, image, found in self._propose(requests, due, segmenters):
@@ -87,7 +87,7 @@ class Models:
         if due:
             for index, prediction in segmenters[requests[due[0]].classes].classify_each(proposed()):
                 results[index] = self._segmented(prediction, segmenters[requests[index].classes])
-        return results
+        return [results[index] for index in range(len(requests))]
 
     def _propose(
         self, requests: Sequence[Request], due: list[int], segmenters: dict[Classes, Segmenter]

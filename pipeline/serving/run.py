@@ -40,7 +40,8 @@ def running(config: ServerConfig) -> Iterator[str]:
     limits, host = config.serve, config.serve.host
     log = LoggingConfig(log_level="WARNING", enable_access_log=False)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # in this process
-    models = ModelDeployment.options(
+    # mypy does not know that a decorator makes another thing of a class.
+    models = ModelDeployment.options(  # type: ignore[attr-defined]
         num_replicas=limits.replicas,
         ray_actor_options={"num_cpus": config.clip.threads, "num_gpus": gpus},
         # While one batch is in the models, the next one already lies beside them.
@@ -50,7 +51,7 @@ def running(config: ServerConfig) -> Iterator[str]:
     ).bind(config, gpu=gpus > 0)
     inside = 2 * limits.batch_size * limits.replicas + limits.queue
     # Twice as many as can wait for the models: those over the limit are told so here, and the page still opens.
-    ingress = Ingress.options(
+    ingress = Ingress.options(  # type: ignore[attr-defined]  # likewise
         ray_actor_options={"num_cpus": 0}, max_ongoing_requests=2 * inside, max_queued_requests=2 * inside + _BURST
     ).bind(limits, models)
     try:
@@ -92,9 +93,9 @@ def _checked(config: ServerConfig) -> tuple[ServerConfig, float]:
     _check_address(config.serve.host, config.serve.port)
     status = serve.status()
     if status.proxies or status.applications:
-        names = ", ".join(status.applications) or "no application"
+        running = ", ".join(status.applications) or "no application"
         raise UserError(
-            f"Ray Serve already runs on this cluster ({names}), with an address of its own; `serve shutdown` ends it"
+            f"Ray Serve already runs on this cluster ({running}), with an address of its own; `serve shutdown` ends it"
         )
     check_models(config, classes)
     return config, gpus

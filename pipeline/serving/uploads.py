@@ -93,6 +93,7 @@ async def read_upload(request: Request, config: ServeConfig) -> Upload:
         if int(length) > config.max_megabytes * _MEGABYTE:
             raise _too_large(config.max_megabytes)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    classes: str | list[str]
     if kind == "multipart/form-data":
         image, classes = await _from_form(request)
     elif kind == "application/json":

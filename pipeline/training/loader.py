@@ -92,7 +92,7 @@ class _Regions(Dataset):
             samples.dataset, samples.manifest_sha256, config.cache, cache_bytes=int(config.cache_gb * 1e9)
         )
 
-    def __getitems__(self, batch: list[tuple[int, int]]) -> list[dict] | list[Exception]:
+    def __getitems__(self, batch: list[tuple[int, int]]) -> list[dict] | list[UserError | OSError]:
         try:
             self._files.fetch({int(self._places[0][row]) for _, row in batch})
             return [self._region(epoch, row) for epoch, row in batch]
@@ -139,7 +139,7 @@ class _Regions(Dataset):
 class _RaisingLoader(DataLoader):
     """Raises the exceptions that come in place of batches."""
 
-    def __iter__(self) -> Iterator[dict]:
+    def __iter__(self) -> Iterator[dict]:  # type: ignore[override]  # torch promises a class of its own; it is iterated
         for batch in super().__iter__():
             if isinstance(batch, Exception):
                 raise batch

@@ -2,7 +2,7 @@
 
 import importlib.util
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -84,7 +84,7 @@ class MLflow:
         """Nothing to do: every call of `log` has already reached the server."""
 
 
-def check_loggers(names: list[str]) -> None:
+def check_loggers(names: Sequence[str]) -> None:
     """Check that the packages of the chosen loggers are there.
 
     Raises:
@@ -95,7 +95,7 @@ def check_loggers(names: list[str]) -> None:
             raise UserError(f"loggers: {name} is not installed; pip install {name}, or leave it out")
 
 
-def open_loggers(names: list[str], output: str, *, first_step: int, run: str, config: dict) -> list[Logger]:
+def open_loggers(names: Sequence[str], output: str, *, first_step: int, run: str, config: dict) -> list[Logger]:
     """The chosen loggers.
 
     Args:

@@ -2,9 +2,10 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import ray.train
 import ray.train.torch
@@ -67,7 +68,8 @@ class Worker:
             self._bank_ND = self._embed(self._samples)
         self._validated = Samples.read(task.validation) if task.validation else self._samples
         self._validated_bank_ND = self._embed(self._validated) if task.validation else self._bank_ND
-        self._state, self._optimizer_state = RunState(), {}
+        self._state = RunState()
+        self._optimizer_state: dict[str, Any] = {}
         if checkpoint := ray.train.get_checkpoint():
             weights, self._optimizer_state, self._state = read_checkpoint(checkpoint)
             self._clip = load_tuned(self._clip, weights)
@@ -147,16 +149,18 @@ class Worker:
     def _make_step(self, phase: Phase, scaler: torch.amp.GradScaler) -> Step | PretrainStep:
         whole = phase.name == "pretrain"
         if self._config.gradient_checkpointing:
-            (self._clip.model if whole else self._clip.vision.visual).set_grad_checkpointing(True)
-        trained = self._clip.model if whole else self._clip.vision
+            tower = self._clip.model if whole else self._clip.vision.visual
+            cast("Callable[[bool], None]", tower.set_grad_checkpointing)(True)  # open_clip has no types
+        trained: torch.nn.Module = self._clip.model if whole else self._clip.vision
         if self._config.compile:
-            trained = torch.compile(trained)
+            trained = cast("torch.nn.Module", torch.compile(trained))  # of a module it makes a module
         if self._ranks.world_size > 1:
             trained = DistributedDataParallel(
                 trained, device_ids=[self._device] if self._device.type == "cuda" else None, broadcast_buffers=False
             )
         if whole:
             return PretrainStep(self._clip, trained, self._samples.nouns, scaler=scaler, ranks=self._ranks)
+        assert self._bank_ND is not None  # only mode `pretrain` has none
         loss = RegionLoss(self._config.loss.kind, self._bank_ND, self._clip.logit_scale, self._ranks)
         # Un-masked regions meet no prompt, so that phase has nothing to learn from them.
         distillation = self._config.loss.distillation if phase.name == "full" else 0.0

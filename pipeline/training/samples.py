@@ -130,11 +130,14 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
     _check_cache(dataset, [expected["bytes"] for expected in tars.values()], config)
     damages += _check_tars(layout, tars, whole=config.skip_damaged)
     _check_damages(dataset, damages, config)
-    skipped = sorted({damage.shard for damage in damages})
+    skipped = sorted({damage.shard for damage in damages if damage.shard is not None})  # each is of a shard
     pairs = pairs.filter(pc.invert(pc.is_in(pairs["shard"], pa.array(skipped, pa.int32()))))
     if not len(pairs):
         raise UserError(f"dataset: all shards of {dataset} with pairs to train on are damaged; mine them again")
-    digest = hashlib.sha256("".join(manifest.sha256 for manifest in manifests).encode())
+    digest = hashlib.sha256()
+    for manifest in manifests:
+        assert manifest.sha256 is not None  # it was read whole
+        digest.update(manifest.sha256.encode())
     return Samples(dataset, digest.hexdigest(), skipped, _sample_table(pairs, config.held_out_share))
 
 
@@ -142,9 +145,13 @@ def _read_manifests(dataset: MinedDataset, optional: list[str]) -> tuple[list[Ma
     """The manifests that can be read, in the order of their shards, and what is wrong with the others."""
     checksums = listed_files(dataset.layout)  # none while mining is not complete: what is committed can be trained on
     listed = [Damage(file, "missing") for file in checksums if file.startswith("manifests/")]
-    manifests, damages = [], [damage for damage in listed if damage.shard not in dataset.shards]
+    manifests: list[Manifest] = []
+    damages = [damage for damage in listed if damage.shard not in dataset.shards]
     for read in in_threads(lambda shard: _read_manifest(dataset.layout, shard, optional, checksums), dataset.shards):
-        (damages if isinstance(read, Damage) else manifests).append(read)
+        if isinstance(read, Damage):
+            damages.append(read)
+        else:
+            manifests.append(read)
     return manifests, damages
 
 

@@ -67,6 +67,8 @@ def load_model(options: Detectron2Options, device: torch.device) -> Model:
     Raises:
         UserError: naming the key, for a configuration, a change to it or a checkpoint that cannot be used.
     """
+    assert options.config is not None  # the backend refuses options without
+    assert options.weights is not None
     path = _find(options.config)
     build = _build_lazy if path.suffix == ".py" else _build_yacs
     network, wanted, description = build(path, options.changes, device)
@@ -177,7 +179,7 @@ def _load_weights(network: torch.nn.Module, weights: StateDict, options: Detectr
     own = network.state_dict()
     if not own.keys() & weights.keys():
         # Caffe2's names (no dots), or names without the prefix of the module they belong to.
-        with _as_user_error("weights", options.weights):
+        with _as_user_error("weights", str(options.weights)):
             weights = align_and_update_state_dicts(own, weights, c2_conversion=not any("." in name for name in weights))
     differing = [name for name in weights.keys() & own.keys() if weights[name].shape != own[name].shape]
     missing, unexpected = network.load_state_dict(
