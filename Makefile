@@ -28,6 +28,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.nouns
