@@ -34,7 +34,7 @@ _PORT = 8642
 
 
 def main() -> int:
-    """Entry point; gives the exit code."""
+    """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.screenshots", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -100,7 +100,7 @@ def read_shard(output_uri: str, shard: int) -> pa.Table:
 
 
 def stored_listing(output_uri: str, images_per_shard: int) -> Listing:
-    """What the files of a listing hold, measured again: equal to what `write_listing` gave, if nothing changed them.
+    """What the files of a listing hold, measured again: equal to what `write_listing` returned if nothing changed.
 
     Raises:
         FileNotFoundError: there is none.

@@ -74,7 +74,7 @@ def addresses(parquet: pq.ParquetFile, file: str, column: str, others: list[str]
 
 
 def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
-    """The encoded picture at an address that `addresses` gave.
+    """The encoded picture at an address that `addresses` made.
 
     The address is judged again: the listing may be another's, or edited.
 

@@ -20,7 +20,7 @@ _OLD_POSITIONS = "text.transformer.embeddings.position_ids"
 def load_open_clip_weights(architecture: str, weights: StateDict) -> tuple[torch.nn.Module, dict[str, Any], None]:
     """The model of a name with these weights, and its open_clip configuration; there are no mask prompts.
 
-    A checkpoint that was trained with a bias of the logits, as `open_clip_train --siglip` does, gives a model with one.
+    A checkpoint that was trained with a bias of the logits (`open_clip_train --siglip`) becomes a model with one.
 
     Raises:
         RuntimeError, AttributeError, KeyError: the weights are those of another model.

@@ -25,8 +25,8 @@ _DECODED_MASK_PIXELS = 16 * 2**20
 class RegionEncoder:
     """Cuts the masked regions out of images and encodes them in batches of fixed size.
 
-    The composition of the batches depends on the order of the input alone, so the same input gives the same bits.
-    In flight are one decoded image, masks of 16 Mi pixels together, and one batch of CLIP inputs.
+    The composition of the batches depends on the order of the input alone, so the same input has the same features, bit
+    by bit. In flight are one decoded image, masks of 16 Mi pixels together, and one batch of CLIP inputs.
     """
 
     def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):

@@ -61,7 +61,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def claim(uri: str, running_keys: Collection[str], description: dict) -> None:
+def write_or_check(uri: str, running_keys: Collection[str], description: dict) -> None:
     """Write `config.yaml` to `uri`, or check that the one that is there says the same.
 
     Libraries of other versions than those that began the directory are told on stderr, and taken.

@@ -86,8 +86,10 @@ _ABSOLUTE = {
 
 
 def refuse_secrets(key: str, uri: str | None) -> None:
-    """Raises:
-    UserError: naming the key of a URI that contains a password, a signature or a token, which it does not show.
+    """Check that a URI contains no password, signature or token.
+
+    Raises:
+        UserError: it does; naming the key, and not showing the secret.
     """
     if uri is not None and has_secret(uri):
         raise UserError(f"{key} contains a secret, which would end up in config.yaml and logs; {_WHERE_SECRETS_BELONG}")

@@ -2,7 +2,7 @@
 
 The manifest is written last, by one atomic put, and carries the checksums of the others: its presence commits
 the shard. A tar without a manifest is not part of the dataset. Nothing in these files depends on the time, the
-host or the number of workers, so writing a shard again gives the same bytes.
+host or the number of workers, so writing a shard again makes the same bytes.
 """
 
 import io
@@ -34,7 +34,7 @@ similarities can differ by. Such a pair passes every limit there, too (`pipeline
 
 
 class IncompleteShardError(Exception):
-    """The images of a shard do not add up: some neither gave pairs nor were rejected."""
+    """The images of a shard do not add up: some neither have pairs nor were rejected."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def commit_shard(
     rejects: list[dict],
     config: ShardsConfig,
 ) -> list[dict]:
-    """Write all files of a shard, the manifest last. Gives the rows of the manifest.
+    """Write all files of a shard, the manifest last. Returns the rows of the manifest.
 
     Args:
         images: number of images in the shard.

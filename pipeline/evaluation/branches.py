@@ -79,7 +79,7 @@ def label_maps(prediction: Prediction, labels: np.ndarray, weight: float) -> dic
 
 
 def with_true_classes(prediction: Prediction, labels: np.ndarray) -> Prediction:
-    """The prediction as a classifier would make it that gives each mask the class of most of its labelled pixels.
+    """The prediction as a classifier would make it that puts each mask into the class of most of its labelled pixels.
 
     Masks without a labelled pixel take part in nothing.
     """

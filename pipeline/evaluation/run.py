@@ -68,7 +68,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     )
     prepare_output(config.output, "evaluate", _OWN_FILES, overwrite=overwrite)
     _check_files(config.output, dataset, digests)
-    fingerprint.claim(storage.join(config.output, "config.yaml"), running, description)
+    fingerprint.write_or_check(storage.join(config.output, "config.yaml"), running, description)
     if not storage.exists(storage.join(config.output, FILES)):
         storage.write_bytes(storage.join(config.output, FILES), json.dumps(digests, indent=0).encode())
     if storage.exists(storage.join(config.output, RESULT)):

@@ -19,7 +19,8 @@ Rle = bytes
 def encode(masks: np.ndarray) -> list[Rle]:
     """Run-length codes of masks, bool or uint8 [K, H, W]; pixels that are not 0 are in the mask.
 
-    Raises ValueError if the array does not have three dimensions or another type.
+    Raises:
+        ValueError: the array does not have three dimensions, or has another type.
     """
     if masks.ndim != 3 or masks.dtype not in (np.bool_, np.uint8):
         raise ValueError(f"masks must be bool or uint8 [K, H, W], got {masks.dtype} {masks.shape}")
@@ -32,7 +33,8 @@ def encode(masks: np.ndarray) -> list[Rle]:
 def decode(rles: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
     """Masks of 0 and 1, uint8 [K, height, width], C-contiguous.
 
-    Raises ValueError for codes of another frame.
+    Raises:
+        ValueError: a code is of another frame.
     """
     codes = _codes(rles, height, width, checked)
     if not codes:
@@ -41,7 +43,11 @@ def decode(rles: Sequence[Rle], height: int, width: int, *, checked: bool = Fals
 
 
 def areas(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
-    """Pixels in each mask, int64 [K]. Raises ValueError for codes of another frame."""
+    """Pixels in each mask, int64 [K].
+
+    Raises:
+        ValueError: a code is of another frame.
+    """
     # Not coco_mask.area: with NumPy 2 it fails on more than 255 masks (pycocotools 2.0.11).
     return np.array([_checked_runs(rle, height, width)[1::2].sum() for rle in rles], np.int64)
 
@@ -49,7 +55,8 @@ def areas(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
 def boxes(rles: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
     """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int32 [K, 4]; zeros if empty.
 
-    Raises ValueError for codes of another frame.
+    Raises:
+        ValueError: a code is of another frame.
     """
     codes = _codes(rles, height, width, checked)
     if not codes:
@@ -62,7 +69,10 @@ def boxes(rles: Sequence[Rle], height: int, width: int, *, checked: bool = False
 def iou(a: Sequence[Rle], b: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
     """Intersection over union of every mask of `a` with every mask of `b`, float32 [A, B].
 
-    0 where both are empty. Raises ValueError for codes of another frame.
+    0 where both are empty.
+
+    Raises:
+        ValueError: a code is of another frame.
     """
     codes_a, codes_b = _codes(a, height, width, checked), _codes(b, height, width, checked)
     if not codes_a or not codes_b:
@@ -75,7 +85,9 @@ def run_lengths(rle: Rle) -> np.ndarray:
 
     COCO writes each run from the fourth on as its difference to the run two before, as signed 5-bit
     groups, lowest first, one character (+48) each, with bit 5 set where another group follows.
-    Raises ValueError if the bytes are not such a code.
+
+    Raises:
+        ValueError: the bytes are not such a code.
     """
     groups = np.frombuffer(rle, np.uint8).astype(np.int64) - 48
     last = (groups & 0x20) == 0

@@ -101,7 +101,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     prepare_output(layout.uri, "mine", OWN_FILES, overwrite=overwrite)
     running = running_keys(MineConfig)
     description = fingerprint.describe("mine", running, asdict(config), source=asdict(listing), models=asdict(models))
-    fingerprint.claim(layout.config, running, description)
+    fingerprint.write_or_check(layout.config, running, description)
     if (dataset := _finished(layout, listing)) is not None:
         _check_rejects(dataset["rejected"], listing.images, config, final=True)
         return dataset

@@ -56,7 +56,7 @@ class CocoFile:
         self.categories: dict[str, str] = {}
         """Names by category id."""
         self.instances: dict[str, list[bytes]] = {}
-        """By image id: per object the JSON list [category id, crowd, segmentation as `read_segmentation` gives it]."""
+        """By image id: per object the JSON list [category id, crowd, what `read_segmentation` returns]."""
         self.unsized: dict[str, list[bytes]] = {}
         """By id of an image whose size the file does not know: per object the JSON list [record, place in the file]."""
         self.panoptic: dict[str, bytes] = {}

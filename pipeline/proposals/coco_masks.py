@@ -20,7 +20,10 @@ class AnnotatedMasks(Protocol):
     def __call__(self, image_id: str) -> Iterator[tuple[str, Rle]]:
         """Category id and mask of each object, in the order of the file and its frame.
 
-        Nothing for an image without annotations. Raises ImageProblem if they are damaged.
+        Nothing for an image without annotations.
+
+        Raises:
+            ImageProblem: they are damaged, or the PNG of a panoptic segmentation is missing.
         """
         ...
 
@@ -87,7 +90,11 @@ class PanopticMasks:
 
 
 def open_masks(file: CocoFile, panoptic_images: str | None, crowd: bool) -> AnnotatedMasks:
-    """The masks of a file, instances or panoptic by its content. Raises UserError as `CocoFile`."""
+    """The masks of a file, instances or panoptic by its content.
+
+    Raises:
+        UserError: the directory of the PNGs of a panoptic segmentation is not there.
+    """
     if not file.panoptic:
         return InstanceMasks(file, crowd)
     folder = panoptic_images or file.uri.removesuffix(".gz").removesuffix(".json")

@@ -46,7 +46,7 @@ def frame(value: Any) -> tuple[int, int] | None:
 
 
 def encode(segmentation: Segmentation, height: int, width: int) -> Rle:
-    """The mask of what `read_segmentation` gave for a frame of this size."""
+    """The mask of what `read_segmentation` returned for a frame of this size."""
     if isinstance(segmentation, list):
         return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))["counts"]
     counts = segmentation["counts"]

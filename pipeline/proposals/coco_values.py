@@ -35,7 +35,11 @@ def pixels(value: Any) -> int | None:
 
 
 def number(value: Any) -> float:
-    """A coordinate, also written as text. Raises TypeError, ValueError or OverflowError for what is none."""
+    """A coordinate, also written as text.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is none.
+    """
     if isinstance(value, bool) or value is None:
         raise TypeError("not a number")
     return float(value)

@@ -93,7 +93,7 @@ class GroundTruth:
         return [self._propose(*given) for given in zip(images, image_ids, known_files, strict=True)]
 
     def categories(self, image_id: str) -> list[str]:
-        """Category name of each proposal that `propose` gives for this image, in its order.
+        """Category name of each proposal that `propose` returns for this image, in its order.
 
         Raises:
             ImageProblem: as `propose`.
@@ -105,7 +105,11 @@ class GroundTruth:
         return self._known(image_id) in self._file.sizes
 
     def check(self) -> str | None:
-        """What to tell the user of the annotations, if anything. Raises UserError if none of them can be used."""
+        """What to tell the user of the annotations, if anything.
+
+        Raises:
+            UserError: none of them can be used.
+        """
         return self._file.check(self._crowd)
 
     def absence(self, image_id: str) -> ImageProblem:

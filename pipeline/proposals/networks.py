@@ -53,11 +53,11 @@ class Batches:
         self.size = size
 
     def run(self, images: Sequence[np.ndarray], forward: Callable[[list[np.ndarray]], list[Result]]) -> list[Result]:
-        """What `forward` gives for each image, in the order of the images.
+        """What `forward` returns for each image, in the order of the images.
 
         Args:
             images: uint8 [H, W, 3] RGB, of any sizes.
-            forward: takes images of one size, gives one result for each.
+            forward: takes images of one size, returns one result for each.
 
         Raises:
             ValueError: an image is not such an array.

@@ -25,7 +25,7 @@ class _Scale:
     """A segmentation of Felzenszwalb and Huttenlocher (IJCV 2004), and how its regions merge."""
 
     scale: float
-    """Larger gives larger regions."""
+    """Larger makes larger regions."""
     min_size: int
     """Smallest region, in pixels of the working image."""
     similarity: Similarity

@@ -20,7 +20,7 @@ def tight_boxes(masks_KHW: torch.Tensor) -> torch.Tensor:
     columns, rows = masks_KHW.any(dim=1), masks_KHW.any(dim=2)
 
     def first_and_end(line_KN: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        line_KN = line_KN.to(torch.uint8)  # argmax gives the first maximum
+        line_KN = line_KN.to(torch.uint8)  # argmax returns the first maximum
         return line_KN.argmax(dim=1), line_KN.shape[1] - line_KN.flip(1).argmax(dim=1)
 
     (x0, x1), (y0, y1) = first_and_end(columns), first_and_end(rows)

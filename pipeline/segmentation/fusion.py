@@ -20,7 +20,7 @@ def fuse(
 ) -> torch.Tensor:
     """Scores of every class at every pixel, float32 [C,H,W]: Σ over masks of class score times mask probability.
 
-    Whole at once, for small maps; `Prediction.label_map` gives the classes that win without holding the scores.
+    Whole at once, for small maps; `Prediction.label_map` returns the classes that win without holding the scores.
 
     Args:
         proposal_logits: [Q,C+1], last column: no object. None where the proposals are not classified, which counts

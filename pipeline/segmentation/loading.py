@@ -34,7 +34,10 @@ def load_segmenter(config: ModelsConfig, classes: Sequence[tuple[str, ...]], *, 
 
 
 def check_models(config: ModelsConfig, classes: Sequence[tuple[str, ...]]) -> dict:
-    """Load both models once in this process, so that what is absent is said now; gives their identities.
+    """Load both models once in this process, so that what is absent is said now.
+
+    Returns:
+        their identities, for `config.yaml`.
 
     Raises:
         UserError: as `load_segmenter`.

@@ -76,7 +76,7 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
     source = {"folder": address(sources.folder)}
     running = running_keys(SegmentJobConfig)
     described = fingerprint.describe("segment", running, asdict(config), models=models, source=source)
-    fingerprint.claim(settings, running, described)
+    fingerprint.write_or_check(settings, running, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 
     unwritable = {name: problem for name in sources.images if (problem := name_problem(config.output, name))}
@@ -130,7 +130,11 @@ def _reject(uri: str, problem: ImageProblem) -> dict:
 
 
 def _check_any(sources: Sources, rejects: list[dict]) -> None:
-    """Raises UserError if no image could be used."""
+    """Check that an image could be used.
+
+    Raises:
+        UserError: none could; with the most frequent reasons.
+    """
     if len(rejects) == len(sources.images):
         reasons = ", ".join(f"{reason} ({n})" for reason, n in Counter(r["reason"] for r in rejects).most_common(5))
         raise UserError(

@@ -98,7 +98,7 @@ class Segmenter:
 
         As many images as the backend does best together are read ahead. If they fail together, they are tried one by
         one, and in place of the masks of an image that fails alone comes the exception: an ImageProblem if the backend
-        cannot use the image, or gives logits for it that are not numbers.
+        cannot use the image, or returns logits for it that are not numbers.
 
         Args:
             images: an image, its id, and anything that is to come out with it and its masks.
@@ -224,7 +224,12 @@ def background_classes(
 
 
 def _check(queries: Queries, names: int) -> None:
-    """Raises ImageProblem for logits that are not numbers, UserError for those of another shape."""
+    """Check the logits of an image.
+
+    Raises:
+        ImageProblem: `not_a_number`.
+        UserError: they have another shape than they must.
+    """
     mask_logits, class_logits = queries.mask_logits, queries.class_logits
     if mask_logits.ndim != 3 or class_logits.shape != (len(mask_logits), names + 1):
         raise UserError(

@@ -41,7 +41,7 @@ class Segmented:
 
 
 class Models:
-    """Loaded once per worker. Gives for every image what a `Segmenter` with its classes gives."""
+    """Both models, loaded once per worker. Returns for every image what a `Segmenter` with its classes returns."""
 
     def __init__(self, config: ServerConfig, *, gpu: bool):
         """Load them, and embed the names that the page begins with.

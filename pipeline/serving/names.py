@@ -13,7 +13,7 @@ _KEPT = 10_000  # 40 MB at 1,024 numbers each
 class NameEmbeddings:
     """Embeds names and keeps the last ones used, so that a list of classes that grows by one costs one name.
 
-    `TextEmbedder` keeps every name for ever, which a server cannot.
+    `TextEmbedder` keeps every name as long as it lives, which a server cannot.
     """
 
     def __init__(self, clip: Clip, templates: TemplateSet, kept: int = _KEPT):
@@ -23,7 +23,7 @@ class NameEmbeddings:
         self._known: OrderedDict[str, torch.Tensor] = OrderedDict()
 
     def __call__(self, names: list[str]) -> torch.Tensor:
-        """Embeddings float32 [N,D] of unit length, on the CPU, as `TextEmbedder` gives them."""
+        """Embeddings float32 [N,D] of unit length, on the CPU, as `TextEmbedder` returns them."""
         missing = [name for name in dict.fromkeys(names) if name not in self._known]
         if missing:
             embeddings_ND = TextEmbedder(self._clip, self._templates)(missing)

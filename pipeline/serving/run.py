@@ -30,7 +30,7 @@ _BURST = 100
 
 @contextmanager
 def running(config: ServerConfig) -> Iterator[str]:
-    """A server that takes requests while the context is open; gives its URL.
+    """A server that takes requests while the context is open; yields its URL.
 
     Raises:
         UserError: the configuration or the environment has to be changed; said before anything is started.

@@ -1,4 +1,4 @@
-"""How many of the simulated machines and workers this machine can play with processes of their own."""
+"""How many of the simulated machines and workers this machine can run as processes of their own."""
 
 import math
 import os

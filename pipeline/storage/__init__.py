@@ -6,7 +6,7 @@ what this package adds:
 
 - writes that are visible whole or not at all,
 - no listing caches: another process may have written a moment ago,
-- patience that ends: requests to S3 are repeated, but not for ever (`s3`),
+- requests to S3 that are repeated for two minutes at most (`s3`),
 - errors with one meaning each, which name the URI. `FileNotFoundError`: storage answered, and this
   one object is not there. `PermissionError` and every other `OSError`: storage is broken,
   unreachable or forbidden, which says nothing about the object, so a caller must let it pass. (S3

@@ -174,8 +174,8 @@ class TrainConfig:
     batch_size: Annotated[int, Limit(ge=1)] = 256
     """Regions per step over all workers."""
     micro_batch_size: Annotated[Annotated[int, Limit(ge=1)] | None, Running] = None
-    """Regions per forward pass of one worker; empty: its whole share. Smaller needs less memory, gives the same loss
-    and gradients, and costs a second forward pass."""
+    """Regions per forward pass of one worker; empty: its whole share. Smaller needs less memory and costs a second
+    forward pass; loss and gradients are the same."""
     seed: Annotated[int, Limit(ge=0)] = 0
     """Decides the order of the samples, their augmentation, and the start of the prompts."""
     model: ModelConfig = field(default_factory=ModelConfig)

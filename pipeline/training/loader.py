@@ -137,7 +137,7 @@ class _Regions(Dataset):
 
 
 class _RaisingLoader(DataLoader):
-    """Raises the exceptions that come in place of batches."""
+    """A loader that raises the exceptions that come in place of batches."""
 
     def __iter__(self) -> Iterator[dict]:  # type: ignore[override]  # torch promises a class of its own; it is iterated
         for batch in super().__iter__():

@@ -78,8 +78,10 @@ def load_model(config: TrainConfig) -> Clip:
 
 
 def check_size(config: TrainConfig, samples: int) -> None:
-    """Raises:
-    UserError: the samples do not fill one batch.
+    """Check that the training samples fill a batch.
+
+    Raises:
+        UserError: they do not.
     """
     if samples < config.batch_size:
         raise UserError(

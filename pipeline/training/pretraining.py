@@ -47,7 +47,7 @@ class PretrainStep:
         """
         tokens_BL = self._tokenizer([self._texts[index] for index in batch["nouns"].tolist()])
         with self._autocast():
-            # A SigLIP also gives a bias, which a softmax does not see.
+            # A SigLIP also returns a bias, which a softmax does not see.
             images_BD, texts_BD, scale, *_ = self._model(batch["pixels"], tokens_BL.to(batch["pixels"].device))
         loss = self._loss(images_BD.float(), texts_BD.float(), scale)
         self._scaler.scale(loss).backward()

@@ -88,7 +88,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         },
         original={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
     )
-    _claim(layout, description)
+    _write_or_check(layout, description)
     if storage.exists(layout.result):
         return json.loads(storage.read_bytes(layout.result))
     samples.write(layout.samples)
@@ -107,9 +107,9 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     return write_result(layout, load_tuned(clip, weights), samples, stages, state.history)
 
 
-def _claim(layout: RunDirectory, description: dict) -> None:
+def _write_or_check(layout: RunDirectory, description: dict) -> None:
     try:
-        fingerprint.claim(layout.config, running_keys(TrainConfig), description)
+        fingerprint.write_or_check(layout.config, running_keys(TrainConfig), description)
     except UserError as error:
         if f".{_SAMPLES}: " not in str(error) or ".manifest_sha256: " in str(error):
             raise
@@ -122,7 +122,10 @@ def _claim(layout: RunDirectory, description: dict) -> None:
 def _fit_from_whole_checkpoints(
     config: TrainConfig, layout: RunDirectory, task: WorkerTask, stages: list[Phase], gpu: bool, has_accuracy: bool
 ) -> tuple[dict[str, torch.Tensor], RunState]:
-    """Train to the end from the newest checkpoint that is whole; gives the weights and the place at the end.
+    """Train to the end from the newest checkpoint that is whole.
+
+    Returns:
+        the weights and the state at the end.
 
     Raises:
         DamagedCheckpointError: what is written comes back as something else again and again.
@@ -142,7 +145,7 @@ def _fit_from_whole_checkpoints(
 
 
 def _fit(config: TrainConfig, layout: RunDirectory, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
-    """Train from the last checkpoint, if there is one, to the end; gives the final checkpoint."""
+    """Train from the last checkpoint, if there is one, to the end; returns the final checkpoint."""
     # Ray overwrites its list of checkpoints after each: our filesystem does so in one go even on a local disk, where
     # a driver that is killed at that moment would leave half a list, with which no run can go on.
     filesystem, folder = storage.arrow_filesystem(config.output)

@@ -84,7 +84,7 @@ def encode(data: tuple[bytes, Masks], images: int, batch_size: int) -> float:
 
 
 def measure(step: Callable, *arguments: Any) -> float:
-    """Run a step in a fresh process and give its peak above the start, in MB."""
+    """Run a step in a fresh process and return its peak above the start, in MB."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(step, arguments)
 

@@ -1,4 +1,4 @@
-"""The pace of a job between its start and its end."""
+"""The speed of a job between its start and its end."""
 
 from collections.abc import Sequence
 

@@ -46,7 +46,7 @@ def ran(tmp_path) -> Path:
 
 
 def write_module(folder: Path, ran: Path, kind: str, base: str) -> dict:
-    """A module that makes a file when it is imported; gives the `auto_map` that names it."""
+    """A module that makes a file when it is imported; returns the `auto_map` that names it."""
     (folder / "evil.py").write_text(HARM.format(path=str(ran), kind=kind, base=base))
     return {f"Auto{kind}": f"evil.Evil{kind}"}
 

@@ -20,7 +20,7 @@ ENTRYPOINTS = [
 
 
 def parse_ray(words: list[str]) -> list[str]:
-    """Parse a `ray …` command without running it; gives what follows `--`.
+    """Parse a `ray …` command without running it; returns what follows `--`.
 
     Raises:
         click.ClickException: it does not parse.

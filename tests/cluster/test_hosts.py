@@ -112,7 +112,7 @@ def test_a_host_that_is_cut_off_for_good(undisturbed, mining):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("environment", [ENVIRONMENT], ids=["Ray's own patience"])
+@pytest.mark.parametrize("environment", [ENVIRONMENT], ids=["Ray's own time limit"])
 def test_a_host_that_is_cut_off_for_half_a_minute(undisturbed, mining):
     lost = mining.busy("MatchStage")
     mining.net.cut(lost)

@@ -79,7 +79,7 @@ def install_packages(host: Host) -> None:
 
 
 def type_in(user: Host, lines: list[str], log: Path) -> str:
-    """Give lines to one shell, as somebody who waits for the tunnel before going on; gives what was printed.
+    """Give lines to one shell, as somebody who waits for the tunnel before going on; returns what was printed.
 
     Raises:
         AssertionError: one of them failed.

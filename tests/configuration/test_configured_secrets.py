@@ -49,7 +49,7 @@ NEEDED = {
 
 
 def refused(job, arguments: list[str], capsys) -> str:
-    """Exit code 2 and nothing of the secret; gives what was said."""
+    """Exit code 2 and nothing of the secret; returns what was said."""
     try:
         code = job.main(arguments)
     except SystemExit as stopped:  # as for other arguments that cannot be

@@ -9,7 +9,7 @@ import yaml
 from jobs import export, inspect
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
-from pipeline.configuration.fingerprint import claim, describe
+from pipeline.configuration.fingerprint import describe, write_or_check
 from pipeline.configuration.markers import running_keys
 from pipeline.configuration.recipe import RECIPES
 from pipeline.errors import UserError
@@ -35,9 +35,9 @@ def uri(tmp_path: Path) -> str:
 
 
 def test_the_same_carries_on_and_says_nothing(uri, capsys):
-    claim(uri, RUNNING_KEYS, described())
+    write_or_check(uri, RUNNING_KEYS, described())
     before = Path(uri).read_bytes()
-    claim(uri, RUNNING_KEYS, described(replace(CONFIG, output="elsewhere")))
+    write_or_check(uri, RUNNING_KEYS, described(replace(CONFIG, output="elsewhere")))
     assert Path(uri).read_bytes() == before
     assert capsys.readouterr() == ("", "")
 
@@ -50,16 +50,16 @@ def test_every_kind_of_output_has_a_recipe_in_its_fingerprint(kind):
 
 
 def test_another_recipe_is_refused_in_words(uri):
-    claim(uri, RUNNING_KEYS, described(recipe=7))
+    write_or_check(uri, RUNNING_KEYS, described(recipe=7))
     with pytest.raises(UserError) as refused:
-        claim(uri, RUNNING_KEYS, described(recipe=8))
+        write_or_check(uri, RUNNING_KEYS, described(recipe=8))
     lines = str(refused.value).splitlines()
     assert "was made with something else" in lines[0]
     assert [line for line in lines if line.startswith("  ")] == [
         "  recipe: 7 → 8: this version of the program makes other output of the same input; to carry on, use the "
         "version that began it"
     ]
-    claim(uri, RUNNING_KEYS, described(recipe=7))
+    write_or_check(uri, RUNNING_KEYS, described(recipe=7))
 
 
 def test_a_directory_without_a_recipe_is_one_made_before_and_refused(uri):
@@ -67,22 +67,22 @@ def test_a_directory_without_a_recipe_is_one_made_before_and_refused(uri):
     del stored["recipe"]
     Path(uri).write_text(yaml.safe_dump(stored | {"fingerprint": "of old"}))
     with pytest.raises(UserError, match=rf"recipe: 0 \(made before recipes had numbers\) → {RECIPES['mine']}: "):
-        claim(uri, RUNNING_KEYS, described())
+        write_or_check(uri, RUNNING_KEYS, described())
 
 
 def test_recipe_and_other_differences_are_listed_together(uri):
-    claim(uri, RUNNING_KEYS, described(recipe=7))
+    write_or_check(uri, RUNNING_KEYS, described(recipe=7))
     with pytest.raises(UserError) as refused:
-        claim(uri, RUNNING_KEYS, described(replace(CONFIG, limit=5), recipe=8))
+        write_or_check(uri, RUNNING_KEYS, described(replace(CONFIG, limit=5), recipe=8))
     assert [line.partition(":")[0] for line in str(refused.value).splitlines()[1:-1]] == ["  recipe", "  limit"]
 
 
 def test_other_versions_of_libraries_are_told_in_one_line_and_taken(uri, capsys):
     stored = described()
     stored["versions"] |= {"torch": "1.2.3", "spacy": None}
-    claim(uri, RUNNING_KEYS, stored)
+    write_or_check(uri, RUNNING_KEYS, stored)
     now = described()
-    claim(uri, RUNNING_KEYS, now)
+    write_or_check(uri, RUNNING_KEYS, now)
     shown = capsys.readouterr()
     assert shown.out == ""
     [line] = shown.err.splitlines()

@@ -128,7 +128,7 @@ _CHOSEN_59 = [_RENAMED.get(name, name) for name in _NAMES_59]
 
 
 def _write_pascal_context(root: Path, numbers: dict[str, np.ndarray]) -> tuple[dict[str, Path], list[str]]:
-    """Files for label numbers by image id; gives the images, and the 459 names."""
+    """Files for label numbers by image id; returns the images, and the 459 names."""
     names = sorted([*_CHOSEN_59, "accordion", *(f"thing {number:03d}" for number in range(399))])
     assert len(names) == 459
     (root / "ImageSets/Main").mkdir(parents=True)

@@ -47,7 +47,7 @@ def cases(request) -> tuple[int, int]:
 
 
 def disturbed(document: dict, rng: random.Random, log: list[str]) -> bool:
-    """Disturb a document; gives whether one value of one record is odd, which has to cost no more than that record."""
+    """Disturb a document; returns whether one value of one record is odd, which may cost no more than that record."""
     done = []
     for _ in range(rng.choice([1, 1, 2, 4])):
         done.append(disturb(document, rng))

@@ -16,8 +16,8 @@ CRASHES, KILLED, HANGS, EXITS = "3", "8", "15", "21"
 
 
 class Killer:
-    """Ground truth, but one image makes it read where no memory is, one has its process killed, one keeps it for ever,
-    one ends it without a word."""
+    """Ground truth, but one image makes it read where no memory is, one has its process killed, one keeps it without
+    end, one ends it without a word."""
 
     options_class = GroundTruthOptions
 

@@ -11,7 +11,7 @@ from tests.proposals.coco_files import BOX, CATEGORIES, IMAGE, OTHER, Write
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes annotations, gives the path. Image 1 is annotated with `objects`, image 2 with one good object."""
+    """Writes annotations, returns the path. Image 1 is annotated with `objects`, image 2 with one good object."""
 
     def write(*objects: dict, last: tuple[dict, ...] = (), **parts: Any) -> str:
         annotations = [{"id": 10 + place, "image_id": 1, "category_id": 3} | o for place, o in enumerate(objects)]

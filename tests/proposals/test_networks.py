@@ -14,7 +14,7 @@ def images_of(*sizes: tuple[int, int]) -> list[np.ndarray]:
 
 
 class Recorder:
-    """Gives the number that an image is filled with; remembers the batches; fails above a size."""
+    """Returns the number that an image is filled with; remembers the batches; fails above a size."""
 
     def __init__(self, most: int = 100):
         self.batches, self._most = [], most
@@ -73,5 +73,5 @@ def test_resizing_keeps_the_aspect_within_the_sides(height, width):
     ("size", "expected"), [((480, 640), (640, 853)), ((427, 640), (640, 959)), ((100, 1000), (256, 2560))]
 )
 def test_sizes_of_detectron2(size, expected):
-    """As `ResizeShortestEdge.get_output_shape(h, w, 640, 2560)` gives them."""
+    """As `ResizeShortestEdge.get_output_shape(h, w, 640, 2560)` returns them."""
     assert resized(*size, 640, 2560) == expected

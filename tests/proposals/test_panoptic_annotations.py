@@ -16,7 +16,7 @@ from tests.proposals.coco_files import CATEGORIES, HEIGHT, IMAGE, INSIDE, WIDTH,
 
 @pytest.fixture
 def panoptic(tmp_path: Path) -> Callable[..., str]:
-    """Writes panoptic annotations of image 1, whose PNG holds segment 5 in a box, gives the path."""
+    """Writes panoptic annotations of image 1, whose PNG holds segment 5 in a box, returns the path."""
 
     def write(*segments: Any, image: dict | None = None, name: str = "1.png") -> str:
         (tmp_path / "panoptic").mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from tests.segmentation.colours import fields
 
 @pytest.fixture
 def segment(tiny_folder, tmp_path):
-    """Segments images by their URIs; gives the reasons of the rejected and the sizes of the others, by name."""
+    """Segments images by their URIs; returns the reasons of the rejected and the sizes of the others, by name."""
     config = SegmentJobConfig(
         output=str(tmp_path / "out"),
         classes=["red", "green"],

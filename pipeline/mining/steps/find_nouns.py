@@ -26,7 +26,7 @@ class FindNouns:
         self._extractor = NounExtractor.from_config(config)
 
     def __call__(self, shard: int) -> Counter:
-        """Write the shard's captions table, with all captions, if it is not there yet. Gives the images per noun."""
+        """Write the shard's captions table, with all captions, if it is not there yet. Returns the images per noun."""
         uri = self._layout.table("captions", shard)
         try:
             table = read_table(uri)

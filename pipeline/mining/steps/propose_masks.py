@@ -66,7 +66,7 @@ def _file(image: Image) -> UprightJpeg:
 
 
 def _batches(images: list[Image], size: int) -> Iterator[list[Image]]:
-    """Images of equal height and width, at most `size` together. The same shard always gives the same batches."""
+    """Images of equal height and width, at most `size` together. The same shard always makes the same batches."""
     by_size: dict[tuple[int, int], list[Image]] = defaultdict(list)
     for image in images:
         file = _file(image)

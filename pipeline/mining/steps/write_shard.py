@@ -18,7 +18,7 @@ class WriteShard:
         self._shards = shards
 
     def __call__(self, shard: Shard, announce: Callable[[int], None]) -> list[dict]:
-        """Commit the shard and give the rows of its manifest."""
+        """Commit the shard; returns the rows of its manifest."""
         candidates: list[dict] = []
         return commit_shard(
             self._layout,

@@ -1,1 +1,1 @@
-"""Backend `detectron2`: any model of detectron2 that gives masks."""
+"""Backend `detectron2`: any model of detectron2 that makes masks."""

@@ -20,7 +20,7 @@ INSTALL = "pip install --no-build-isolation git+https://github.com/facebookresea
 
 @dataclass
 class Detectron2Options:
-    """The `detectron2` backend: any model of detectron2 that gives masks. It has to be installed. The threshold of its
+    """The `detectron2` backend: any model of detectron2 that makes masks. It has to be installed. The threshold of its
     masks is detectron2's own, not `proposals.mask_threshold`."""
 
     config: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
@@ -84,7 +84,7 @@ class Detectron2:
             image_ids: not looked at.
 
         Raises:
-            ImageProblem: `not_a_number`, the model gives no number as a score.
+            ImageProblem: `not_a_number`, the model returns no number as a score.
             UserError: the model gives boxes only.
             ValueError: an image is not such an array.
         """

@@ -80,7 +80,7 @@ def _instances(instances: Any) -> _Masks:
     rles: list[Rle] = []
     if len(masks_KHW):
         for part_KHW in masks_KHW.split(max(1, _PIXELS_AT_ONCE // (height * width))):
-            rles += encode(part_KHW > 0.5)  # some models give 0 and 1 as floating point numbers
+            rles += encode(part_KHW > 0.5)  # some models return 0 and 1 as floating point numbers
     return rles, instances.scores.float().cpu().numpy()
 
 

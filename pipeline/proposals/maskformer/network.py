@@ -35,7 +35,7 @@ class MaskFormerNetwork(nn.Module):
     ):
         """
         Args:
-            backbone: gives `feature_maps`, the finest first.
+            backbone: returns `feature_maps`, the finest first.
             pixel_decoder: feature maps → mask features.
             transformer: the coarsest feature map → queries.
             mask_embedder: queries [B,Q,E] → [B,Q,C].

@@ -11,7 +11,7 @@ _MULTI_GRID = (1, 2, 4)
 
 
 class ResNetBackbone(ResNet):
-    """A ResNet of bottleneck blocks that gives the feature maps of its four stages, strides 4 to 32.
+    """A ResNet of bottleneck blocks that returns the feature maps of its four stages, strides 4 to 32.
 
     With the deep stem of DeepLab come the dilations of DeepLab's last stage: detectron2 builds both in one function,
     and no weight shows the dilations.

@@ -100,7 +100,7 @@ def original_names(network: MaskFormerNetwork) -> dict[str, tuple[str, int | Non
 
 
 def fill_network(network: MaskFormerNetwork, weights: StateDict, path: Path) -> list[str]:
-    """Give the network, in place, the values of a state dict in detectron2's layout, as float32.
+    """Set the network's weights, in place, to the values of a state dict in detectron2's layout, as float32.
 
     Args:
         weights: without those of the CLIP inside an OVSeg checkpoint.

@@ -101,7 +101,7 @@ def test_panoptic_segments_are_scored_by_the_semantic_probabilities():
 
 
 def test_panoptic_ids_without_a_list_of_segments():
-    """As Panoptic-DeepLab gives them: 0 is a segment, −1 is not."""
+    """As Panoptic-DeepLab returns them: 0 is a segment, −1 is not."""
     ids = PANOPTIC - 1
     found = to_proposals({"panoptic_seg": (ids, None)}, 6, 8, EVERYTHING)
     assert list(found.masks) == rle.encode(np.stack([ids == 0, ids == 1, ids == 2]))
