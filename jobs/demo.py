@@ -60,7 +60,7 @@ def _main(arguments: list[str] | None) -> None:
 
 
 def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
-    from pipeline.demo.measures import Measured, measure_mining
+    from pipeline.demo.measures import MeasuredClip, measure_mining
     from pipeline.demo.pages import write_pages
     from pipeline.demo.pictures import draw_pictures
     from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
@@ -73,7 +73,7 @@ def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
     def say(what: str) -> None:
         print(f"[{time.monotonic() - started:4.0f} s] {what}", flush=True)
 
-    rows: dict[str, list[Measured]] = defaultdict(list)
+    rows: dict[str, list[MeasuredClip]] = defaultdict(list)
     for runs in seeds:
         for title, measured in run_seed(runs, chosen, say).items():
             rows[title].append(measured)

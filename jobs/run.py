@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from jobs.command import Command
 from pipeline.chain.config import ChainConfig, Jobs, resolve
-from pipeline.chain.steps import STEPS, Step
+from pipeline.chain.steps import STEPS, ChainStep
 from pipeline.errors import UserError
 from pipeline.evaluation.published import COLUMNS
 
@@ -54,11 +54,11 @@ def _print_dry_run(jobs: Jobs) -> None:
         _say_begin(step)
 
 
-def _say_begin(step: Step) -> None:
+def _say_begin(step: ChainStep) -> None:
     print(f"{step.section} → {step.output}", flush=True)
 
 
-def _say_end(step: Step, result: dict) -> None:
+def _say_end(step: ChainStep, result: dict) -> None:
     if step.name == "mine":
         figures = f"{result['pairs']} pairs from {result['images_with_pairs']} of {result['images']} images"
     elif step.name == "train":

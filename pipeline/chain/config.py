@@ -69,7 +69,7 @@ class ChainConfig:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ChainEvaluation:
     """One evaluation of a chain."""
 
     config: EvaluateConfig
@@ -89,7 +89,7 @@ class Jobs:
 
     mine: MineConfig
     train: TrainConfig
-    evaluations: list[Evaluation]
+    evaluations: list[ChainEvaluation]
     report: str
     """Folder of the pages that show what they made."""
 
@@ -118,7 +118,7 @@ def resolve(config: ChainConfig) -> Jobs:
             clip.architecture = f"local-dir:{storage.join(adapted, 'model')}"
         folder = section.output or storage.join(output, "evaluated", section.dataset.kind)
         evaluation = _plain(EvaluateConfig, section, output=absolute_output(folder), clip=clip)
-        evaluations.append(Evaluation(evaluation, trained))
+        evaluations.append(ChainEvaluation(evaluation, trained))
     report = storage.join(output, "report")
     outputs = [mined, adapted, *(evaluation.config.output for evaluation in evaluations), report]
     for uri in outputs:

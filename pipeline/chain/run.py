@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from pipeline import storage
-from pipeline.chain.config import Evaluation, Jobs
+from pipeline.chain.config import ChainEvaluation, Jobs
 from pipeline.chain.report import report
-from pipeline.chain.steps import STEPS, Step, StepName
+from pipeline.chain.steps import STEPS, ChainStep, StepName
 from pipeline.errors import IncompleteError, UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
@@ -25,18 +25,22 @@ from pipeline.training.plan import resolve as resolve_training
 from pipeline.training.run import train
 
 
-def plan_steps(jobs: Jobs) -> list[Step]:
+def plan_steps(jobs: Jobs) -> list[ChainStep]:
     """The jobs of a chain in their order, and what shows their results."""
     return [
-        Step("mine", "mine", jobs.mine.output, lambda overwrite: mine(jobs.mine, overwrite=overwrite)),
-        Step("train", "train", jobs.train.output, lambda overwrite: train(jobs.train, overwrite=overwrite)),
+        ChainStep("mine", "mine", jobs.mine.output, lambda overwrite: mine(jobs.mine, overwrite=overwrite)),
+        ChainStep("train", "train", jobs.train.output, lambda overwrite: train(jobs.train, overwrite=overwrite)),
         *(_evaluation_step(evaluation.config, number) for number, evaluation in enumerate(jobs.evaluations)),
-        Step("report", "report", jobs.report, lambda overwrite: report(jobs, overwrite=overwrite)),
+        ChainStep("report", "report", jobs.report, lambda overwrite: report(jobs, overwrite=overwrite)),
     ]
 
 
 def run_chain(
-    jobs: Jobs, *, overwrite: StepName | None = None, begin: Callable[[Step], None], end: Callable[[Step, dict], None]
+    jobs: Jobs,
+    *,
+    overwrite: StepName | None = None,
+    begin: Callable[[ChainStep], None],
+    end: Callable[[ChainStep, dict], None],
 ) -> list[dict]:
     """Do what is left of a chain on the Ray cluster that this process is connected to.
 
@@ -82,7 +86,7 @@ def check_chain(jobs: Jobs) -> None:
             _check_evaluation(evaluation, config.model)
 
 
-def _check_evaluation(evaluation: Evaluation, model: ModelConfig) -> None:
+def _check_evaluation(evaluation: ChainEvaluation, model: ModelConfig) -> None:
     config = evaluation.config
     if evaluation.trained:
         # It is not there yet; the CLIP that it is made from has the same shape.
@@ -92,8 +96,8 @@ def _check_evaluation(evaluation: Evaluation, model: ModelConfig) -> None:
     check_models(config, open_dataset(config.dataset).classes)
 
 
-def _evaluation_step(config: EvaluateConfig, number: int) -> Step:
-    return Step(
+def _evaluation_step(config: EvaluateConfig, number: int) -> ChainStep:
+    return ChainStep(
         "evaluate", f"evaluate[{number}]", config.output, lambda overwrite: evaluate(config, overwrite=overwrite)
     )
 

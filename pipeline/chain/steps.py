@@ -9,7 +9,7 @@ STEPS: tuple[StepName, ...] = ("mine", "train", "evaluate", "report")
 
 
 @dataclass(frozen=True)
-class Step:
+class ChainStep:
     """One job of a chain."""
 
     name: StepName

@@ -50,7 +50,7 @@ class MinedDataset:
             )
 
 
-def open_dataset(output: str, key: str = "output") -> MinedDataset:
+def open_mined_dataset(output: str, key: str = "output") -> MinedDataset:
     """Find out what is there. What is there may be committed in part, or not at all.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import storage
-from pipeline.dataset.opening import open_dataset
+from pipeline.dataset.opening import open_mined_dataset
 from pipeline.evaluation import PairPrecision, measure_pairs
 from pipeline.evaluation.result import CLASSES
 from pipeline.microworld.categories import NAMES, THINGS
@@ -19,7 +19,7 @@ QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.9)
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredClip:
     """One CLIP on the test world; per cent, by `KINDS`."""
 
     accuracy: dict[str, float]
@@ -30,7 +30,7 @@ class Measured:
     """On true masks."""
 
 
-def measure(evaluation: Path, groups: Groups) -> Measured:
+def measure(evaluation: Path, groups: Groups) -> MeasuredClip:
     """The figures of one evaluation."""
     tables = [storage.read_table(str(path)) for path in sorted((evaluation / "regions").iterdir())]
     labels = np.concatenate([table["label"].to_numpy() for table in tables])
@@ -42,7 +42,7 @@ def measure(evaluation: Path, groups: Groups) -> Measured:
     def miou(branch: str, kind: str) -> float:
         return _mean([iou[branch, name] for name in names[kind] if iou[branch, name] is not None])
 
-    return Measured(
+    return MeasuredClip(
         {kind: _mean(right[np.isin(labels, [NAMES.index(name) for name in names[kind]])]) for kind in KINDS},
         {kind: miou("clip", kind) for kind in KINDS},
         {kind: miou("true_masks", kind) for kind in KINDS},
@@ -51,7 +51,7 @@ def measure(evaluation: Path, groups: Groups) -> Measured:
 
 def mined_rows(mined: Path) -> list[dict]:
     """The rows of all manifests of a mined dataset."""
-    return [row for manifest in open_dataset(str(mined)).manifests() for row in manifest.table.to_pylist()]
+    return [row for manifest in open_mined_dataset(str(mined)).manifests() for row in manifest.table.to_pylist()]
 
 
 def measure_mining(mined: Path, world: Path) -> dict[str, PairPrecision]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from pipeline.demo.measures import KINDS, Measured
+from pipeline.demo.measures import KINDS, MeasuredClip
 from pipeline.evaluation import PairPrecision
 from pipeline.evaluation.published import TUNING
 
@@ -27,7 +27,7 @@ _GROUP_NOTE = (
 _GROUPS = ("all", "annotated", "captioned", "unnamed")
 
 
-def accuracy_table(rows: Mapping[str, Sequence[Measured]]) -> Table:
+def accuracy_table(rows: Mapping[str, Sequence[MeasuredClip]]) -> Table:
     """Accuracy on masked true regions, among all 42 nouns.
 
     Args:
@@ -37,7 +37,7 @@ def accuracy_table(rows: Mapping[str, Sequence[Measured]]) -> Table:
     return _table("masked true regions whose noun CLIP finds", KINDS, cells)
 
 
-def miou_table(rows: Mapping[str, Sequence[Measured]]) -> Table:
+def miou_table(rows: Mapping[str, Sequence[MeasuredClip]]) -> Table:
     """mIoU on proposals, and on true masks.
 
     Args:
@@ -60,7 +60,7 @@ def _table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[Seque
     return table
 
 
-def paper_table(rows: Mapping[str, Sequence[Measured]]) -> Table:
+def paper_table(rows: Mapping[str, Sequence[MeasuredClip]]) -> Table:
     """The paper's Table 3 beside the same steps in the micro world.
 
     Args:
@@ -92,7 +92,9 @@ def mining_table(precisions: Mapping[str, PairPrecision]) -> Table:
     return table
 
 
-def write_report(path: Path, rows: Mapping[str, Sequence[Measured]], precisions: Mapping[str, PairPrecision]) -> None:
+def write_report(
+    path: Path, rows: Mapping[str, Sequence[MeasuredClip]], precisions: Mapping[str, PairPrecision]
+) -> None:
     """Keep the figures."""
     content = {
         "measured": {name: [asdict(one) for one in measured] for name, measured in rows.items()},

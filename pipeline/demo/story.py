@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.demo.measures import Measured, measure, mined_rows
+from pipeline.demo.measures import MeasuredClip, measure, mined_rows
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import QUICK
 from pipeline.demo.variants import FULL, MASK_PROMPT, NON_VISUAL, PAPER, UNTOUCHED, Variant, ablations
@@ -17,7 +17,7 @@ _BOX = "untouched-box"
 _KEPT_BY_SCORE = 0.4  # the quantile of the score below which the ablation drops pairs
 
 
-def run_seed(runs: DemoRuns, chosen: list[str], say: Callable[[str], None]) -> dict[str, Measured]:
+def run_seed(runs: DemoRuns, chosen: list[str], say: Callable[[str], None]) -> dict[str, MeasuredClip]:
     """Run, or find done, everything that one seed needs.
 
     Args:

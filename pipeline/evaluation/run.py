@@ -49,7 +49,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
 
     Raises:
         UserError: the configuration, the data set or the output directory has to be changed.
-        SegmentError: workers failed; what is done is kept.
+        ImageGroupsError: workers failed; what is done is kept.
         OSError: storage cannot be read or written any more.
     """
     config = config.resolved()

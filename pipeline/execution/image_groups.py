@@ -18,7 +18,7 @@ from pipeline.execution.progress import Progress
 _DEATHS = 3
 
 
-class SegmentError(IncompleteError):
+class ImageGroupsError(IncompleteError):
     """The job ended before all images were done."""
 
 
@@ -106,7 +106,7 @@ def run_groups(
 
     Raises:
         UserError: of the first group that has one.
-        SegmentError: workers failed; what is done is kept.
+        ImageGroupsError: workers failed; what is done is kept.
         IncompleteError: the cluster had no room for a worker for `wait_minutes`.
     """
     if not groups:
@@ -132,13 +132,13 @@ def run_groups(
             progress.advance(row["images"])
             yield row
     except RayError as error:
-        raise SegmentError(
+        raise ImageGroupsError(
             f"the workers failed; what is done is kept, run the same again: {told_of(str(error))}"
         ) from error
     finally:
         progress.close()
     if errors:
-        raise SegmentError(
+        raise ImageGroupsError(
             f"{len(errors)} of {len(groups)} groups of images failed; what is done is kept, run the same again to "
             f"retry. The first:\n{told_of(errors[0])}"
         )

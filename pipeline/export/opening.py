@@ -1,7 +1,7 @@
 """What every export begins with."""
 
 from pipeline.configuration.paths import refuse_secrets
-from pipeline.dataset.opening import MinedDataset, open_dataset
+from pipeline.dataset.opening import MinedDataset, open_mined_dataset
 
 
 def open_pairs(output: str) -> MinedDataset:
@@ -12,6 +12,6 @@ def open_pairs(output: str) -> MinedDataset:
         OSError: storage cannot be read.
     """
     refuse_secrets("output", output)
-    dataset = open_dataset(output)
+    dataset = open_mined_dataset(output)
     dataset.check_begun()
     return dataset

@@ -65,7 +65,7 @@ _MARKUP = (
 _LOOKED_AT = 1024
 
 
-def kind_of(data: bytes) -> tuple[str, str]:
+def image_kind(data: bytes) -> tuple[str, str]:
     """Pillow's name of the format, empty if it is none of those that are read, and a description for people."""
     for start, format_ in _READ:
         if data.startswith(start):

@@ -168,7 +168,7 @@ def _opened(data: bytes, formats: Sequence[str], max_pixels: int, limit: str = "
     """An image that is not decoded yet, and its EXIF orientation."""
     if not data:
         raise ImageProblem("empty_file")
-    kind, description = kinds.kind_of(data)
+    kind, description = kinds.image_kind(data)
     if kind not in formats:
         expected = f"; expected is {' or '.join(formats)}" if kind in FORMATS else ""
         raise ImageProblem("not_an_image", description + expected)

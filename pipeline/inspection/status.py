@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, read_manifest
-from pipeline.dataset.opening import open_dataset
+from pipeline.dataset.opening import open_mined_dataset
 from pipeline.dataset.statistics import read_statistics
 from pipeline.dataset.tables import read_table
 from pipeline.escaping.terminal import escape
@@ -55,7 +55,7 @@ def read_status(output: str) -> Status:
     Raises:
         UserError: there is no dataset.
     """
-    dataset = open_dataset(output)
+    dataset = open_mined_dataset(output)
     layout, committed = dataset.layout, dataset.shards
     status = Status(
         output=output,

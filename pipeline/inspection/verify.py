@@ -10,7 +10,7 @@ from pipeline.configuration.overwriting import check_no_links
 from pipeline.dataset.files import Damage, check_file, listed_files
 from pipeline.dataset.layout import FOLDERS, Layout, checked_file, stem
 from pipeline.dataset.manifests import read_whole_manifest
-from pipeline.dataset.opening import open_dataset
+from pipeline.dataset.opening import open_mined_dataset
 from pipeline.errors import UserError
 from pipeline.escaping.enumeration import first_of
 from pipeline.mining.originals import find_changed
@@ -35,7 +35,7 @@ def verify(output: str, *, images: bool = False, remark: Callable[[str], None] =
         UserError: there is no dataset, or one that names files outside of itself.
         OSError: storage cannot be read, which says nothing about the dataset.
     """
-    dataset = open_dataset(output)
+    dataset = open_mined_dataset(output)
     layout = dataset.layout
     try:
         expected = listed_files(layout)

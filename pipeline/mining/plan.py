@@ -27,7 +27,7 @@ _SAMPLED_IMAGES = 512
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelIdentities:
     """Identity and hash of everything that was loaded, by part."""
 
     nouns: dict
@@ -129,10 +129,10 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
     return listing
 
 
-def check_models(config: MineConfig, proposer: Proposer) -> Models:
+def check_models(config: MineConfig, proposer: Proposer) -> ModelIdentities:
     """Load every other model once in this process, so that what is absent is said now, and take all hashes."""
     clip = load_clip(config.clip.architecture, config.clip.weights)
-    return Models(
+    return ModelIdentities(
         nouns=NounExtractor.from_config(config.nouns).identity,
         proposals=dict(proposer.identity),
         clip={"sha256": clip.weights_sha256(), "image_size": clip.input.size},

@@ -18,7 +18,7 @@ Kind = Literal["dataset", "training", "evaluation"]
 _KINDS: dict[str | None, Kind] = {"mine": "dataset", "train": "training", "evaluate": "evaluation"}
 
 
-def kind_of(uri: str) -> Kind:
+def kind_of_output(uri: str) -> Kind:
     """What lies in an output directory, by its `config.yaml`.
 
     Raises:
@@ -51,7 +51,7 @@ def write_report(
     named = default_labels(paths)
     for uri in named.values():
         storage.check_readable(uri, "output")
-    kinds = {uri: kind_of(uri) for uri in named.values()}
+    kinds = {uri: kind_of_output(uri) for uri in named.values()}
     [first, *others] = named.values()
     if others and set(kinds.values()) != {"evaluation"}:
         found = ", ".join(f"{uri} ({kind})" for uri, kind in kinds.items())

@@ -63,7 +63,7 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
 
     Raises:
         UserError: the configuration, the source or the output directory has to be changed, or no image could be used.
-        SegmentError: workers failed; what is done is kept.
+        ImageGroupsError: workers failed; what is done is kept.
         OSError: storage cannot be read or written any more.
     """
     config, classes = resolve(config)

@@ -34,7 +34,7 @@ class Delays:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredDelays:
     """What the shards of a finished or unfinished job tell."""
 
     delays: Delays
@@ -51,7 +51,7 @@ def assumed_delays(config: SimulationConfig) -> Delays:
     return Delays(samples, config.seed)
 
 
-def measured_delays(output: str, seed: int) -> Measured:
+def measured_delays(output: str, seed: int) -> MeasuredDelays:
     """Those of the shards in the output directory of a mining job, at most a thousand of them.
 
     Raises:
@@ -66,7 +66,7 @@ def measured_delays(output: str, seed: int) -> Measured:
     shards = [shard for shard in read if shard["images"]]
     if not shards:
         raise UserError(f"simulate: measured: {output} holds no statistics of a mined shard")
-    return Measured(Delays(_samples(shards), seed), len(shards), _per_image(shards))
+    return MeasuredDelays(Delays(_samples(shards), seed), len(shards), _per_image(shards))
 
 
 def _samples(shards: Sequence[dict]) -> dict[str, tuple[float, ...]]:

@@ -8,7 +8,7 @@ from pipeline.configuration import limits
 from pipeline.mining.config import MineConfig, PlannedResources, ResourcesConfig, planned
 from pipeline.mining.plan import check_resources
 from pipeline.simulation.config import SimulationConfig
-from pipeline.simulation.delays import Delays, Measured, assumed_delays, measured_delays
+from pipeline.simulation.delays import Delays, MeasuredDelays, assumed_delays, measured_delays
 from pipeline.simulation.fit import Fit, fit
 from pipeline.simulation.model import Costs, estimate
 from pipeline.simulation.scheduling import Scheduled, schedule
@@ -23,7 +23,7 @@ class Simulation:
 
     resources: ResourcesConfig
     """Of the simulated cluster, with nothing empty."""
-    measured: Measured | None
+    measured: MeasuredDelays | None
     delays: Delays
     pairs_per_image: float
     fit: Fit

@@ -18,13 +18,13 @@ from pipeline.training.run_directory import RunDirectory
 _logger = logging.getLogger(__name__)
 
 
-def mend_list(layout: RunDirectory, phases: list[Phase]) -> None:
+def mend_list(directory: RunDirectory, phases: list[Phase]) -> None:
     """Take checkpoints that are gone out of the list; if the list itself is damaged, make it anew from the folders.
 
     Raises:
         OSError: storage failed.
     """
-    uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
+    uri = storage.join(directory.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
     try:
         listed = json.loads(storage.read_bytes(uri))
         names = [result["checkpoint_dir_name"] for result in listed["checkpoint_results"]]
@@ -34,36 +34,36 @@ def mend_list(layout: RunDirectory, phases: list[Phase]) -> None:
         return
     except (ValueError, KeyError, TypeError):
         damaged = True
-    positions = {name: _position(name, phases) for name in storage.list_names(layout.checkpoints)}
+    positions = {name: _position(name, phases) for name in storage.list_names(directory.checkpoints)}
     found = {name: position for name, position in positions.items() if position is not None}
     if damaged:
-        _logger.warning("the list of checkpoints in %s is damaged: made anew from the folders", layout.checkpoints)
-        _write(layout, _new_list(sorted(found, key=found.__getitem__)), phases)
+        _logger.warning("the list of checkpoints in %s is damaged: made anew from the folders", directory.checkpoints)
+        _write(directory, _new_list(sorted(found, key=found.__getitem__)), phases)
         return
     for name in names:
         if name not in found:
-            _logger.warning("checkpoint %s of %s is gone: left out", name, layout.uri)
+            _logger.warning("checkpoint %s of %s is gone: left out", name, directory.uri)
     if set(names) - set(found):
-        _write(layout, listed, phases, without=set(names) - set(found))
+        _write(directory, listed, phases, without=set(names) - set(found))
 
 
-def drop_checkpoint(layout: RunDirectory, name: str, phases: list[Phase]) -> None:
+def drop_checkpoint(directory: RunDirectory, name: str, phases: list[Phase]) -> None:
     """Take one checkpoint out of the list, and delete it: the run will write one of the same name.
 
     Raises:
         OSError: storage failed.
     """
-    listed = json.loads(storage.read_bytes(storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)))
-    _write(layout, listed, phases, without={name})
-    storage.remove_tree(storage.join(layout.checkpoints, name))
+    listed = json.loads(storage.read_bytes(storage.join(directory.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)))
+    _write(directory, listed, phases, without={name})
+    storage.remove_tree(storage.join(directory.checkpoints, name))
 
 
-def _write(layout: RunDirectory, listed: dict, phases: list[Phase], without: Set[str] = frozenset()) -> None:
-    uri = storage.join(layout.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
+def _write(directory: RunDirectory, listed: dict, phases: list[Phase], without: Set[str] = frozenset()) -> None:
+    uri = storage.join(directory.checkpoints, CHECKPOINT_MANAGER_SNAPSHOT_FILENAME)
     pairs = zip(listed["checkpoint_results"], listed["checkpoint_report_indices"], strict=True)
     kept = [(result, index) for result, index in pairs if result["checkpoint_dir_name"] not in without]
     if not kept:
-        _logger.warning("%s has no whole checkpoint: training begins anew", layout.uri)
+        _logger.warning("%s has no whole checkpoint: training begins anew", directory.uri)
         storage.remove(uri)
         return
     newest, _ = max(kept, key=lambda pair: _position(pair[0]["checkpoint_dir_name"], phases) or (-1, -1))

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.clip import Clip
 from pipeline.errors import UserError
-from pipeline.training.config import StageName
+from pipeline.training.config import PhaseName
 from pipeline.training.phases import with_prompts
 
 WEIGHTS = "weights.safetensors"
@@ -40,14 +40,14 @@ class RunState:
     """Where a run stands."""
 
     stage: int = 0
-    """Index of the phase."""
+    """Index of the phase; checkpoints hold it under this name."""
     step: int = 0
     """Steps done in this phase."""
     history: list[dict] = field(default_factory=list)
     """Rows of metrics.parquet so far."""
 
 
-def tuned_weights(clip: Clip, first_phase: StageName) -> dict[str, torch.Tensor]:
+def tuned_weights(clip: Clip, first_phase: PhaseName) -> dict[str, torch.Tensor]:
     """What training changed: the whole model, image tower and temperature, or nothing of it; and the prompts."""
     weights: dict[str, torch.Tensor] = {}
     if first_phase == "pretrain":

@@ -11,7 +11,7 @@ from pipeline.weights.precision import Precision
 
 Mode = Literal["pretrain", "full", "mask_prompt", "full_then_mask_prompt"]
 
-StageName = Literal["pretrain", "full", "mask_prompt"]
+PhaseName = Literal["pretrain", "full", "mask_prompt"]
 
 LossKind = Literal["contrastive", "multi_positive", "classification"]
 
@@ -75,7 +75,7 @@ class LossConfig:
 
 
 @dataclass
-class StageConfig:
+class PhaseConfig:
     """One pass of optimisation over the dataset: AdamW, linear warm-up (as in OVSeg's code), cosine to 0 (Sec. 4.1)."""
 
     epochs: Annotated[int, Limit(ge=1)]
@@ -89,7 +89,7 @@ class StageConfig:
 
 
 @dataclass
-class PretrainConfig(StageConfig):
+class PretrainConfig(PhaseConfig):
     """Contrastive training of both towers on the stored crops as they are, with their background and no masks.
 
     Not part of OVSeg: it makes a CLIP to begin with, where there is none."""
@@ -102,7 +102,7 @@ class PretrainConfig(StageConfig):
 
 
 @dataclass
-class FullConfig(StageConfig):
+class FullConfig(PhaseConfig):
     """Full finetuning of the image tower; the text tower stays frozen (paper Sec. 4.1)."""
 
     epochs: Annotated[int, Limit(ge=1)] = 5
@@ -111,11 +111,11 @@ class FullConfig(StageConfig):
     layer_decay: Annotated[float, Limit(gt=0, le=1)] = 1.0
     """Learning-rate factor from each layer to the one below it; 1 is the paper's."""
     wise_ft: Annotated[float, Limit(ge=0, le=1)] = 1.0
-    """Share of the tuned weights in the average with the original ones that ends the stage (WiSE-FT); 1: no average."""
+    """Share of the tuned weights in the average with the original ones that ends the phase (WiSE-FT); 1: no average."""
 
 
 @dataclass
-class MaskPromptConfig(StageConfig):
+class MaskPromptConfig(PhaseConfig):
     """Mask prompt tuning: prompts are trained and nothing else changes (paper Sec. 3.3)."""
 
     epochs: Annotated[int, Limit(ge=1)] = 5

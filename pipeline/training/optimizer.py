@@ -7,13 +7,13 @@ from collections import defaultdict
 import torch
 
 from pipeline.errors import UserError
-from pipeline.training.config import FullConfig, StageConfig
+from pipeline.training.config import FullConfig, PhaseConfig
 
 # CLIP's own (Radford et al. 2021, table 18), which OVSeg keeps.
 _BETAS, _EPS = (0.9, 0.98), 1e-6
 
 
-def learning_rate(step: int, steps: int, config: StageConfig) -> float:
+def learning_rate(step: int, steps: int, config: PhaseConfig) -> float:
     """Linear warm-up, then half a cosine to 0 (as open_clip): at step s < w, peak·(s+1)/w.
 
     Args:
@@ -26,7 +26,7 @@ def learning_rate(step: int, steps: int, config: StageConfig) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * passed)) / 2
 
 
-def make_optimizer(parameters: dict[str, torch.nn.Parameter], config: StageConfig) -> torch.optim.AdamW:
+def make_optimizer(parameters: dict[str, torch.nn.Parameter], config: PhaseConfig) -> torch.optim.AdamW:
     """AdamW; each parameter group carries `lr_scale`, its factor on the learning rate.
 
     Vectors and scalars (biases, norms, class embedding, temperature) and prompts have no weight decay, as in the

@@ -8,10 +8,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pipeline.clip import Clip
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.errors import UserError
-from pipeline.training.config import Mode, PretrainConfig, StageConfig, StageName, TrainConfig
+from pipeline.training.config import Mode, PhaseConfig, PhaseName, PretrainConfig, TrainConfig
 from pipeline.training.order import steps_per_epoch
 
-_PHASES: dict[Mode, tuple[StageName, ...]] = {
+_PHASES: dict[Mode, tuple[PhaseName, ...]] = {
     "pretrain": ("pretrain",),
     "full": ("full",),
     "mask_prompt": ("mask_prompt",),
@@ -23,8 +23,8 @@ _PHASES: dict[Mode, tuple[StageName, ...]] = {
 class Phase:
     """One optimisation over the samples, with its own optimiser and schedule."""
 
-    name: StageName
-    config: StageConfig
+    name: PhaseName
+    config: PhaseConfig
     steps_per_epoch: int
 
     @property

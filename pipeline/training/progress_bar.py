@@ -12,10 +12,10 @@ from pipeline.training.phases import Phase
 
 
 @contextmanager
-def shown_progress(stages: list[Phase]) -> Iterator[Queue]:
+def shown_progress(phases: list[Phase]) -> Iterator[Queue]:
     """A queue that takes rows of metrics and shows them while the block runs."""
     queue = Queue(actor_options={"num_cpus": 0})
-    thread = Thread(target=_show, args=(queue, stages), daemon=True)
+    thread = Thread(target=_show, args=(queue, phases), daemon=True)
     thread.start()
     try:
         yield queue
@@ -25,11 +25,11 @@ def shown_progress(stages: list[Phase]) -> Iterator[Queue]:
         queue.shutdown()
 
 
-def _show(queue: Queue, stages: list[Phase]) -> None:
+def _show(queue: Queue, phases: list[Phase]) -> None:
     first_step, total = {}, 0
-    for stage in stages:
-        first_step[stage.name] = total
-        total += stage.steps
+    for phase in phases:
+        first_step[phase.name] = total
+        total += phase.steps
     terminal = sys.stderr.isatty()
     bar = tqdm(desc="training", total=total, unit=" steps", mininterval=0.1 if terminal else 10.0)
     first = True

@@ -19,7 +19,9 @@ from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 
 
-def write_result(layout: RunDirectory, clip: Clip, samples: Samples, stages: list[Phase], history: list[dict]) -> dict:
+def write_result(
+    directory: RunDirectory, clip: Clip, samples: Samples, phases: list[Phase], history: list[dict]
+) -> dict:
     """Write `metrics.parquet`, `model/` and, last, `result.json`, which says that the run is complete.
 
     Args:
@@ -29,8 +31,8 @@ def write_result(layout: RunDirectory, clip: Clip, samples: Samples, stages: lis
     Returns:
         the content of `result.json`.
     """
-    description = yaml.safe_load(storage.read_bytes(layout.config))
-    storage.write_table(pa.Table.from_pylist(history, schemas.METRICS), layout.metrics)
+    description = yaml.safe_load(storage.read_bytes(directory.config))
+    storage.write_table(pa.Table.from_pylist(history, schemas.METRICS), directory.metrics)
     result = {
         "fingerprint": description["fingerprint"],
         "dataset": samples.dataset,
@@ -39,7 +41,7 @@ def write_result(layout: RunDirectory, clip: Clip, samples: Samples, stages: lis
         "training_samples": len(samples.train),
         "held_out_samples": len(samples.held_out),
         "nouns": len(samples.nouns),
-        "steps": {stage.name: stage.steps for stage in stages},
+        "steps": {phase.name: phase.steps for phase in phases},
         "accuracy": list(_accuracies(history)),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -48,8 +50,8 @@ def write_result(layout: RunDirectory, clip: Clip, samples: Samples, stages: lis
         files = sorted(Path(folder).iterdir())
         result["files"] = {f"model/{path.name}": _sha256(path) for path in files}
         for path in files:
-            storage.upload(path, storage.join(layout.model, path.name))
-    storage.write_bytes(layout.result, json.dumps(result, indent=1, ensure_ascii=False).encode())
+            storage.upload(path, storage.join(directory.model, path.name))
+    storage.write_bytes(directory.result, json.dumps(result, indent=1, ensure_ascii=False).encode())
     return result
 
 
@@ -71,7 +73,7 @@ def _card(result: dict, description: dict, clip: Clip) -> str:
     model, loss = configuration["model"], configuration["loss"]
     source = code(model["architecture"] or model["weights"])
     original = ", ".join(code(part, in_table=True) for part in (model["architecture"], model["weights"]) if part)
-    stages = "\n".join(
+    phases = "\n".join(
         f"| {name} | {configuration[name]['epochs']} | {steps} | {configuration[name]['learning_rate']:g} | "
         f"{configuration[name]['weight_decay']:g} |"
         for name, steps in result["steps"].items()
@@ -138,7 +140,7 @@ SHA-256 of the manifests: `{result["manifest_sha256"]}`.
 
 | stage | epochs | steps | learning rate | weight decay |
 |---|---|---|---|---|
-{stages}
+{phases}
 
 All settings and versions are in `config.yaml` of the run.
 

@@ -63,8 +63,8 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     config = resolve(config)
     storage.check_writable(config.output, "output")
     gpu = check_resources(config)
-    layout = RunDirectory(config.output)
-    if storage.list_names(layout.path("manifests")):
+    directory = RunDirectory(config.output)
+    if storage.list_names(directory.path("manifests")):
         raise UserError(f"output: {config.output} holds a mined dataset; choose another directory for the run")
     samples = select_samples(config.dataset, config.data)
     check_size(config, len(samples.train))
@@ -74,7 +74,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         validation = select_samples(config.validation.dataset, whole)
     clip = load_model(config)
     # Only now: a mistake in the configuration must not cost the run that is there.
-    prepare_output(layout.uri, "train", OWN_FILES, overwrite=overwrite)
+    prepare_output(directory.uri, "train", OWN_FILES, overwrite=overwrite)
     description = fingerprint.describe(
         "train",
         running_keys(TrainConfig),
@@ -88,28 +88,28 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
         },
         original={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
     )
-    _write_or_check(layout, description)
-    if storage.exists(layout.result):
-        return json.loads(storage.read_bytes(layout.result))
-    samples.write(layout.samples)
+    _write_or_check(directory, description)
+    if storage.exists(directory.result):
+        return json.loads(storage.read_bytes(directory.result))
+    samples.write(directory.samples)
     if validation:
-        validation.write(layout.validation)
+        validation.write(directory.validation)
 
-    stages = plan_phases(config, len(samples.train))
+    phases = plan_phases(config, len(samples.train))
     # A held-out caption of pretraining is no class among others.
     validated = validation or (samples if config.mode != "pretrain" else None)
-    with shown_progress(stages) as rows:
+    with shown_progress(phases) as rows:
         task = WorkerTask(
-            config, layout.samples, layout.validation if validation else None, description["fingerprint"], rows
+            config, directory.samples, directory.validation if validation else None, description["fingerprint"], rows
         )
         has_accuracy = validated is not None and len(validated.held_out) > 0
-        weights, state = _fit_from_whole_checkpoints(config, layout, task, stages, gpu, has_accuracy)
-    return write_result(layout, load_tuned(clip, weights), samples, stages, state.history)
+        weights, state = _fit_from_whole_checkpoints(config, directory, task, phases, gpu, has_accuracy)
+    return write_result(directory, load_tuned(clip, weights), samples, phases, state.history)
 
 
-def _write_or_check(layout: RunDirectory, description: dict) -> None:
+def _write_or_check(directory: RunDirectory, description: dict) -> None:
     try:
-        fingerprint.write_or_check(layout.config, running_keys(TrainConfig), description)
+        fingerprint.write_or_check(directory.config, running_keys(TrainConfig), description)
     except UserError as error:
         if f".{_SAMPLES}: " not in str(error) or ".manifest_sha256: " in str(error):
             raise
@@ -120,7 +120,7 @@ def _write_or_check(layout: RunDirectory, description: dict) -> None:
 
 
 def _fit_from_whole_checkpoints(
-    config: TrainConfig, layout: RunDirectory, task: WorkerTask, stages: list[Phase], gpu: bool, has_accuracy: bool
+    config: TrainConfig, directory: RunDirectory, task: WorkerTask, phases: list[Phase], gpu: bool, has_accuracy: bool
 ) -> tuple[dict[str, torch.Tensor], RunState]:
     """Train to the end from the newest checkpoint that is whole.
 
@@ -131,26 +131,26 @@ def _fit_from_whole_checkpoints(
         DamagedCheckpointError: what is written comes back as something else again and again.
     """
     dropped: set[str] = set()
-    mend_list(layout, stages)
+    mend_list(directory, phases)
     while True:
         try:
-            weights, _, state = read_checkpoint(_fit(config, layout, task, gpu, has_accuracy))
+            weights, _, state = read_checkpoint(_fit(config, directory, task, gpu, has_accuracy))
             return weights, state
         except DamagedCheckpointError as error:
             if error.name in dropped:
                 raise
             print(f"warning: {error}; going on from the one before", file=sys.stderr)
             dropped.add(error.name)
-            drop_checkpoint(layout, error.name, stages)
+            drop_checkpoint(directory, error.name, phases)
 
 
-def _fit(config: TrainConfig, layout: RunDirectory, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
+def _fit(config: TrainConfig, directory: RunDirectory, task: WorkerTask, gpu: bool, has_accuracy: bool) -> Checkpoint:
     """Train from the last checkpoint, if there is one, to the end; returns the final checkpoint."""
     # Ray overwrites its list of checkpoints after each: our filesystem does so in one go even on a local disk, where
     # a driver that is killed at that moment would leave half a list, with which no run can go on.
     filesystem, folder = storage.arrow_filesystem(config.output)
     # Ray takes the name of a directory and the one above it.
-    name = layout.checkpoints.rpartition("/")[2]
+    name = directory.checkpoints.rpartition("/")[2]
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"task": cloudpickle.dumps(task)},

@@ -40,9 +40,9 @@ class RunDirectory(OutputDirectory):
         """Losses and accuracies: a row for each log line and each validation."""
         return self.path("metrics.parquet")
 
-    def nearest(self, stage: str, step: int) -> str:
-        """What the validation at a step of a stage found for each region."""
-        return self.path("nearest", f"{stage}-{step:07d}.parquet")
+    def nearest(self, phase: str, step: int) -> str:
+        """What the validation at a step of a phase found for each region."""
+        return self.path("nearest", f"{phase}-{step:07d}.parquet")
 
     @property
     def model(self) -> str:

@@ -17,7 +17,7 @@ from pipeline.configuration import limits
 from pipeline.dataset.files import CONTENT_DIFFERS, Damage, check_file, listed_files, size_differs
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, parse_manifest
-from pipeline.dataset.opening import MinedDataset, open_dataset
+from pipeline.dataset.opening import MinedDataset, open_mined_dataset
 from pipeline.errors import UserError
 from pipeline.escaping.enumeration import first_of
 from pipeline.storage.documents import DamagedFileError
@@ -106,7 +106,7 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
         OSError: storage cannot be read.
     """
     limits.check(config, "data")
-    opened = open_dataset(dataset, "dataset")
+    opened = open_mined_dataset(dataset, "dataset")
     opened.check_begun()
     layout = opened.layout
     columns = schemas.MANIFEST.names if config.where else [*_COLUMNS, _CHECKSUM]

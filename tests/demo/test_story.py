@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.demo.measures import Measured, measure, measure_mining
+from pipeline.demo.measures import MeasuredClip, measure, measure_mining
 from pipeline.demo.runs import DemoRuns
 
 pytestmark = [pytest.mark.slow, pytest.mark.story]
@@ -34,7 +34,7 @@ def seed(story: list[DemoRuns], request: pytest.FixtureRequest) -> DemoRuns:
     return story[SEEDS.index(request.param)]
 
 
-def measured(runs: DemoRuns, name: str) -> Measured:
+def measured(runs: DemoRuns, name: str) -> MeasuredClip:
     return measure(runs.evaluation(name), runs.groups)
 
 

@@ -10,7 +10,7 @@ from pipeline import storage
 from pipeline.configuration.overwriting import clear
 from pipeline.dataset import layout as dataset_layout
 from pipeline.inspection.verify import verify
-from pipeline.report.directory import kind_of
+from pipeline.report.directory import kind_of_output
 from pipeline.report.overview import Work, write_overview
 from pipeline.training import run_directory as training_layout
 from tests.report.made import made_evaluation, made_run
@@ -28,7 +28,7 @@ def outputs(mined, world, tmp_path_factory) -> dict[str, Path]:
 
 
 def test_what_lies_there_is_recognised(outputs):
-    assert {kind: kind_of(str(path)) for kind, path in outputs.items()} == {kind: kind for kind in outputs}
+    assert {kind: kind_of_output(str(path)) for kind, path in outputs.items()} == {kind: kind for kind in outputs}
 
 
 def test_the_command_writes_a_page_into_the_directory(outputs, tmp_path, capsys):

@@ -99,7 +99,7 @@ def build(wordnet: Path) -> list[str]:
     return sorted(lexicon)
 
 
-class Pair(NamedTuple):
+class WordPair(NamedTuple):
     """Two adjacent nouns: their words, the number of captions, and the association of the two in -1..1."""
 
     words: str
@@ -107,7 +107,7 @@ class Pair(NamedTuple):
     association: float
 
 
-def recurring_pairs(docs: Iterable[Doc], known: set[str], least: int = 8) -> list[Pair]:
+def recurring_pairs(docs: Iterable[Doc], known: set[str], least: int = 8) -> list[WordPair]:
     """Adjacent nouns that `least` tagged captions or more have, the most strongly associated first.
 
     The association is the normalised pointwise mutual information of the two words standing side by side.
@@ -124,7 +124,7 @@ def recurring_pairs(docs: Iterable[Doc], known: set[str], least: int = 8) -> lis
         name = f"{first} {second}"
         if count >= least and name not in known:
             by_chance = max(nouns[first], count) * nouns[second] / total
-            found.append(Pair(name, count, math.log(count / by_chance) / math.log(total / count)))
+            found.append(WordPair(name, count, math.log(count / by_chance) / math.log(total / count)))
     return sorted(found, key=lambda pair: (-pair.association, pair.words))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.dataset.opening import open_dataset
+from pipeline.dataset.opening import open_mined_dataset
 from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
@@ -52,7 +52,7 @@ def write_dataset_report(
     """
     if options.samples < 1:
         raise UserError(f"samples is {options.samples}; it must be at least 1")
-    dataset = open_dataset(output)
+    dataset = open_mined_dataset(output)
     layout, description, shards = dataset.layout, dataset.description, dataset.shards
     try:  # before the work: all that the page says of it
         content.recipe(description)

@@ -35,7 +35,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ShownImage:
     """One image of the data set."""
 
     image_id: str
@@ -79,7 +79,7 @@ def open_evaluated(model: EvaluatedModel) -> SegmentationDataset:
 
 def draw_scenes(
     dataset: SegmentationDataset, models: Sequence[EvaluatedModel], image_ids: Sequence[str]
-) -> dict[str, Scene]:
+) -> dict[str, ShownImage]:
     """The pictures of some images, by id.
 
     Raises:
@@ -93,7 +93,7 @@ def draw_scenes(
     }
 
 
-def _draw(dataset: SegmentationDataset, image_id: str, predictions: list[np.ndarray]) -> Scene:
+def _draw(dataset: SegmentationDataset, image_id: str, predictions: list[np.ndarray]) -> ShownImage:
     sample = dataset.read(image_id)
     height, width = sample.labels.shape
     scale = min(1.0, _SIDE / max(height, width))
@@ -107,7 +107,7 @@ def _draw(dataset: SegmentationDataset, image_id: str, predictions: list[np.ndar
     buffer = io.BytesIO()
     Image.fromarray(sample.image).resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=82)
     names, colours = [names[0] for names in dataset.classes], class_colours(len(dataset.classes))
-    return Scene(
+    return ShownImage(
         image_id,
         data_url(buffer.getvalue()),
         *size,

@@ -8,7 +8,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.branches import BRANCHES
 from pipeline.evaluation.datasets.contents import changed_images, changes, file_digests, read_digests
 from pipeline.report.charts import Chart, bars, histogram
-from pipeline.report.evaluation.pictures import Scene, choose_images, draw_scenes, open_evaluated
+from pipeline.report.evaluation.pictures import ShownImage, choose_images, draw_scenes, open_evaluated
 from pipeline.report.evaluation.reading import EvaluatedModel, read_evaluations
 from pipeline.report.page import page_uri, render, write_page
 
@@ -147,7 +147,7 @@ def _charts(models: Sequence[EvaluatedModel]) -> list[Chart | None]:
 
 def _pictures(
     models: Sequence[EvaluatedModel], count: int
-) -> tuple[dict[str, Scene], list[tuple[str, list[str]]], str]:
+) -> tuple[dict[str, ShownImage], list[tuple[str, list[str]]], str]:
     """The images to show, the groups that they are in, and why some or all are not there."""
     together = set.intersection(*(set(model.mious) for model in models))
     if not together:

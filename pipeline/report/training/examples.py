@@ -41,8 +41,8 @@ def draw_examples(run: TrainingRun, changes: Sequence[Change]) -> list[Example]:
     """
     if not changes:
         return []
-    layout, data = RunDirectory(run.uri), run.description["configuration"]["data"]
-    samples = Samples.read(layout.validation if storage.exists(layout.validation) else layout.samples)
+    directory, data = RunDirectory(run.uri), run.description["configuration"]["data"]
+    samples = Samples.read(directory.validation if storage.exists(directory.validation) else directory.samples)
     rows = pa.compute.index_in(pa.array([change.key for change in changes]), samples.table["key"].combine_chunks())
     spans = samples.table.select(["shard", "tar_offset", "tar_length"]).take(rows).to_pylist()
     dataset = Layout(samples.dataset)

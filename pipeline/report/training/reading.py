@@ -13,7 +13,7 @@ from pipeline.training.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
-class Validation:
+class ShownValidation:
     """What each held-out region was nearest to at one moment of a run."""
 
     stage: str
@@ -40,8 +40,8 @@ class TrainingRun:
     result: dict
     """The content of `result.json`."""
     metrics: list[dict]
-    """Rows of `metrics.parquet`, with `total`: steps since the beginning, over all stages."""
-    validations: list[Validation]
+    """Rows of `metrics.parquet`, with `total`: steps since the beginning, over all phases."""
+    validations: list[ShownValidation]
     """In their order; empty if nothing was held out."""
 
 
@@ -81,12 +81,12 @@ def read_run(uri: str) -> TrainingRun:
         UserError: the run is not complete.
         OSError: storage cannot be read.
     """
-    layout = RunDirectory(uri)
+    directory = RunDirectory(uri)
     try:
-        result = read_json(layout.result)
+        result = read_json(directory.result)
     except FileNotFoundError:
         raise UserError(f"{uri}: no result.json: the run is not complete; the same training command goes on") from None
-    metrics = read_table(layout.metrics).to_pylist()
+    metrics = read_table(directory.metrics).to_pylist()
     stages = list(result["steps"])
     for row in metrics:
         row["total"] = row["step"] + sum(result["steps"][name] for name in stages[: stages.index(row["stage"])])
@@ -95,18 +95,18 @@ def read_run(uri: str) -> TrainingRun:
         read_description(uri),
         result,
         metrics,
-        [_validation(layout, row) for row in metrics if row["accuracy_top1"] is not None],
+        [_validation(directory, row) for row in metrics if row["accuracy_top1"] is not None],
     )
 
 
-def _validation(layout: RunDirectory, row: dict) -> Validation:
+def _validation(directory: RunDirectory, row: dict) -> ShownValidation:
     if row["stage"] not in ("pretrain", "full", "mask_prompt"):  # it is part of a file's name
-        raise damaged(layout.metrics, f"there is no stage {row['stage']!r}")
+        raise damaged(directory.metrics, f"there is no stage {row['stage']!r}")
     try:
-        regions = read_table(layout.nearest(row["stage"], row["step"]))
+        regions = read_table(directory.nearest(row["stage"], row["step"]))
     except FileNotFoundError:
         regions = None
-    return Validation(row["stage"], row["step"], row["epoch"], row["accuracy_top1"], row["accuracy_top5"], regions)
+    return ShownValidation(row["stage"], row["step"], row["epoch"], row["accuracy_top1"], row["accuracy_top5"], regions)
 
 
 def noun_gains(before: pa.Table, after: pa.Table) -> list[NounGain]:

@@ -83,7 +83,7 @@ def _curves(run: TrainingRun) -> list[Chart | None]:
             "Learning rate",
             by_stage(lambda row: row["learning_rate"]),
             axes=("steps", "learning rate"),
-            note="Warm-up, then a cosine to 0, in each stage.",
+            note="Warm-up, then a cosine to 0, in each phase.",
         ),
         lines(
             "speed",
@@ -143,6 +143,6 @@ def _settings(run: TrainingRun) -> list[tuple[str, str]]:
     for name, steps in result["steps"].items():
         stage = configuration[name]
         rows.append(
-            (f"Stage {name}", f"{stage['epochs']} epochs, {steps:,} steps, learning rate {stage['learning_rate']:g}")
+            (f"Phase {name}", f"{stage['epochs']} epochs, {steps:,} steps, learning rate {stage['learning_rate']:g}")
         )
     return rows
