@@ -2,7 +2,7 @@
 
     @dataclass
     class ShardsConfig:
-        images_per_shard: Annotated[int, Limit(ge=1)] = 512
+        images_per_shard: Annotated[int, Limit(ge=1)] = 256
         max_share: Annotated[float, Limit(gt=0, le=1)] | None = None
         scales: list[Annotated[float, Limit(gt=0)]] = field(default_factory=list)
 
