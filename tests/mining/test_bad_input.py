@@ -56,7 +56,7 @@ class BadWorld:
         self._images.append(image | {"id": 10 * image["id"]})
         [scene] = self._truth.propose([np.asarray(Image.open(io.BytesIO(pixels)))], [str(image["id"])])
         for mask in scene.masks:
-            self._annotate(10 * image["id"], mask, (scene.height, scene.width))
+            self._annotate(10 * image["id"], mask, scene.masks.size)
 
     def _annotate(self, image_id: int, mask: bytes, size: tuple[int, int]) -> None:
         segmentation = {"size": list(size), "counts": mask.decode()}

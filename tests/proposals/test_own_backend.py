@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from pipeline.dataset.verify import verify
 
 from jobs import inspect, mine, run
+from pipeline.inspection.verify import verify
 from pipeline.masks import rle
 from tests.disturbed_jobs import REPOSITORY, job
 from tests.mining.configs import command_line
