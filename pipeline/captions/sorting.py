@@ -118,7 +118,7 @@ def _sorted(rows: pa.Table, order_by: list[str]) -> pa.Table:
 
 
 def _tables(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Merged rows in portions of a few blocks: written one by one, the small batches of a merge would stay small."""
+    """Merged rows in tables of a few blocks: written one by one, the small batches of a merge would stay small."""
     return _in_runs(batches, schema, 8 * _BLOCK_BYTES)
 
 

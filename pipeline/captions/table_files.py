@@ -112,10 +112,10 @@ def _text_batches(stream: BinaryIO, file: str, columns: Columns, names: list[str
 
 
 def _text_columns(table: TextTable, file: str, indices: dict[str, int]) -> Iterator[pa.RecordBatch]:
-    for portion in in_batches(table.rows(indices["image"]), _ROWS_PER_BATCH):
-        problems: list[str | None] = [None] * len(portion)
+    for batch in in_batches(table.rows(indices["image"]), _ROWS_PER_BATCH):
+        problems: list[str | None] = [None] * len(batch)
         values: dict[str, list] = {name: [] for name in indices}
-        for row, (line, fields) in enumerate(portion):
+        for row, (line, fields) in enumerate(batch):
             if fields is None:
                 problems[row] = "bad_row"
                 label = f"{posixpath.basename(file)}:{line}"
@@ -124,7 +124,7 @@ def _text_columns(table: TextTable, file: str, indices: dict[str, int]) -> Itera
         try:
             arrays = {name: pa.array(texts, pa.string()) for name, texts in values.items()}
         except UnicodeEncodeError:  # bytes that are no UTF-8, in a row at least
-            for row in range(len(portion)):
+            for row in range(len(batch)):
                 fields = [texts[row] for texts in values.values() if texts[row] is not None]
                 if any(shown(field) != field for field in fields):
                     problems[row] = "bad_text"

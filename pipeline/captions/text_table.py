@@ -265,8 +265,8 @@ def _are_alike(name: str, other: str) -> bool:
 
 def in_batches(rows: Iterator[tuple[int, list[str] | None]], count: int) -> Iterator[list]:
     """Lists of at most `count` rows and of about 32 million characters."""
-    while portion := list(islice(_until_large(rows), count)):
-        yield portion
+    while batch := list(islice(_until_large(rows), count)):
+        yield batch
 
 
 def _until_large(rows: Iterator[tuple[int, list[str] | None]]) -> Iterator[tuple[int, list[str] | None]]:

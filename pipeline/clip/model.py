@@ -56,7 +56,7 @@ class Clip:
         return _sha256(tensors)
 
     def text_weights_sha256(self) -> str:
-        """The same over all weights but those of the vision tower and the scale and bias of the logits."""
+        """Hash over all weights but those of the vision tower and the scale and bias of the logits."""
         weights = self.model.state_dict().items()
         return _sha256(sorted(item for item in weights if not item[0].startswith(("visual.", "logit_"))))
 

@@ -75,7 +75,7 @@ def remove_files(output: str, own: Sequence[str]) -> None:
 
 
 def check_nothing_there(output: str, own: Sequence[str]) -> None:
-    """That a job which begins in a directory without `config.yaml` replaces no file there.
+    """Check that a job which begins in a directory without `config.yaml` replaces no file there.
 
     Raises:
         UserError: naming a file that is there already, and whose it is nobody knows.
@@ -104,7 +104,7 @@ def own_files(output: str, own: Sequence[str]) -> list[str]:
 
 
 def check_no_links(output: str, folders: Collection[str]) -> None:
-    """That none of these folders of a local directory is a symbolic link.
+    """Check that none of these folders of a local directory is a symbolic link.
 
     Raises:
         UserError: one is; deleting there would delete elsewhere.

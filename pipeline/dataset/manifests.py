@@ -136,8 +136,8 @@ def _check_types(table: pa.Table, uri: str) -> None:
 
 
 def _check_rows(table: pa.Table, shard: int, uri: str) -> None:
-    """That the rows are of this shard, that their keys are such as can be part of a file's name, and their numbers such
-    as can be worked with.
+    """Check that the rows are of this shard, that their keys can be part of a file's name, and that their numbers can
+    be worked with.
     """
     names = set(table.column_names)
     if "shard" in names and len(table) and not pc.all(pc.fill_null(pc.equal(table["shard"], shard), False)).as_py():

@@ -38,7 +38,7 @@ class MinedDataset:
         return in_threads(lambda shard: read_whole_manifest(self.layout, shard, columns), self.shards)
 
     def check_begun(self) -> None:
-        """That there is something to read.
+        """Check that there is something to read.
 
         Raises:
             UserError: nothing is committed yet.

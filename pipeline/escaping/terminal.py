@@ -15,7 +15,7 @@ def printable(text: object) -> str:
 
 
 def escape(text: object) -> str:
-    """The same for the tables of rich, which read square brackets as markup."""
+    """Printable text for the tables of rich, which read square brackets as markup: these are escaped, too."""
     from rich import markup  # which errors, that every worker imports, do not need
 
     return markup.escape(printable(text))

@@ -13,7 +13,7 @@ class MappedText:
         self.ends = list(range(1, len(caption) + 1))
 
     def replace(self, pattern: re.Pattern[str], by: str | Callable[[re.Match[str]], str]) -> bool:
-        """Put `by` in the place of every match; says whether anything changed.
+        """Put `by` in the place of every match; returns whether anything changed.
 
         Where old and new are of one length, character stands for character; else each new one for the whole match.
         """

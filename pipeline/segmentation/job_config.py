@@ -40,7 +40,7 @@ class ModelsConfig:
 
 @dataclass(kw_only=True)
 class ModelJobConfig(ModelsConfig):
-    """The same of a job that works on many images."""
+    """What the configurations of jobs have in common that segment many images."""
 
     output: Annotated[str, Running, LocalPath.OUTPUT]
     """Output directory, any fsspec URI."""

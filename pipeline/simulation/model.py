@@ -47,7 +47,7 @@ class Costs:
     """One process reads and hashes the source, before any worker starts."""
     mining_hours: float
     pause_hours: float
-    """Before each portion of the shards is planned, and until the last shards of the one before are done."""
+    """Before each batch of the shards is planned, and until the last shards of the one before are done."""
     gpu_hours: float
     """Of the workers' work alone; the machines' GPUs are paid for longer."""
     paid_gpu_hours: float

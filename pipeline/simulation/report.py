@@ -124,7 +124,7 @@ def _whole(simulation: SimulationConfig, done: Simulation) -> list[tuple[str, st
         ("requests", ", ".join(f"{count:,} {kind}" for kind, count in sorted(costs.requests.items()))),
         ("object storage", f"{costs.bytes_read / 1e12:.2f} TB read, {costs.bytes_written / 1e12:.2f} TB written"),
         ("Ray's object store", f"{costs.store_bytes_per_second / 1e6:.1f} MB/s on each machine"),
-        ("driver's memory", f"{driver_mb:,.0f} MB at the end of a portion, by what was seen"),
+        ("driver's memory", f"{driver_mb:,.0f} MB at the end of a batch, by what was seen"),
         ("dollars", _dollars(costs.dollars)),
     ]
 

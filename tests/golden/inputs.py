@@ -89,7 +89,7 @@ def _write_clip(folder: Path) -> None:
 
 
 def _hashed(count: int, seed: int) -> np.ndarray:
-    """Integers without a pattern, uint32 [count]: MurmurHash3's mixing of place and seed."""
+    """Integers without a pattern, uint32 [count]: MurmurHash3's mixing of index and seed."""
     mixed = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         mixed = (mixed ^ (mixed >> np.uint32(shift))) * np.uint32(factor)

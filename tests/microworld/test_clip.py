@@ -41,11 +41,14 @@ def test_a_seed_gives_one_model(folder, tmp_path):
 
 
 def test_patches_that_are_neighbours_begin_alike(folder):
-    places = load_clip(f"local-dir:{folder}").model.visual.positional_embedding[1:].reshape(6, 6, 96)
+    positions = load_clip(f"local-dir:{folder}").model.visual.positional_embedding[1:].reshape(6, 6, 96)
     similarity = torch.nn.functional.cosine_similarity
-    beside, far = similarity(places[2, 2], places[2, 3], dim=0), similarity(places[0, 0], places[5, 5], dim=0)
+    beside, far = (
+        similarity(positions[2, 2], positions[2, 3], dim=0),
+        similarity(positions[0, 0], positions[5, 5], dim=0),
+    )
     assert beside > 0.7 > far
-    assert len(places.reshape(36, 96).unique(dim=0)) == 36
+    assert len(positions.reshape(36, 96).unique(dim=0)) == 36
 
 
 def test_no_prompt_and_no_caption_is_cut(folder, scenes):

@@ -29,8 +29,8 @@ class Source:
 
     def __init__(self, uris: list[str]):
         rows = [
-            dict.fromkeys(schemas.LISTING.names) | {"image_id": f"{place:03d}", "image_uri": uri, "captions": ["a dog"]}
-            for place, uri in enumerate(uris)
+            dict.fromkeys(schemas.LISTING.names) | {"image_id": f"{index:03d}", "image_uri": uri, "captions": ["a dog"]}
+            for index, uri in enumerate(uris)
         ]
         self.rows = pa.Table.from_pylist(rows, schemas.LISTING)
 

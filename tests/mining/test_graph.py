@@ -1,4 +1,4 @@
-"""The pipeline as such: jobs with many shards go through it in portions."""
+"""The pipeline as such: jobs with many shards go through it in batches."""
 
 import pytest
 
@@ -6,14 +6,14 @@ from pipeline.mining.graph import in_batches, shards_dataset
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_every_shard_is_in_one_portion():
-    portions = []
+def test_every_shard_is_in_one_batch():
+    batches = []
 
     def pipeline(shards):
-        portions.append(list(shards))
+        batches.append(list(shards))
         return shards_dataset(shards)
 
     rows = list(in_batches([1, 2, 3, 5, 8, 13, 21], pipeline, at_once=3))
-    assert portions == [[1, 2, 3], [5, 8, 13], [21]]
+    assert batches == [[1, 2, 3], [5, 8, 13], [21]]
     assert sorted(row["shard"] for row in rows) == [1, 2, 3, 5, 8, 13, 21]
     assert shards_dataset(range(5)).num_blocks() == 5

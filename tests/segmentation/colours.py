@@ -12,8 +12,8 @@ COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
 def fields(height: int = 24, width: int = 36) -> np.ndarray:
     """Three upright stripes, uint8 [H,W,3]."""
     image = np.zeros((height, width, 3), np.uint8)
-    for place, colour in enumerate(COLOURS.values()):
-        image[:, place * width // 3 : (place + 1) * width // 3] = colour
+    for index, colour in enumerate(COLOURS.values()):
+        image[:, index * width // 3 : (index + 1) * width // 3] = colour
     return image
 
 

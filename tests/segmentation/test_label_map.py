@@ -99,8 +99,8 @@ def test_soft_masks_in_bands_are_those_upsampled_whole(height, width):
     proposal_logits, region_logits = (rng.normal(0, 2, (6, n)).astype(np.float32) for n in (6, 5))
     prediction = predict_soft(mask_logits, height, width, region_logits, proposal_logits, classes=4)
     upsampled = F.interpolate(torch.tensor(mask_logits)[None], (height, width), mode="bilinear")[0]
-    best_two, places = fuse(proposal_logits, upsampled, region_logits, prediction.valid, 0.6).topk(2, dim=0)
-    expected = torch.where(places[0] < 4, places[0], UNLABELLED).numpy()
+    best_two, classes = fuse(proposal_logits, upsampled, region_logits, prediction.valid, 0.6).topk(2, dim=0)
+    expected = torch.where(classes[0] < 4, classes[0], UNLABELLED).numpy()
     decided = (best_two[0] - best_two[1]).numpy() > 1e-5  # where rounding cannot turn it
     assert decided.mean() > 0.98
     np.testing.assert_array_equal(prediction.label_map(0.6)[decided], expected[decided])

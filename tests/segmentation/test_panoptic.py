@@ -131,12 +131,12 @@ def averages(truth: Path, predicted: Path) -> dict[str, dict[str, float]]:
 def write_job(folder: Path, maps: list[np.ndarray], things: list[str] | None) -> Path:
     """The output of a job with the classes a, b and c, of these label maps."""
     rng = np.random.default_rng(0)
-    for place, labels in enumerate(maps):
+    for index, labels in enumerate(maps):
         prediction = predicted(np.ones((1, HEIGHT, WIDTH), bool), rng)
         segments = {"height": HEIGHT, "width": WIDTH, "segments_info": segments_info(labels, prediction, 1.0)}
-        storage.write_bytes(str(folder / f"segments/{place}.json"), json.dumps(segments).encode())
-        storage.write_bytes(str(folder / f"panoptic/{place}.png"), panoptic_png(labels))
-    names = {str(place): f"/photos/{place}.jpg" for place in range(len(maps))}
+        storage.write_bytes(str(folder / f"segments/{index}.json"), json.dumps(segments).encode())
+        storage.write_bytes(str(folder / f"panoptic/{index}.png"), panoptic_png(labels))
+    names = {str(index): f"/photos/{index}.jpg" for index in range(len(maps))}
     write_panoptic(str(folder), [("a",), ("b",), ("c",)], things, names)
     return folder
 

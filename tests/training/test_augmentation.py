@@ -35,13 +35,13 @@ def telling_image(mask: torch.Tensor) -> torch.Tensor:
 def window_of(pixels_3SS: torch.Tensor) -> tuple[int, int, int, int]:
     """The window that a region of a `telling_image` shows, read off its colours.
 
-    Output place i shows position start + (i + ½)·length/S − ½ of a line of pixels: a straight line, but for the cubic's
+    Output index i shows position start + (i + ½)·length/S − ½ of a line of pixels: a straight line, but for the cubic's
     waves of a tenth of a pixel and for the window's edges.
     """
-    places = np.arange(6, SIDE - 6)
+    indices = np.arange(6, SIDE - 6)
     window = []
     for line_S in (pixels_3SS[0, 0], pixels_3SS[1, :, 0]):
-        step, first = np.polyfit(places + 0.5, line_S.double().numpy()[places], 1)
+        step, first = np.polyfit(indices + 0.5, line_S.double().numpy()[indices], 1)
         window.append((round(first + 0.5), round(first + 0.5 + step * SIDE)))
     (x0, x1), (y0, y1) = window
     return x0, y0, x1, y1

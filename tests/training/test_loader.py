@@ -152,9 +152,9 @@ def test_validation_is_shared_by_the_ranks_and_evenly_spread(samples, max_region
             batch_size=2,
         )
         rows += [row for batch in loader for row in batch["rows"].tolist()]
-    places = sorted(samples.held_out.tolist().index(row) for row in rows)
+    indices = sorted(samples.held_out.tolist().index(row) for row in rows)
     count = min(max_regions, len(samples.held_out))
-    assert places == [place * len(samples.held_out) // count for place in range(count)]
+    assert indices == [number * len(samples.held_out) // count for number in range(count)]
 
 
 def test_nothing_held_out_is_no_batch(dataset):
