@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 import schemas
 from pipeline import storage
+from pipeline.dataset.checked_tables import parse_columns
 from pipeline.dataset.files import checked_files
 from pipeline.dataset.layout import KEY, Layout
-from pipeline.dataset.tables import parse_columns
 from pipeline.storage.documents import damaged, parse_json
 
 MOST = 2**63 - 1

@@ -4,8 +4,8 @@ import dataclasses
 import shlex
 
 from pipeline import storage
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.opening import MinedDataset
-from pipeline.dataset.tables import read_table
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.mining.steps.read_images import read_ahead
@@ -34,7 +34,7 @@ def write_images(pairs: MinedDataset, to: str) -> None:
     for manifest in pairs.manifests(["key", "image_width", "image_height"]):
         rows = {int(row["key"].split("-")[1]): row for row in manifest.table.to_pylist()}
         uri = pairs.layout.table("captions", manifest.shard)
-        listed = read_table(uri).to_pylist()
+        listed = read_checked_table(uri).to_pylist()
         if max(rows, default=0) >= len(listed):
             raise damaged(uri, f"it has {len(listed)} images, and the manifest names image {max(rows)}")
         for image, file in read_ahead([Image(index, listed[index]) for index in sorted(rows)], config.max_bytes):

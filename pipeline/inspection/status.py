@@ -7,11 +7,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, read_manifest
 from pipeline.dataset.opening import open_mined_dataset
 from pipeline.dataset.statistics import read_statistics
-from pipeline.dataset.tables import read_table
 from pipeline.escaping.terminal import escape
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.nouns import select_vocabulary
@@ -89,7 +89,9 @@ def read_status(output: str) -> Status:
 def _read_shard(layout: Layout, shard: int) -> tuple[Manifest, list[tuple[str, str]], dict]:
     """Its manifest, reason and detail of every rejected image, seconds by stage."""
     manifest = read_manifest(layout, shard, ["noun", "clip_score", "noun_margin", "mask_margin"])
-    rows = read_table(layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]).to_pylist()
+    rows = read_checked_table(
+        layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]
+    ).to_pylist()
     rejects = [(f"{row['stage']}: {row['reason']}", row["detail"]) for row in rows if row["caption_index"] is None]
     return manifest, rejects, read_statistics(layout, shard)["seconds"]
 

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline import storage
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import read_manifest
-from pipeline.dataset.tables import read_table
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.mining.steps.read_images import read_ahead
@@ -152,7 +152,7 @@ def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], i
     unread = 0
     if not originals:
         return changed, unread
-    rows = read_table(layout.table("captions", originals[0].shard)).to_pylist()
+    rows = read_checked_table(layout.table("captions", originals[0].shard)).to_pylist()
     by_index = {original.index: original for original in originals if original.index < len(rows)}
     images = [Image(index, rows[index]) for index in by_index]
     largest = max((original.bytes for original in by_index.values()), default=0)

@@ -19,8 +19,8 @@ from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_capt
 from pipeline.configuration import fingerprint
 from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import prepare_output, remove_files
+from pipeline.dataset.checked_tables import read_columns
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
-from pipeline.dataset.tables import read_columns
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.escaping.enumeration import first_of

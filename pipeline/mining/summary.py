@@ -5,11 +5,11 @@ from collections import Counter
 
 from pipeline import storage
 from pipeline.captions import Listing
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import read_whole_manifest
 from pipeline.dataset.opening import read_dataset_description
 from pipeline.dataset.shards import file_checksum
-from pipeline.dataset.tables import read_table
 from pipeline.escaping.markdown import code, escaped
 from pipeline.nouns import select_vocabulary
 from pipeline.storage.in_threads import in_threads
@@ -68,7 +68,7 @@ def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, Counter, dic
     manifest = read_whole_manifest(layout, shard, ["noun"])
     own = {"sha256": manifest.sha256, "bytes": manifest.bytes}
     files = manifest.files | {layout.relative(manifest.uri): own}
-    rejects = read_table(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
+    rejects = read_checked_table(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
     reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
     return manifest.counts, Counter(manifest.table["noun"].to_pylist()), reasons, files
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import schemas
 from pipeline import storage
 from pipeline.captions import read_shard
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.tables import read_table
 from pipeline.nouns import NounExtractor, NounsConfig, caption_problem, union
 from pipeline.storage.documents import DamagedFileError
 from pipeline.storage.secrets import redacted
@@ -29,7 +29,7 @@ class FindNouns:
         """Write the shard's captions table, with all captions, if it is not there yet. Returns the images per noun."""
         uri = self._layout.table("captions", shard)
         try:
-            table = read_table(uri)
+            table = read_checked_table(uri)
         except (FileNotFoundError, DamagedFileError):
             table = self._find(read_shard(self._layout.uri, shard))
             storage.write_table(table, uri)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataset.checked_tables import read_columns
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, read_manifest
 from pipeline.dataset.statistics import read_statistics
-from pipeline.dataset.tables import read_columns
 from pipeline.storage.in_threads import in_threads
 
 _COLUMNS = [

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from pipeline.dataset.checked_tables import read_columns
 from pipeline.dataset.layout import Layout
-from pipeline.dataset.tables import read_columns
 from pipeline.report.dataset.reading import NounCodes
 from pipeline.storage.in_threads import in_threads
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import schemas
 from pipeline import storage
 from pipeline.configuration.described import read_description
-from pipeline.dataset.tables import read_table
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.errors import UserError
 from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
 from pipeline.evaluation.result import CLASSES, RESULT, read_result
@@ -100,7 +100,7 @@ def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
         uri,
         read_description(uri),
         result,
-        read_table(storage.join(uri, CLASSES)).to_pylist(),
+        read_checked_table(storage.join(uri, CLASSES)).to_pylist(),
         dict(confused),
         {row["image_id"]: row["miou"] for row in maps.to_pylist() if row["miou"] is not None},
     )
@@ -108,7 +108,7 @@ def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
 
 def _chunks(uri: str, folder: str) -> list[pa.Table]:
     names = [name for name in storage.list_names(storage.join(uri, folder)) if _CHUNK.fullmatch(name)]
-    return list(in_threads(lambda name: read_table(storage.join(uri, folder, name)), names))
+    return list(in_threads(lambda name: read_checked_table(storage.join(uri, folder, name)), names))
 
 
 def read_label_maps(model: EvaluatedModel, image_ids: set[str]) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.configuration.described import read_description
-from pipeline.dataset.tables import read_table
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.errors import UserError
 from pipeline.storage.documents import damaged, read_json
 from pipeline.training.run_directory import RunDirectory
@@ -86,7 +86,7 @@ def read_run(uri: str) -> TrainingRun:
         result = read_json(directory.result)
     except FileNotFoundError:
         raise UserError(f"{uri}: no result.json: the run is not complete; the same training command goes on") from None
-    metrics = read_table(directory.metrics).to_pylist()
+    metrics = read_checked_table(directory.metrics).to_pylist()
     stages = list(result["steps"])
     for row in metrics:
         row["total"] = row["step"] + sum(result["steps"][name] for name in stages[: stages.index(row["stage"])])
@@ -103,7 +103,7 @@ def _validation(directory: RunDirectory, row: dict) -> ShownValidation:
     if row["stage"] not in ("pretrain", "full", "mask_prompt"):  # it is part of a file's name
         raise damaged(directory.metrics, f"there is no stage {row['stage']!r}")
     try:
-        regions = read_table(directory.nearest(row["stage"], row["step"]))
+        regions = read_checked_table(directory.nearest(row["stage"], row["step"]))
     except FileNotFoundError:
         regions = None
     return ShownValidation(row["stage"], row["step"], row["epoch"], row["accuracy_top1"], row["accuracy_top5"], regions)

@@ -22,7 +22,7 @@ def read_columns(uri: str, columns: Sequence[str]) -> pa.Table:
         return parse_columns(file, uri, columns)
 
 
-def read_table(uri: str, columns: Sequence[str] = ()) -> pa.Table:
+def read_checked_table(uri: str, columns: Sequence[str] = ()) -> pa.Table:
     """A whole Parquet table, in one request: for small ones.
 
     Args:
