@@ -46,6 +46,7 @@ def _export(options: argparse.Namespace) -> None:
         from pipeline.export.coco import export_coco
 
         written = export_coco(options.output, options.to, options.images)
+        complete = written.complete
         print(f"{options.to}: {written.pairs} pairs of {written.nouns} nouns on {written.images} images")
         if written.unnamed:
             print(
@@ -63,6 +64,7 @@ def _export(options: argparse.Namespace) -> None:
         from pipeline.export.hugging_face import export_datasets
 
         exported = export_datasets(options.output, options.to)
+        complete = exported.complete
         before = f", {exported.shards_before} of them before" if exported.shards_before else ""
         print(
             f"{options.to}: {exported.pairs} pairs, {exported.shards} shards{before}; "
@@ -72,11 +74,12 @@ def _export(options: argparse.Namespace) -> None:
         from pipeline.export.fiftyone import export_fiftyone
 
         found = export_fiftyone(options.output, options.to, options.images)
+        complete = found.complete
         print(
             f"{options.to}: {found.pairs} pairs on {found.images} images; fiftyone.Dataset.from_dir("
             f"dataset_dir={options.to!r}, dataset_type=fiftyone.types.FiftyOneDataset)"
         )
-    if not written.complete:
+    if not complete:
         print("warning: mining is not complete; what is committed was exported", file=sys.stderr)
 
 
