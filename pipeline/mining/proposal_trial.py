@@ -39,6 +39,8 @@ class ProposalReport:
     """Proposals of each image that has some."""
     rejected: Counter = field(default_factory=Counter)
     """Images without, by `stage: reason`."""
+    details: dict[str, str] = field(default_factory=dict)
+    """Of the first image that was rejected for each of these, what is known beside the reason."""
     seconds: float = 0.0
     """Of the proposal stage, from JPEG bytes to run-length codes; all images together."""
     peak_mb: float = 0.0
@@ -77,6 +79,8 @@ def measure_proposals(config: MineConfig, annotations: str | None = None) -> Pro
         step(shard, lambda *_: None)
         report.seconds += time.perf_counter() - started
         report.rejected += shard.reasons()
+        for reject in shard.rejects:
+            report.details.setdefault(f"{reject['stage']}: {reject['reason']}", reject["detail"])
         for image in shard.remaining():
             assert image.proposals is not None  # only a rejected image is without
             report.counts.append(len(image.proposals.masks))
@@ -104,7 +108,7 @@ def print_proposals(report: ProposalReport) -> None:
         ("seconds an image", f"{report.seconds / report.images:.3f} on {report.device}"),
         ("peak memory", f"{report.peak_mb:.0f} MB"),
         *([("peak memory of the GPU", f"{report.peak_gpu_mb:.0f} MB")] if report.peak_gpu_mb is not None else []),
-        *((f"rejected: {reason}", count) for reason, count in report.rejected.most_common()),
+        *((f"rejected: {reason}", _with_detail(report, reason)) for reason, _ in report.rejected.most_common()),
     ):
         table.add_row(escape(name), escape(str(value)))
     Console().print(table)
@@ -114,6 +118,11 @@ def print_proposals(report: ProposalReport) -> None:
             figures = (f"{value:.3f}" for value in (found.mean_best_iou, found.at_50, found.at_75))
             table.add_row(name, str(found.objects), *figures)
         Console().print(table)
+
+
+def _with_detail(report: ProposalReport, reason: str) -> str:
+    count, detail = report.rejected[reason], report.details.get(reason)
+    return f"{count}; of the first: {detail}" if detail else str(count)
 
 
 def _shards(config: MineConfig) -> Iterator[Shard]:

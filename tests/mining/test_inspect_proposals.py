@@ -44,6 +44,22 @@ def test_the_command_prints_a_table(world, tmp_path, capsys):
         assert text in shown
 
 
+def test_the_error_of_a_backend_that_fails_is_shown(world, tmp_path, monkeypatch, capsys):
+    (tmp_path / "faulty_backend.py").write_text(
+        "class Faulty:\n    identity, batch_size = {'name': 'faulty'}, 1\n\n    def __init__(self, config): ...\n\n"
+        "    def propose(self, images, image_ids):\n        raise TypeError('called with 5')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = [
+        "proposals", "--captions.format=coco", f"--captions.path={world / 'captions.json'}",
+        f"--captions.images={world / 'images'}", "--output=unused", "--limit=2",
+        "--proposals.backend=faulty_backend:Faulty",
+    ]  # fmt: skip
+    assert inspect_job.main(arguments) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "rejected: proposals: failed 2; of the first: TypeError: called with 5" in shown
+
+
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
