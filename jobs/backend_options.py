@@ -12,6 +12,7 @@ import docstring_parser
 import yaml
 from jsonargparse import ArgumentParser
 
+from jobs.help import JobHelp
 from pipeline.configuration.limits import limits_of
 from pipeline.proposals.backends import BACKENDS, find_backend, options_class
 
@@ -59,7 +60,7 @@ def _help(key: str, backend: str) -> str:
     said = "" if (described.description or "").startswith(f"{kind.__name__}(") else described.description  # generated
     texts = {attribute.arg_name: attribute.description for attribute in described.params}
     hints, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
-    parser = ArgumentParser(usage=argparse.SUPPRESS, add_help=False)
+    parser = ArgumentParser(usage=argparse.SUPPRESS, add_help=False, formatter_class=JobHelp)
     group = parser.add_argument_group(f"Options of the backend {backend}", said if fields(kind) else "It has none.")
     for field in fields(kind):
         text = " ".join((texts.get(field.name) or "").split())
@@ -70,7 +71,7 @@ def _help(key: str, backend: str) -> str:
         action = group.add_argument(
             f"--{key}.{field.name}",
             type=plain[field.name],
-            help=text.strip().replace("%", "%%"),
+            help=text.strip(),
             metavar="VALUE",
             **({"required": True} if required else {"default": default}),
         )

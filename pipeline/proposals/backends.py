@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.errors import UserError
 from pipeline.proposals.config import ProposalsConfig
-from pipeline.proposals.options import KEY, NoOptions, plain, read_options
+from pipeline.proposals.options import KEY, NoOptions, nearest, plain, read_options
 from pipeline.proposals.proposer import Proposer
 
 if TYPE_CHECKING:
@@ -69,10 +69,22 @@ def find_backend(name: str) -> type[Proposer]:
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there, something that it needs is not
-        raise UserError(f"proposals.backend: {name!r}: there is no module {error.name}") from None
+        raise UserError(
+            f"proposals.backend: {name!r}: there is no module {error.name}; Python looks for it in the folder that "
+            "the job starts in and in those of PYTHONPATH"
+        ) from None
     if not isinstance(found, type):
-        raise UserError(f"proposals.backend: {name!r}: the module {module} has no class {class_name}")
+        raise UserError(
+            f"proposals.backend: {name!r}: the module {module} has no class {class_name}"
+            + nearest(class_name, _classes_of(module))
+        )
     return found
+
+
+def _classes_of(module: str) -> list[str]:
+    """The names of the classes that a module defines itself."""
+    members = vars(importlib.import_module(module)).items()
+    return [name for name, member in members if isinstance(member, type) and member.__module__ == module]
 
 
 def options_class(backend: type[Proposer]) -> "type[DataclassInstance]":

@@ -4,9 +4,10 @@ The backend's class names the dataclass as `options_class`; see `Proposer`.
 """
 
 import difflib
+import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -45,7 +46,7 @@ def read_options(kind: type[Options], given: Mapping[str, Any], backend: str) ->
     known = {field.name: field for field in fields(kind)}
     for name in given:
         if name not in known:
-            raise UserError(f"{KEY}.{name}: the backend {backend} has no such option{_nearest(name, list(known))}")
+            raise UserError(f"{KEY}.{name}: the backend {backend} has no such option{nearest(name, list(known))}")
     for name, field in known.items():
         if name not in given and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"{KEY}.{name} is missing: the backend {backend} cannot do without it")
@@ -64,13 +65,27 @@ def _read(name: str, value: Any, hint: Any) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument(f"--{name}", type=hint)
     try:
-        return parser.instantiate(parser.parse_object({name: value}))[name]
+        read = parser.instantiate(parser.parse_object({name: value}))[name]
     except ArgumentError as error:
-        wanted = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
-        raise UserError(f"{KEY}.{name}: {value!r} is not of the type of this option, {wanted}") from error
+        raise _wrong_type(name, value, hint) from error
+    if read is None and not _may_be_null(hint):  # the parser takes null for "not given"
+        raise _wrong_type(name, value, hint)
+    return read
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _may_be_null(hint: Any) -> bool:
+    union = get_origin(hint) in (Union, types.UnionType)
+    return hint in (None, type(None), Any) or (union and any(map(_may_be_null, get_args(hint))))
+
+
+def _wrong_type(name: str, value: Any, hint: Any) -> UserError:
+    plain_type = isinstance(hint, type) and not hasattr(hint, "__args__")
+    wanted = hint.__name__ if plain_type else str(hint).replace("None", "null").replace(" | ", " or ")
+    found = "null" if value is None else repr(value)
+    return UserError(f"{KEY}.{name}: {found} is not of the type of this option, {wanted}")
+
+
+def nearest(name: str, known: list[str]) -> str:
     """How an unknown name may have been meant: ", did you mean …?", or all names there are."""
     if near := difflib.get_close_matches(name, known, _NEAREST):
         return f"; did you mean {' or '.join(near)}?"

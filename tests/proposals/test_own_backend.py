@@ -60,7 +60,22 @@ def test_help_shows_no_options_where_no_backend_is_named(capsys):
 
 def test_help_says_which_backend_is_not_there(capsys):
     assert mine.main(["--proposals.backend=absent.module:Class", "--help"]) == 2
-    assert "proposals.backend: 'absent.module:Class': there is no module absent" in capsys.readouterr().err
+    assert "proposals.backend: 'absent.module:Class': there is no module absent; Python" in capsys.readouterr().err
+
+
+def test_a_misspelt_class_is_told_with_the_nearest(own, capsys):
+    assert mine.main(["--proposals.backend=stripes_of_mine:Strips", "--help"]) == 2
+    assert "the module stripes_of_mine has no class Strips; did you mean Stripes" in capsys.readouterr().err
+
+
+def test_help_of_an_option_is_shown_as_it_is_written(tmp_path, monkeypatch, capsys):
+    (tmp_path / "backend_with_percent.py").write_text(
+        "from dataclasses import dataclass\n\n\n@dataclass\nclass Options:\n    share: float | None = None\n"
+        '    """Up to 100% of it."""\n\n\nclass Shares:\n    options_class = Options\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    shown = help_of(mine.main, ["--proposals.backend=backend_with_percent:Shares"], capsys)
+    assert "Up to 100% of it. (type: float or null, default: null)" in shown
 
 
 @pytest.mark.parametrize(
@@ -68,6 +83,8 @@ def test_help_says_which_backend_is_not_there(capsys):
     [
         ("stripes=0", "proposals.options.stripes is 0; it must be at least 1"),
         ("stripes=many", "proposals.options.stripes: 'many' is not of the type of this option, int"),
+        ("stripes=null", "proposals.options.stripes: null is not of the type of this option, int"),
+        ("weights=[1]", "proposals.options.weights: [1] is not of the type of this option, str or null"),
         ("strips=3", "proposals.options.strips: the backend stripes_of_mine:Stripes has no such option; did you mean"),
         ("depth=3", "has no such option; it has stripes, weights"),
     ],
