@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 from jobs.backend_options import moved_keys, options_help, with_moved_keys
 from jobs.exit_codes import exit_code
 from jobs.help import JobHelp
+from jobs.parser_messages import readable_message
 from pipeline.configuration import limits
 from pipeline.configuration.paths import refuse_secrets, refuse_secrets_in
 
@@ -27,7 +28,8 @@ class _Parser(ArgumentParser):
         return super().format_help(*arguments, **named) + options_help(self.arguments)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        super().error(message + moved_keys(message), ex)
+        keys = [action.dest for action in self._actions]
+        super().error(readable_message(message, keys) + moved_keys(message), ex)
 
 
 class Command:
