@@ -44,7 +44,10 @@ class Command:
             formatter_class=JobHelp,
         )
         self.parser.add_argument(
-            "--config", action="config", help="YAML file with any of the keys below. Empty, in what they say, is null."
+            "--config",
+            action="config",
+            help="YAML file with any of the keys below. Where their texts say empty or unset, write null, or [] for a "
+            "list.",
         )
         self.parser.add_class_arguments(config_class)
 

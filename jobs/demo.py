@@ -4,8 +4,9 @@ python -m jobs.demo [--quick | --full] [--output ./demo-output]
 python -m jobs.demo --full --ablation loss depth --seeds 0 1 2
 
 Draws a small world, pretrains a small CLIP on it, mines region–noun pairs, adapts CLIP to them as the paper does, and
-measures every CLIP on scenes of their own. What is done is kept: the same command after an interruption goes on, and
-ablations reuse it.
+measures every CLIP on scenes that none was trained on. Results are kept: the same command after an interruption goes
+on, and ablations reuse what an earlier demo of the same size made. Exit codes: 0 complete, 1 incomplete (run it again),
+2 something has to be changed, 130 interrupted.
 """
 
 import argparse
@@ -33,22 +34,34 @@ def _main(arguments: list[str] | None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m jobs.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for everything")
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for all that the demo makes")
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
-        "--quick", action="store_const", const=QUICK, dest="scale", help="shows that it runs, learns next to nothing"
+        "--quick",
+        action="store_const",
+        const=QUICK,
+        dest="scale",
+        help="a world so small that CLIP learns next to nothing: shows that everything runs",
     )
     size.add_argument(
         "--full",
         action="store_const",
         const=FULL_SCALE,
         dest="scale",
-        help="larger: the figures of pipeline/microworld/README.md",
+        help="a larger world: that of the figures in pipeline/microworld/README.md",
     )
     parser.set_defaults(scale=DEFAULT)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="worlds, CLIPs and groups of nouns to draw")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="one run for each seed, with a world, a CLIP and groups of nouns of its own",
+    )
     names = list(ablations(0.0))
-    parser.add_argument("--ablation", nargs="+", choices=[*names, "all"], default=[], help="what else to compare")
+    parser.add_argument(
+        "--ablation", nargs="+", choices=[*names, "all"], default=[], help="further variants of the method to compare"
+    )
     options = parse_arguments(parser, arguments)
     # Ray Train looks at its workers every two seconds, and takes one report of each at a time: a long while for a run
     # of half a minute.

@@ -26,7 +26,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m jobs.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("output", help="output directory of a mining job, any fsspec URI")
-    parser.add_argument("--format", choices=("coco", "datasets", "fiftyone"), required=True)
+    parser.add_argument(
+        "--format", choices=("coco", "datasets", "fiftyone"), required=True, help="what reads the result: see above"
+    )
     parser.add_argument(
         "--to", required=True, help="the file (coco) or folder to write; any fsspec URI, local for fiftyone"
     )

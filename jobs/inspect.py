@@ -78,7 +78,8 @@ def _output(arguments: list[str]) -> int:
     parser.add_argument(
         "--images",
         action="store_true",
-        help="with --verify or --repair: read all images again and compare them, not only their sizes or a sample",
+        help="with --verify or --repair: read all images again and compare them with those that were mined; "
+        "without --images, only their sizes or a sample are compared",
     )
     parser.add_argument("--repair", action="store_true", help="verify, and make damaged shards due again")
     options = parse_arguments(parser, arguments)

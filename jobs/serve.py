@@ -3,8 +3,8 @@
 python -m jobs.serve [--config jobs/serve.yaml] [--serve.port 8000] --clip.architecture local-dir:./adapted/model \\
     --clip.weights null
 
-Then open http://127.0.0.1:8000/, or send images to /api/segment; /openapi.json describes it. Ctrl-C or SIGTERM ends it.
-Exit codes: 0 ended so, 1 the workers could not be started, 2 the configuration has to be changed.
+Then open http://127.0.0.1:8000/, or send images to /api/segment; /openapi.json describes it. Ctrl-C or SIGTERM ends the
+server. Exit codes: 0 ended by one of these, 1 the workers could not be started, 2 the configuration has to be changed.
 """
 
 import sys

@@ -21,20 +21,20 @@ _Config = TypeVar("_Config", bound="DataclassInstance")
 
 @dataclass
 class MineSection(MineConfig):
-    """As `python -m jobs.mine` takes it."""
+    """Mining, with the keys of `python -m jobs.mine`."""
 
     output: str = ""
-    """Output directory. Empty: `mined` in that of the chain."""
+    """Output directory. Left out: `mined` in the directory of the chain."""
 
 
 @dataclass
 class TrainSection(TrainConfig):
-    """As `python -m jobs.train` takes it."""
+    """Training, with the keys of `python -m jobs.train`."""
 
     dataset: str = ""
     """Filled in: what this chain mines."""
     output: str = ""
-    """Directory of this run. Empty: `adapted` in that of the chain."""
+    """Directory of this run. Left out: `adapted` in the directory of the chain."""
 
 
 @dataclass
@@ -49,10 +49,11 @@ class EvaluatedClip(ClipConfig):
 
 @dataclass(kw_only=True)
 class EvaluateSection(EvaluateConfig):
-    """As `python -m jobs.evaluate` takes it."""
+    """An evaluation, with the keys of `python -m jobs.evaluate`."""
 
     output: str = ""
-    """Output directory. Empty: `evaluated/KIND`, after the kind of the data set, in that of the chain."""
+    """Output directory. Left out: `evaluated/KIND`, after the kind of the data set, in the directory of the
+    chain."""
     clip: EvaluatedClip = field(default_factory=EvaluatedClip)
 
 

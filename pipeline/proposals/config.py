@@ -20,8 +20,8 @@ class ProposalsConfig:
     `detectron2`, `mask2former` and `sam2`. One of your own: `package.module:Class`; see
     pipeline/proposals/README.md."""
     options: dict[str, OptionValue] = field(default_factory=dict)
-    """What this backend alone can be told, such as its weights. `--proposals.backend NAME --help` lists the options of
-    a backend; one of them is set by `--proposals.options.NAME VALUE`."""
+    """What the backend named by `backend` can be told, such as its weights. `--proposals.backend NAME --help` lists the
+    options of a backend; one of them is set by `--proposals.options.NAME VALUE`."""
     min_area: Annotated[float, Limit(ge=0, le=1)] = 0.001
     """Smaller proposals are dropped; fraction of the image."""
     max_area: Annotated[float, Limit(ge=0, le=1)] = 0.95

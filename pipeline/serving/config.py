@@ -17,8 +17,8 @@ class ServeConfig:
     """Address to listen at. The default is this machine alone. Nobody is asked for a password: open it (0.0.0.0) only
     where everyone who can reach it may use it."""
     hosts: list[str] = field(default_factory=list)
-    """Further names under which it is asked, as browsers see them: those of a proxy in front of it, or in the local
-    network. Requests under other names than these, localhost and `host` are refused, since any page could have had them
+    """Further names under which browsers reach the server: those of a proxy in front of it, or in the local network.
+    Requests under other names than these, localhost and `host` are refused, since any page could have had them
     sent. Where others can reach the server, this machine's own name is known, too, and with 0.0.0.0 any IP address."""
     port: Annotated[int, Limit(ge=1, le=65_535)] = 8000
     """Port to listen at."""

@@ -67,8 +67,9 @@ class LossConfig:
     """What is minimised."""
 
     kind: LossKind = "classification"
-    """contrastive: InfoNCE over the global batch, as the paper; multi_positive: the same, but each distinct noun counts
-    once, with all its regions as positives; classification: cross-entropy over all nouns of the dataset."""
+    """contrastive: InfoNCE over the global batch, as the paper; multi_positive: InfoNCE in which each distinct noun of
+    the batch counts once, with all its regions as positives; classification: cross-entropy over all nouns of the
+    dataset."""
     distillation: Annotated[float, Limit(ge=0)] = 0.0
     """Weight of the cosine distance to the original model's features on un-masked regions
     (needs `data.unmasked_share`)."""
