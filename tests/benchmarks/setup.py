@@ -1,4 +1,4 @@
-"""Setting up on a fresh machine: what `make` does, with uv, against pip with the same lock file (target 0.5 of the time).
+"""Setting up on a fresh machine: what `make` does, with uv, against pip with the same lock file (target half the time).
 
     python -m tests.benchmarks.setup
 
