@@ -57,7 +57,7 @@ def find_backend(name: str) -> type[Proposer]:
         name: a short name, or `package.module:Class`.
 
     Raises:
-        UserError: there is no such module, or no such class in it.
+        UserError: there is no such module, no such class in it, or a module that it needs is not installed.
     """
     module, _, class_name = BACKENDS.get(name, name).partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), class_name)):
@@ -68,7 +68,9 @@ def find_backend(name: str) -> type[Proposer]:
         found = getattr(importlib.import_module(module), class_name, None)
     except ModuleNotFoundError as error:
         if not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, something that it needs is not
+            raise UserError(
+                f"proposals.backend: {name!r}: the module {module} needs {error.name}, which is not installed here"
+            ) from error
         raise UserError(
             f"proposals.backend: {name!r}: there is no module {error.name}; Python looks for it in the folder that "
             "the job starts in and in those of PYTHONPATH"

@@ -63,6 +63,14 @@ def test_help_says_which_backend_is_not_there(capsys):
     assert "proposals.backend: 'absent.module:Class': there is no module absent; Python" in capsys.readouterr().err
 
 
+def test_a_module_that_a_backend_needs_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "needy_backend.py").write_text("import absent_library\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert mine.main(["--proposals.backend=needy_backend:Needy", "--help"]) == 2
+    said = "'needy_backend:Needy': the module needy_backend needs absent_library, which is not installed"
+    assert said in capsys.readouterr().err
+
+
 def test_a_misspelt_class_is_told_with_the_nearest(own, capsys):
     assert mine.main(["--proposals.backend=stripes_of_mine:Strips", "--help"]) == 2
     assert "the module stripes_of_mine has no class Strips; did you mean Stripes" in capsys.readouterr().err
