@@ -211,7 +211,7 @@ def test_folders_that_cannot_be_meant(tmp_path):
     with pytest.raises(UserError, match=r"dataset\.ignore: 2 and the 3 classes.* overlap"):
         open_dataset(config)
     config.ignore = 70000
-    with pytest.raises(UserError, match=r"dataset\.ignore: 70000 is no value"):
+    with pytest.raises(UserError, match=r"dataset\.ignore is 70000; it must be .*at most 65_535"):
         open_dataset(config)
     config.ignore = None
     (root / "classes.txt").write_text("a\na\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pipeline.configuration import limits
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.ade20k_150 import open_ade20k_150
 from pipeline.evaluation.datasets.ade20k_847 import open_ade20k_847
@@ -30,8 +31,9 @@ def open_dataset(config: DatasetConfig) -> SegmentationDataset:
     """The data set that the configuration names.
 
     Raises:
-        UserError: the kind is not known, or a part of the distribution is missing.
+        UserError: the kind is not known, a number is outside its limits, or a part of the distribution is missing.
     """
+    limits.check(config, "dataset")
     if config.kind not in _KINDS:
         raise UserError(f"dataset.kind: {config.kind} is none of {', '.join(_KINDS)}")
     return _KINDS[config.kind](config)
