@@ -16,7 +16,7 @@ from pipeline.storage.connections import ATTEMPTS, filesystem, is_s3
 from pipeline.storage.errors import TooManyBytes, error_code, plain_errors, unusable_names
 from pipeline.storage.local_files import is_temporary
 from pipeline.storage.uris import is_zip_member
-from pipeline.storage.zip_members import members, read_member
+from pipeline.storage.zip_archives import members, read_member
 
 _BLOCK_BYTES = 8 * 2**20
 

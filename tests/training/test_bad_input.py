@@ -48,6 +48,7 @@ def test_a_dataset_without_pairs(mined, small_clip, ray_cluster, tmp_path):
     (dataset / "manifests").mkdir(parents=True)
     manifest = pq.read_table(mined / "manifests" / "000000.parquet")
     pq.write_table(manifest.slice(0, 0), dataset / "manifests" / "000000.parquet")
+    shutil.copy(mined / "config.yaml", dataset)
     with pytest.raises(UserError, match="no pair"):
         train(train_config(dataset, small_clip, tmp_path / "out"))
 
