@@ -38,6 +38,13 @@ def test_every_name_of_a_face_is_there(name):
     assert set(face.__all__) >= PUBLIC.get(name, set())
 
 
+@pytest.mark.parametrize("name", FACES)
+def test_no_name_of_a_face_is_that_of_a_module_in_it(name):
+    """Importing the module would put it in the place of what the face serves."""
+    face = importlib.import_module(name)
+    assert not set(face.__all__) & {module for _, module, _ in pkgutil.iter_modules(face.__path__)}
+
+
 def test_a_name_that_is_not_there():
     """As of any other module."""
     with pytest.raises(AttributeError, match=r"module 'pipeline\.clip' has no attribute 'no_such_name'"):

@@ -115,9 +115,9 @@ def chain_arguments(world: Path, small_clip: str, output: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--train.full.epochs=0", "error: train: full.epochs is 0"),
+        ("--train.full.epochs=0", "error: train.full.epochs is 0; it must be at least 1"),
         ("--train.model.architecture=ViT-Z-99", "error: train: clip.architecture 'ViT-Z-99'"),
-        ("--mine.shards.images_per_shard=0", "error: mine: shards.images_per_shard is 0"),
+        ("--mine.shards.images_per_shard=0", "error: mine.shards.images_per_shard is 0; it must be at least 1"),
         ("--evaluate=[{dataset: {kind: micro_world, root: /nowhere}}]", "error: evaluate[0]: dataset.root"),
     ],
 )

@@ -67,9 +67,9 @@ def test_a_directory_without_permission_is_found_by_the_check(tmp_path: Path) ->
     (tmp_path / "locked").mkdir(mode=0o555)
     (tmp_path / "closed").mkdir(mode=0o000)
     code = (
-        "import os, sys; from pipeline import errors, storage\n"
+        "import os, sys; from pipeline import errors; from pipeline.storage import check_readable, check_writable\n"
         "if os.geteuid() == 0: os.setuid(65534)  # root may write anywhere\n"
-        "checks = (storage.check_writable, 'locked/new'), (storage.check_readable, 'closed')\n"
+        "checks = (check_writable, 'locked/new'), (check_readable, 'closed')\n"
         "for check, path in checks:\n"
         "    try: check(sys.argv[1] + '/' + path, 'output')\n"
         "    except errors.UserError as error: print(error)"
