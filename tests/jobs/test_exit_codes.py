@@ -97,7 +97,9 @@ def test_a_full_disk_ends_every_job_that_writes_with_1(command, places, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["evaluate", "segment", "mine"])
+@pytest.mark.parametrize(
+    "command", ["mine", *(pytest.param(one, marks=pytest.mark.soak) for one in ("evaluate", "segment"))]
+)
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_disk_that_is_full_for_the_workers_ends_a_job_with_1(command, world, small_clip, small_disk, capsys):
     """Its configuration has room, what the workers write has not."""
