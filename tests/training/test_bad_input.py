@@ -99,7 +99,7 @@ def test_damage_found_while_training_is_named_and_can_be_left_out(mined, small_c
     arguments = [*command_line(dataset, small_clip, output), "--mode=mask_prompt"]
     assert train_job.main(arguments) == 2
     error = capsys.readouterr().err
-    assert "of shard 2 " in error
+    assert "000002.tar is damaged: the sample at byte " in error
     assert "skip_damaged" in error
 
     elsewhere = f"--validation.dataset={mined}"
