@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.masks import rle
 from pipeline.masks.rle import Rle
+from pipeline.masks.runs import Runs, decode_runs
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,12 @@ class Masks(Sequence[Rle]):
         return rle.decode(self.rles, self.height, self.width, checked=True)
 
     def boxes(self) -> np.ndarray:
-        """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int32 [K, 4]; zeros if empty."""
-        return rle.boxes(self.rles, self.height, self.width, checked=True)
+        """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int64 [K, 4]; zeros if empty."""
+        return self.runs().boxes()
+
+    def runs(self) -> Runs:
+        """Where the runs of all masks begin and end."""
+        return decode_runs(self.rles, self.height, self.width)
 
     def iou(self, other: Self) -> np.ndarray:
         """Intersection over union of every mask with every one of `other`, float32 [K, L]; 0 where both are empty.

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from pipeline.masks.runs import decode_runs
+
 Rle = bytes
 
 
@@ -48,22 +50,16 @@ def areas(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
     Raises:
         ValueError: a code is of another frame.
     """
-    # Not coco_mask.area: with NumPy 2 it fails on more than 255 masks (pycocotools 2.0.11).
-    return np.array([_checked_runs(rle, height, width)[1::2].sum() for rle in rles], np.int64)
+    return decode_runs(rles, height, width).areas()
 
 
-def boxes(rles: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
-    """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int32 [K, 4]; zeros if empty.
+def boxes(rles: Sequence[Rle], height: int, width: int) -> np.ndarray:
+    """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int64 [K, 4]; zeros if empty.
 
     Raises:
         ValueError: a code is of another frame.
     """
-    codes = _codes(rles, height, width, checked)
-    if not codes:
-        return np.zeros((0, 4), np.int32)
-    result = coco_mask.toBbox(codes).astype(np.int32)
-    result[:, 2:] += result[:, :2]
-    return result
+    return decode_runs(rles, height, width).boxes()
 
 
 def iou(a: Sequence[Rle], b: Sequence[Rle], height: int, width: int, *, checked: bool = False) -> np.ndarray:
@@ -80,49 +76,7 @@ def iou(a: Sequence[Rle], b: Sequence[Rle], height: int, width: int, *, checked:
     return coco_mask.iou(codes_a, codes_b, [False] * len(codes_b)).astype(np.float32)
 
 
-def run_lengths(rle: Rle) -> np.ndarray:
-    """The runs of zeros, ones, zeros, … in column-major order, int64 [R].
-
-    COCO writes each run from the fourth on as its difference to the run two before, as signed 5-bit
-    groups, lowest first, one character (+48) each, with bit 5 set where another group follows.
-
-    Raises:
-        ValueError: the bytes are not such a code.
-    """
-    groups = np.frombuffer(rle, np.uint8).astype(np.int64) - 48
-    last = (groups & 0x20) == 0
-    if not len(groups) or groups.min() < 0 or groups.max() > 63 or not last[-1]:
-        raise ValueError(f"not a COCO run-length code: {bytes(rle[:40])!r}")
-    ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    digits = np.arange(len(groups)) - np.repeat(starts, ends - starts + 1)
-    if digits.max() > 11:  # 60 bits: longer than any image, and about to overflow
-        raise ValueError(f"not a COCO run-length code: {bytes(rle[:40])!r}")
-    differences = np.add.reduceat((groups & 0x1F) << (5 * digits), starts)
-    negative = (groups[ends] & 0x10) != 0
-    differences[negative] -= np.int64(1) << (5 * (digits[ends][negative] + 1))
-    runs = differences
-    # Run 2 is written as it is, run 3 refers to run 1, run 4 to run 2, …; two interleaved sums.
-    runs[1::2] = np.cumsum(differences[1::2])
-    runs[2::2] = np.cumsum(differences[2::2])
-    if runs.min() < 0:
-        raise ValueError(f"not a COCO run-length code: {bytes(rle[:40])!r}")
-    return runs
-
-
 def _codes(rles: Sequence[Rle], height: int, width: int, checked: bool) -> list[dict]:
     if not checked:
-        for rle in rles:
-            _checked_runs(rle, height, width)
+        decode_runs(rles, height, width)
     return [{"size": [height, width], "counts": bytes(rle)} for rle in rles]
-
-
-def _checked_runs(rle: Rle, height: int, width: int) -> np.ndarray:
-    runs = run_lengths(rle)
-    pixels = int(runs.sum())
-    if pixels != height * width:
-        raise ValueError(
-            f"a run-length code of {pixels} pixels does not fill a frame of height {height} × "
-            f"width {width} = {height * width} pixels"
-        )
-    return runs

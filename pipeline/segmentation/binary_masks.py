@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipeline.masks import rle
 from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
+from pipeline.masks.runs import run_lengths
 from pipeline.segmentation.fusion import UNLABELLED, winners
 
 _BAND_EDGES = 2**20
@@ -45,7 +45,7 @@ def binary_labels(masks: Masks, scores_QC: np.ndarray, classes: int) -> np.ndarr
 
 def _edges(code: Rle) -> np.ndarray:
     """Pixels, counted down the columns, from which on a mask is in what it was out of, or the reverse; ascending."""
-    ends = rle.run_lengths(code).cumsum()
+    ends = run_lengths(code).cumsum()
     return ends[:-1].astype(np.int32 if ends[-1] < 2**31 else np.int64)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.masks import rle
 from pipeline.masks.masks import Masks
+from pipeline.masks.runs import run_lengths
 from pipeline.segmentation.drawing import class_colours
 from pipeline.segmentation.fusion import UNLABELLED, class_scores
 from pipeline.segmentation.prediction import Prediction
@@ -92,7 +92,7 @@ def _box(rows: slice, columns: slice) -> list[int]:
 
 def _mean_scores(labels: np.ndarray, masks: Masks, scores_QC: np.ndarray, present: list[int]) -> list[float]:
     """Per class its score, averaged over the masks by how many pixels of the class each of them covers."""
-    ends = [rle.run_lengths(code).cumsum() for code in masks]
+    ends = [run_lengths(code).cumsum() for code in masks]
     none = np.zeros(0, np.int64)
     starts = np.concatenate([none, *(ends_q[:-1:2] for ends_q in ends)])
     stops = np.concatenate([none, *(ends_q[1::2] for ends_q in ends)])

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from pipeline.masks import rle
+from pipeline.masks.runs import run_lengths
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -52,12 +53,12 @@ def test_runs_areas_and_boxes_equal_those_counted_by_hand(stack):
     frame = stack.shape[1:]
     rles = rle.encode(stack)
     for encoded, mask in zip(rles, stack, strict=True):
-        assert rle.run_lengths(encoded).tolist() == runs_by_hand(mask)
+        assert run_lengths(encoded).tolist() == runs_by_hand(mask)
     areas = rle.areas(rles, *frame)
     assert areas.dtype == np.int64
     assert areas.tolist() == [int(mask.sum()) for mask in stack]
     boxes = rle.boxes(rles, *frame)
-    assert boxes.dtype == np.int32
+    assert boxes.dtype == np.int64
     assert boxes.shape == (len(stack), 4)
     for box, mask in zip(boxes.tolist(), stack, strict=True):
         rows, columns = np.nonzero(mask)
@@ -84,7 +85,7 @@ def test_iou_equals_brute_force(stack, data):
 @given(st.lists(st.integers(0, 10**7), min_size=1, max_size=30))
 def test_long_runs_are_read_as_pycocotools_writes_them(runs):
     code = coco_mask.frPyObjects({"size": [sum(runs), 1], "counts": runs}, sum(runs), 1)["counts"]
-    assert rle.run_lengths(code).tolist() == runs
+    assert run_lengths(code).tolist() == runs
 
 
 def test_more_masks_than_fit_a_byte():
@@ -123,7 +124,7 @@ def test_iou_checks_both_sides():
 @given(st.binary(max_size=40))
 def test_any_bytes_give_masks_or_a_value_error(code):
     try:
-        runs = rle.run_lengths(code)
+        runs = run_lengths(code)
     except ValueError:
         return
     assert (runs >= 0).all()

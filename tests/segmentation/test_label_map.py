@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from pipeline.masks import rle
 from pipeline.masks.masks import Masks
+from pipeline.masks.runs import run_lengths
 from pipeline.masks.soft import binarize
 from pipeline.segmentation import UNLABELLED, Prediction, fuse
 
@@ -68,9 +69,9 @@ def test_more_masks_than_bits_in_a_word_and_more_edges_than_in_a_band():
 def test_runs_of_no_pixels():
     """Other writers of COCO's codes leave them in."""
     code = rle.encode(np.ones((1, 2, 3), bool))[0]
-    assert rle.run_lengths(code).tolist() == [0, 6]
+    assert run_lengths(code).tolist() == [0, 6]
     empty_runs = bytes(48 + value for value in (2, 0, 0, 4))  # 2 zeros, 0 ones, 0 zeros, then 4 + (0) ones
-    assert rle.run_lengths(empty_runs).tolist() == [2, 0, 0, 4]
+    assert run_lengths(empty_runs).tolist() == [2, 0, 0, 4]
     prediction = predict_binary(np.ones((1, 2, 3), bool), np.zeros((1, 1), np.float32))
     assert (prediction.label_map(1) == 0).all()
     labels = replace(prediction, masks=Masks([empty_runs], 2, 3)).label_map(1)
