@@ -121,7 +121,8 @@ def _lengths(rles: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     zeros[starts] = heads
     ones[first[1:][filled] - 1] = 0
     if zeros.min() < 0 or ones.min() < 0:
-        raise _no_code(rles[np.searchsorted(first, ((zeros < 0) | (ones < 0)).argmax(), side="right") - 1])
+        wrong = int(((zeros < 0) | (ones < 0)).argmax())
+        raise _no_code(rles[int(np.searchsorted(first, wrong, side="right")) - 1])
     return zeros, ones, first, filled
 
 
@@ -144,7 +145,7 @@ def _numbers(rles: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     wrong = groups > 63
     wrong[code_ends - 1] |= ~last[code_ends - 1]
     if wrong.any():
-        raise _no_code(rles[np.searchsorted(code_ends, wrong.argmax(), side="right")])
+        raise _no_code(rles[int(np.searchsorted(code_ends, wrong.argmax(), side="right"))])
     counts = np.add.reduceat(last, code_starts, dtype=np.int64)
     odd = counts % 2 == 1
     if odd.any():
@@ -160,7 +161,7 @@ def _numbers(rles: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
             return numbers, counts + odd, odd
         numbers[longer] = (numbers[longer] << 5) | groups[ends[longer] - digit]
         longer = longer[~last[ends[longer] - digit - 1]]
-    raise _no_code(rles[np.searchsorted(np.cumsum(counts + odd), longer[0], side="right")])
+    raise _no_code(rles[int(np.searchsorted(np.cumsum(counts + odd), longer[0], side="right"))])
 
 
 def _running_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

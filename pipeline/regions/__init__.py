@@ -6,8 +6,9 @@ from pipeline.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
     from pipeline.regions.config import Fill, RegionsConfig
-    from pipeline.regions.cutting import cut_window, masked_regions, tight_boxes
+    from pipeline.regions.cutting import cut_windows, masked_regions, tight_boxes
+    from pipeline.regions.windows import Windows
 
-__all__ = ["Fill", "RegionsConfig", "cut_window", "masked_regions", "tight_boxes"]
+__all__ = ["Fill", "RegionsConfig", "Windows", "cut_windows", "masked_regions", "tight_boxes"]
 
 __getattr__ = lazy_imports(__name__)

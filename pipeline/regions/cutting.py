@@ -1,18 +1,27 @@
 """Image + masks → CLIP inputs: blank outside the mask, crop, normalise, resize (OVSeg Sec. 3.1).
 
-Shape suffixes: K masks, V valid masks, H×W the image, S the CLIP input side.
+On the CPU one window after the other by OpenCV, which resizes several times faster than torch, and nearer to the exact
+result; elsewhere all together (`bulk`).
+
+Shape suffixes: K masks, V valid masks, R windows, H×W the image, h×w a window, S the CLIP input side.
 """
 
-from functools import lru_cache
-from typing import get_args
+from collections.abc import Sequence
 
 import cv2
+import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+from numpy.lib.stride_tricks import as_strided
 
 from pipeline.masks.boxes import expand_box
+from pipeline.regions.bulk import cut_in_bulk
 from pipeline.regions.clip_input import ClipInput
 from pipeline.regions.config import Fill
+from pipeline.regions.normalising import blank_colour, normalised_planes
+from pipeline.regions.resampling import nearest
+from pipeline.regions.windows import DenseMasks, Window, Windows
+
+_CPU = torch.device("cpu")
 
 
 def tight_boxes(masks_KHW: torch.Tensor) -> torch.Tensor:
@@ -61,8 +70,6 @@ def masked_regions(
         raise ValueError(f"image must be uint8 [3,H,W], is {image.dtype} {list(image.shape)}")
     if masks.ndim != 3 or masks.shape[1:] != image.shape[1:]:
         raise ValueError(f"masks must be [K,{image.shape[1]},{image.shape[2]}], are {list(masks.shape)}")
-    if fill not in get_args(Fill):
-        raise ValueError(f"fill must be one of {get_args(Fill)}, is {fill!r}")
     if clip_input is None:
         clip_input = ClipInput(size)
     elif size not in (ClipInput.size, clip_input.size):
@@ -71,71 +78,80 @@ def masked_regions(
     inside_KHW = masks if masks.dtype == torch.bool else masks > threshold
     valid_K = inside_KHW.flatten(1).any(dim=1) if len(masks) else torch.zeros(0, dtype=torch.bool, device=image.device)
     inside_VHW = inside_KHW[valid_K]
-    if not len(inside_VHW):
-        pixels = torch.zeros((0, 3, clip_input.size, clip_input.size), device=image.device)
-        return (
-            pixels,
-            pixels[:, :1].bool(),
-            valid_K,
-            torch.zeros((0, 4), dtype=torch.int64, device=image.device),
-        )
-
     height, width = image.shape[1:]
-    boxes = [expand_box(tuple(box), expand, width, height) for box in tight_boxes(inside_VHW).tolist()]
-    regions = [
-        cut_window(image, inside_HW, box, clip_input, fill) for box, inside_HW in zip(boxes, inside_VHW, strict=True)
+    boxes: list[Window] = []
+    if len(inside_VHW):
+        boxes = [expand_box(tuple(box), expand, width, height) for box in tight_boxes(inside_VHW).tolist()]
+    windows = _windows_of_frame(image.permute(1, 2, 0), inside_VHW, boxes)
+    pixels, region_masks = cut_windows(windows, clip_input, fill)
+    boxes_V4 = torch.tensor(boxes, dtype=torch.int64, device=image.device).view(-1, 4)
+    return pixels, region_masks, valid_K, boxes_V4
+
+
+def _windows_of_frame(image_HW3: torch.Tensor, inside_VHW: torch.Tensor, boxes: Sequence[Window]) -> Windows:
+    height, width = image_HW3.shape[:2]
+    table = [
+        (y0 * width + x0, width, x1 - x0, y1 - y0, (index * height + y0) * width + x0, 1, width)
+        for index, (x0, y0, x1, y1) in enumerate(boxes)
     ]
-    return (
-        torch.stack([region[0] for region in regions]),
-        torch.stack([region[1] for region in regions]),
-        valid_K,
-        torch.tensor(boxes, dtype=torch.int64, device=image.device),
+    return Windows(
+        (image_HW3.contiguous().view(-1, 3),),
+        DenseMasks(inside_VHW.flatten()),
+        torch.tensor(table, dtype=torch.int64, device=image_HW3.device).view(-1, 7),
+        tuple((row[2], row[3]) for row in table),
+        thinned=False,
     )
 
 
-def cut_window(
-    image_3HW: torch.Tensor,
-    inside_HW: torch.Tensor,
-    window: tuple[int, int, int, int],
-    clip_input: ClipInput,
-    fill: Fill,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One window of an image as CLIP input: blank outside the mask, normalise, resize (see `masked_regions`).
-
-    Args:
-        image_3HW: uint8, RGB.
-        inside_HW: bool, the mask.
-        window: x0 y0 x1 y1 in pixels, x1 and y1 exclusive.
+def cut_windows(windows: Windows, clip_input: ClipInput, fill: Fill) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cut windows on the device where they are, see `masked_regions`.
 
     Returns:
-        pixels float32 [3,S,S]; mask bool [1,S,S], cut and resized (nearest) with the same window.
+        pixels float32 [R,3,S,S]; masks bool [R,1,S,S], cut and resized (nearest) with the same windows.
+
+    Raises:
+        ValueError: an unknown `fill`.
     """
-    x0, y0, x1, y1 = window
+    if windows.table.device != _CPU or windows.thinned:
+        return cut_in_bulk(windows, clip_input, fill)
     size = clip_input.size
-    mean_C, std_C = _mean_and_std(clip_input, image_3HW.device)
-    inside_hw = inside_HW[y0:y1, x0:x1]
-    crop_Chw = image_3HW[:, y0:y1, x0:x1].to(torch.float32, memory_format=torch.contiguous_format)
-    crop_Chw = crop_Chw.sub_(mean_C).div_(std_C)
-    if fill != "none":
-        blank_C = torch.zeros_like(mean_C) if fill == "mean" else -mean_C / std_C  # in normalised values
-        crop_Chw = torch.where(inside_hw, crop_Chw, blank_C)
-    mask = F.interpolate(inside_hw[None, None].to(torch.uint8), (size, size), mode="nearest")
-    return _resize_bicubic(crop_Chw, size), mask[0].bool()
+    pixels_R3SS = torch.empty((len(windows), 3, size, size))
+    masks_R1SS = torch.empty((len(windows), 1, size, size), dtype=torch.bool)
+    image_P3 = torch.cat(windows.images).numpy() if len(windows.images) != 1 else windows.images[0].numpy()
+    inside_M = windows.masks.dense().numpy().view(np.uint8)
+    for row, pixels_3SS, mask_1SS in zip(windows.table.tolist(), pixels_R3SS.numpy(), masks_R1SS.numpy(), strict=True):
+        first_pixel, image_width, width, height, first_place, column_step, row_step = row
+        crop_hw3 = as_strided(image_P3[first_pixel:], (height, width, 3), (3 * image_width, 3, 1))
+        inside_hw = np.ascontiguousarray(as_strided(inside_M[first_place:], (height, width), (row_step, column_step)))
+        cut_window(normalised_planes(crop_hw3, clip_input), inside_hw, pixels_3SS, clip_input, fill)
+        sample_mask(inside_hw, mask_1SS[0])
+    return pixels_R3SS, masks_R1SS
 
 
-@lru_cache
-def _mean_and_std(clip_input: ClipInput, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """For pixels of 0..255, float32 [3,1,1]. Kept, since every region needs them and making them waits for the GPU."""
-    mean_3, std_3 = torch.tensor(clip_input.mean, device=device), torch.tensor(clip_input.std, device=device)
-    return mean_3.mul(255).view(3, 1, 1), std_3.mul(255).view(3, 1, 1)
+def cut_window(
+    planes_3hw: Sequence[np.ndarray], inside_hw: np.ndarray, pixels_3SS: np.ndarray, clip_input: ClipInput, fill: Fill
+) -> None:
+    """One window as CLIP input, by OpenCV.
+
+    Args:
+        planes_3hw: its red, green and blue, normalised, float32.
+        inside_hw: the mask, uint8, not 0 inside; C-contiguous.
+        pixels_3SS: float32, gets the result; C-contiguous.
+
+    Raises:
+        ValueError: an unknown `fill`.
+    """
+    blank_3 = blank_colour(clip_input, fill, _CPU)
+    size = pixels_3SS.shape[1:]
+    for channel, (plane_hw, pixels_SS) in enumerate(zip(planes_3hw, pixels_3SS, strict=True)):
+        if fill == "mean":
+            plane_hw = cv2.copyTo(plane_hw, inside_hw)  # 0 elsewhere
+        elif blank_3 is not None:
+            plane_hw = cv2.copyTo(plane_hw, inside_hw, np.full_like(plane_hw, blank_3[channel]))
+        cv2.resize(plane_hw, size, dst=pixels_SS, interpolation=cv2.INTER_CUBIC)
 
 
-def _resize_bicubic(image_Chw: torch.Tensor, size: int) -> torch.Tensor:
-    """float32 [C,h,w] → [C,S,S]: cubic convolution (a = −0.75) at pixel centres, no antialias, aspect not kept."""
-    if image_Chw.device.type != "cpu":
-        return F.interpolate(image_Chw[None], (size, size), mode="bicubic", align_corners=False)[0]
-    # On the CPU, OpenCV computes the same several times faster than torch, and nearer to the exact result.
-    resized_CSS = torch.empty((len(image_Chw), size, size))
-    for plane_hw, resized_SS in zip(image_Chw.numpy(), resized_CSS.numpy(), strict=True):
-        cv2.resize(plane_hw, (size, size), dst=resized_SS, interpolation=cv2.INTER_CUBIC)
-    return resized_CSS
+def sample_mask(inside_hw: np.ndarray, mask_SS: np.ndarray) -> None:
+    """A mask, uint8, resized to what `mask_SS`, bool, has room for."""
+    rows_S, columns_S = (nearest(torch.tensor([extent]), len(mask_SS))[0].numpy() for extent in inside_hw.shape)
+    mask_SS[...] = inside_hw[rows_S][:, columns_S]

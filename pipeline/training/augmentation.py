@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import RandomResizedCrop
 
 from pipeline.masks.boxes import expand_box
-from pipeline.regions import Fill, cut_window, tight_boxes
+from pipeline.regions import Fill, Windows, cut_windows, tight_boxes
 from pipeline.regions.clip_input import ClipInput
 from pipeline.training.samples import DataConfig
 
@@ -46,7 +46,8 @@ def training_region(
     if not mask[y0:y1, x0:x1].numpy().any():
         window = box
     fill: Fill = "none" if unmasked else config.fill
-    pixels, mask = cut_window(image, mask, window, clip_input, fill)
+    windows = Windows.of_crops([image.permute(1, 2, 0).numpy()], [mask.numpy()], [window])
+    [pixels], [mask] = cut_windows(windows, clip_input, fill)
     return pixels, mask, unmasked
 
 
