@@ -1,46 +1,72 @@
-"""CLIP embeddings of masked regions, batched across images.
+"""Images and masks → CLIP embeddings of the masked regions, batched across images.
 
-Shape suffixes: K masks of an image, V of them valid, R regions in flight, S input side, D embedding width.
+Three things go on at the same time: the caller's images are read ahead in a thread (decoding, proposing), their regions
+are cut in a second one, and the vision tower runs in the caller's. On a GPU the host never waits for the batch at hand.
+
+Shape suffixes: K masks of an image, V of them valid, R regions of a batch, S input side, D embedding width.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import closing
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from pipeline.clip.model import Clip
+from pipeline.execution.read_ahead import read_ahead
 from pipeline.masks.masks import Masks
-from pipeline.regions import RegionsConfig, masked_regions
+from pipeline.regions import RegionsConfig
+from pipeline.regions.cutters import Cut, Cutter, DeviceCutter, HostCutter, ImageRegions, Part
 
 Companion = TypeVar("Companion")
 
-# Masks are decoded in groups of at most this many pixels, so that 300 proposals of a large photograph
-# never exist decoded at once.
-_DECODED_MASK_PIXELS = 16 * 2**20
+_IMAGES_AHEAD = 2
+_BATCHES_AHEAD = 1
+_BATCHES_ON_GPU = 2
+"""Batches whose features are not fetched yet: while one is encoded, the host hands over the next."""
+
+
+class _Batch(NamedTuple):
+    """Regions on their way through the tower."""
+
+    cut: Cut | None
+    """None: no regions, of images that have none."""
+    ended: list[tuple[Any, np.ndarray]]
+    """The images whose last region is in it: their companions, and which of their masks are valid, bool [K]."""
+
+
+class _Encoded(NamedTuple):
+    features: torch.Tensor
+    """float32 [R,D] on the host; filled when `done` is."""
+    done: torch.cuda.Event | None
+    ended: list[tuple[Any, np.ndarray]]
 
 
 class RegionEncoder:
     """Cuts the masked regions out of images and encodes them in batches of fixed size.
 
     The composition of the batches depends on the order of the input alone, so the same input has the same features, bit
-    by bit. In flight are one decoded image, masks of 16 Mi pixels together, and one batch of CLIP inputs.
+    by bit. In flight are a few images, and two batches of CLIP inputs (three on a GPU).
     """
 
     def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):
         self._clip = clip
         self._config = config
         self._batch_size = batch_size
+        self._spare_cutters: list[Cutter] = []
 
     def encode(
-        self, images: Iterable[tuple[np.ndarray, Masks, Companion]]
+        self, images: Iterable[tuple[np.ndarray, Masks, Companion]], *, ahead: bool = True
     ) -> Iterator[tuple[Companion, np.ndarray, np.ndarray]]:
         """Encode images one after the other.
 
         Args:
-            images: uint8 [H,W,3] RGB, its K masks, and anything that is to come out with its features.
+            images: uint8 [H,W,3] RGB, its K masks, and anything that is to come out with its features. Iterated in
+                another thread, up to three images ahead of the batch that is cut.
+            ahead: False: an image is taken when all before it that fill batches are encoded, in the caller's thread.
 
         Yields:
             per image, in order: its companion, unit-length features float32 [V,D], and valid bool [K]: the masks that
@@ -49,62 +75,79 @@ class RegionEncoder:
         Raises:
             ValueError: the masks of an image are in another frame than the image.
         """
-        size = self._clip.input.size
-        batch_R3SS = torch.empty((self._batch_size, 3, size, size), device=self._clip.device)
-        masks_R1SS = torch.empty((self._batch_size, 1, size, size), dtype=torch.bool, device=self._clip.device)
-        filled = 0
-        encoded: list[np.ndarray] = []  # features not handed out yet
-        unfinished: deque[tuple[Companion, np.ndarray]] = deque()  # the images not handed out yet, and their `valid`
-        for image, masks, companion in images:
-            valid = []
-            for pixels_V3SS, masks_V1SS, valid_k in self._cut(image, masks):
-                valid.append(valid_k)
-                while len(pixels_V3SS):
-                    taken = min(len(pixels_V3SS), self._batch_size - filled)
-                    batch_R3SS[filled : filled + taken] = pixels_V3SS[:taken]
-                    masks_R1SS[filled : filled + taken] = masks_V1SS[:taken]
-                    pixels_V3SS, masks_V1SS = pixels_V3SS[taken:], masks_V1SS[taken:]
-                    filled += taken
-                    if filled == self._batch_size:
-                        encoded.append(self._forward(batch_R3SS, masks_R1SS))
-                        filled = 0
-            unfinished.append((companion, np.concatenate(valid) if valid else np.zeros(0, dtype=bool)))
-            while unfinished and sum(map(len, encoded)) >= unfinished[0][1].sum():
-                done, valid_K = unfinished.popleft()
-                features, encoded = _take(encoded, int(valid_K.sum()))
-                yield done, features, valid_K
-        if filled:
-            encoded.append(self._forward(batch_R3SS[:filled], masks_R1SS[:filled]))
-        for done, valid_K in unfinished:
-            features, encoded = _take(encoded, int(valid_K.sum()))
-            yield done, features, valid_K
+        cutter = self._spare_cutters.pop() if self._spare_cutters else self._new_cutter()
+        read = read_ahead(images, _IMAGES_AHEAD if ahead else 0)
+        with closing(read_ahead(self._cut(cutter, read), _BATCHES_AHEAD if ahead else 0)) as batches:
+            left = np.zeros((0, 0), np.float32)  # features of images that have not ended yet
+            for features_RD, ended in self._encode(batches):
+                left = np.concatenate([left, features_RD]) if len(left) else features_RD
+                for companion, valid_K in ended:
+                    count = int(valid_K.sum())
+                    yield companion, left[:count], valid_K
+                    left = left[count:]
+        self._spare_cutters.append(cutter)
 
-    def _cut(self, image: np.ndarray, masks: Masks) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
-        if masks.size != image.shape[:2]:
-            raise ValueError(f"masks are in a frame of height × width {masks.size}, their image is {image.shape[:2]}")
-        image_3HW = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(self._clip.device)
-        group = min(self._batch_size, max(1, _DECODED_MASK_PIXELS // (masks.height * masks.width)))
-        for start in range(0, len(masks), group):
-            masks_KHW = torch.from_numpy(masks[start : start + group].decode())
-            pixels_V3SS, masks_V1SS, valid_K, _ = masked_regions(
-                image_3HW,
-                masks_KHW.to(self._clip.device).bool(),
-                fill=self._config.fill,
-                expand=self._config.expand,
-                clip_input=self._clip.input,
-            )
-            yield pixels_V3SS, masks_V1SS, valid_K.cpu().numpy()
+    def _new_cutter(self) -> Cutter:
+        clip_input, fill, with_masks = self._clip.input, self._config.fill, self._clip.vision.depth > 0
+        if self._clip.device.type == "cpu":
+            return HostCutter(clip_input, fill, self._batch_size, with_masks=with_masks)
+        return DeviceCutter(clip_input, fill, self._clip.device, with_masks=with_masks)
+
+    def _cut(self, cutter: Cutter, images: Iterable[tuple[np.ndarray, Masks, Any]]) -> Iterator[_Batch]:
+        """Batches that are full, but for the last one and those of images without regions."""
+        parts: list[Part] = []
+        ended: list[tuple[Any, np.ndarray]] = []
+        free = self._batch_size
+        for image, masks, companion in images:
+            regions = ImageRegions(image, masks, self._config.expand)
+            start = 0
+            while len(regions) - start >= free:
+                parts.append(Part(regions, start, start + free))
+                start, free = start + free, self._batch_size
+                if start == len(regions):
+                    ended.append((companion, regions.valid_K))
+                yield _Batch(cutter.cut(parts), ended)
+                parts, ended = [], []
+            if start < len(regions):
+                parts.append(Part(regions, start, len(regions)))
+                free -= len(regions) - start
+            if start < len(regions) or not len(regions):
+                ended.append((companion, regions.valid_K))
+            if ended and not parts:
+                yield _Batch(None, ended)
+                ended = []
+        if parts:
+            yield _Batch(cutter.cut(parts), ended)
+
+    def _encode(self, batches: Iterable[_Batch]) -> Iterator[tuple[np.ndarray, list[tuple[Any, np.ndarray]]]]:
+        """The features of each batch, float32 [R,D], and the images that end with it."""
+        on_gpu = _BATCHES_ON_GPU if self._clip.device.type == "cuda" else 1
+        under_way: deque[_Encoded] = deque()
+        for batch in batches:
+            under_way.append(self._forward(batch))
+            if len(under_way) == on_gpu:
+                yield _fetched(under_way.popleft())
+        yield from map(_fetched, under_way)
 
     @torch.inference_mode()
-    def _forward(self, pixels_R3SS: torch.Tensor, masks_R1SS: torch.Tensor) -> np.ndarray:
-        with self._clip.autocast():
-            features_RD = self._clip.vision(pixels_R3SS, masks_R1SS)
-        return F.normalize(features_RD.float(), dim=-1).cpu().numpy()
+    def _forward(self, batch: _Batch) -> _Encoded:
+        if batch.cut is None:
+            return _Encoded(torch.zeros((0, 0)), None, batch.ended)
+        try:
+            batch.cut.wait()
+            with self._clip.autocast():
+                features_RD = self._clip.vision(batch.cut.pixels, batch.cut.masks)
+            features_RD = F.normalize(features_RD.float(), dim=-1)
+        finally:
+            batch.cut.release()
+        if self._clip.device.type != "cuda":
+            return _Encoded(features_RD.cpu(), None, batch.ended)
+        on_host_RD = torch.empty_like(features_RD, device="cpu", pin_memory=True)
+        on_host_RD.copy_(features_RD, non_blocking=True)
+        return _Encoded(on_host_RD, torch.cuda.current_stream().record_event(), batch.ended)
 
 
-def _take(encoded: list[np.ndarray], count: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The first `count` rows of a list of arrays, and the rest."""
-    if not encoded:
-        return np.zeros((0, 0), dtype=np.float32), encoded
-    rows = np.concatenate(encoded)
-    return rows[:count], [rows[count:]]
+def _fetched(encoded: _Encoded) -> tuple[np.ndarray, list[tuple[Any, np.ndarray]]]:
+    if encoded.done is not None:
+        encoded.done.synchronize()
+    return encoded.features.numpy(), encoded.ended

@@ -52,6 +52,12 @@ class Runs:
             boxes_K4[filled_K, column] = np.maximum.reduceat(edge, starts) + 1
         return boxes_K4
 
+    def select(self, start: int, end: int) -> "Runs":
+        """Those of the masks from `start` to `end`, exclusive."""
+        runs = slice(self.first[start], self.first[end])
+        first = self.first[start : end + 1] - self.first[start]
+        return Runs(self.begins[runs], self.ends[runs], first, self.height, self.width)
+
     def window(self, index: int, window: tuple[int, int, int, int]) -> np.ndarray:
         """Part of one mask, uint8 [h,w] of 0 and 1; C-contiguous.
 

@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import ray
 
@@ -59,7 +59,23 @@ def pack(shard: Shard) -> dict:
     return {"shard": shard.number, "work": pickle.dumps(shard, protocol=5)}
 
 
-def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Callable[..., None]], Shard]) -> dict:
+class Announcer(NamedTuple):
+    """What to call with the images of a shard before work on them."""
+
+    attempt: Attempt
+    watchdog: Watchdog
+
+    def __call__(self, *images: int) -> None:
+        self.attempt.announce(*images)
+        self.watchdog.announce()
+
+    @property
+    def ahead(self) -> bool:
+        """Whether work on an image may begin before that on those announced earlier has ended."""
+        return not self.attempt.last_one_died
+
+
+def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Announcer], Shard]) -> dict:
     """Run one step on a shard and pack it; an exception becomes the shard's error instead of the end of the job."""
     started = time.perf_counter()
     try:
@@ -73,16 +89,11 @@ def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Callable[..., N
 
 
 @contextlib.contextmanager
-def _attempt(run: Run, stage: str, shard: int) -> Iterator[Callable[..., None]]:
+def _attempt(run: Run, stage: str, shard: int) -> Iterator[Announcer]:
     """What to call with the images of the shard before work on them: deaths are counted, and hanging ends in one."""
     limit = StragglerLimit(run.layout, run.straggler_factor, run.straggler_seconds)
     with Attempt(run.layout, run.name, stage, shard) as attempt, Watchdog(lambda: limit.seconds(stage)) as watchdog:
-
-        def announce(*images: int) -> None:
-            attempt.announce(*images)
-            watchdog.announce()
-
-        yield announce
+        yield Announcer(attempt, watchdog)
 
 
 def _failure(layout: Layout, stage: str, shard: int) -> str:
@@ -178,7 +189,9 @@ class MatchStage:
         shard = pickle.loads(row["work"])
         if shard.error:
             return row
-        return _advance(self._run, "matching", shard, lambda announce: self._step(shard, announce))
+        return _advance(
+            self._run, "matching", shard, lambda announce: self._step(shard, announce, ahead=announce.ahead)
+        )
 
 
 def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: ShardsConfig) -> dict:

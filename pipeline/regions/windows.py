@@ -110,13 +110,14 @@ class Windows:
 
     def to(self, device: torch.device) -> Self:
         """A copy on a device; from pinned memory it is made while the host goes on."""
-        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Self:
         """A copy in memory that a GPU reads by itself."""
-        return self._map(torch.Tensor.pin_memory)
+        return self.map(torch.Tensor.pin_memory)
 
-    def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        """The same with all tensors changed."""
         images = tuple(change(image) for image in self.images)
         return replace(self, images=images, masks=self.masks.map(change), table=change(self.table))
 

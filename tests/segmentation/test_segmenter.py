@@ -121,14 +121,20 @@ def test_images_are_taken_as_they_are_needed(tiny):
     taken = []
 
     def images():
-        for number in range(20):
+        for number in range(100):
             taken.append(number)
             yield fields(), str(number), number
 
     predictions = segmenter(tiny, batch_size=5).predict(images())
     for number in range(10):
         assert next(predictions)[0] == number
-        assert len(taken) <= number + 1 + ColourProposer.batch_size
+        # Read ahead are three images, and those of two batches, of at least one region each.
+        assert len(taken) <= number + 1 + ColourProposer.batch_size + 3 + 2 * 5
+    predictions.close()
+    count = len(taken)
+    assert count < 40
+    assert next(predictions, None) is None
+    assert len(taken) == count
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 1), (1, 40), (3, 500)])

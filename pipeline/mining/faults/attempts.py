@@ -27,11 +27,12 @@ class Attempt:
         self._uri = layout.path("attempts", f"{stem(shard)}.{stage}.json")
         self._run = run
         self._deaths: dict[int, int] = {}
-        self._last_one_died = False
+        self.last_one_died = False
+        """Whether a worker died in the attempt before this one: then the image that did it is looked for."""
 
     def __enter__(self) -> "Attempt":
         if (previous := self._read()) is not None:
-            self._last_one_died = True
+            self.last_one_died = True
             self._deaths = {int(image): deaths for image, deaths in previous["deaths"].items()}
             for image in previous["images"]:
                 self._deaths[image] = self._deaths.get(image, 0) + 1
@@ -54,7 +55,7 @@ class Attempt:
                 raise ImageProblem("in_doubt", f"workers may have died of image {image}")
             if deaths >= DEATHS:
                 raise ImageProblem("kills_worker", f"{deaths} workers died while working on it")
-        if self._last_one_died:
+        if self.last_one_died:
             self._write(*images)
 
     def _read(self) -> dict | None:

@@ -20,11 +20,13 @@ class MatchRegions:
         self._candidates = candidates
         self._vocabulary = vocabulary
 
-    def __call__(self, shard: Shard, announce: Callable[[int], None]) -> Shard:
+    def __call__(self, shard: Shard, announce: Callable[[int], None], *, ahead: bool = True) -> Shard:
         """Set `valid`, bool [K], and `matches` of the shard's remaining images; reject those that cannot be encoded.
 
         Args:
             announce: is told the index of each image before the work on it begins.
+            ahead: images are decoded and cut while those before them are encoded. Then the image that was announced last
+                need not be the one that is worked on.
         """
 
         def inputs() -> Iterator[tuple[np.ndarray, Masks, Image]]:
@@ -37,7 +39,7 @@ class MatchRegions:
                     assert image.proposals is not None
                     yield pixels, image.proposals.masks, image
 
-        for image, features_VD, valid_K in self._encoder.encode(inputs()):
+        for image, features_VD, valid_K in self._encoder.encode(inputs(), ahead=ahead):
             image.valid = valid_K
             nouns_ND = self._vocabulary.embeddings([noun["noun"] for noun in image.nouns])
             image.matches = match(features_VD, nouns_ND, self._candidates)
