@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ray
 
@@ -59,13 +59,15 @@ def pack(shard: Shard) -> dict:
     return {"shard": shard.number, "work": pickle.dumps(shard, protocol=5)}
 
 
-class Announcer(NamedTuple):
+@dataclass(frozen=True)
+class Announcer:
     """What to call with the images of a shard before work on them."""
 
     attempt: Attempt
     watchdog: Watchdog
 
     def __call__(self, *images: int) -> None:
+        """Announce work on an image, or on several together; see `Attempt.announce`."""
         self.attempt.announce(*images)
         self.watchdog.announce()
 

@@ -25,8 +25,8 @@ class MatchRegions:
 
         Args:
             announce: is told the index of each image before the work on it begins.
-            ahead: images are decoded and cut while those before them are encoded. Then the image that was announced last
-                need not be the one that is worked on.
+            ahead: images are decoded and cut while those before them are encoded, so that the image that was announced
+                last need not be the one that is worked on.
         """
 
         def inputs() -> Iterator[tuple[np.ndarray, Masks, Image]]:
