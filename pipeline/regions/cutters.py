@@ -155,8 +155,9 @@ class DeviceCutter:
     def _image(self, regions: ImageRegions) -> torch.Tensor:
         """Its pixels on the device, copied once, although the last image of a batch is often the first of the next."""
         if self._last is None or self._last[0] is not regions:
-            pixels = np.ascontiguousarray(regions.image_HW3).reshape(-1, 3)
-            self._last = regions, self._copied(torch.from_numpy(pixels))
+            pixels = torch.empty(regions.image_HW3.shape, dtype=torch.uint8, pin_memory=self._stream is not None)
+            np.copyto(pixels.numpy(), regions.image_HW3)
+            self._last = regions, pixels.view(-1, 3).to(self._device, non_blocking=True)
         return self._last[1]
 
     def _copied(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -80,3 +80,70 @@ def test_masks_of_another_frame_are_refused(tiny):
     image, turned = np.zeros((20, 30, 3), np.uint8), np.ones((1, 30, 20), np.uint8)
     with pytest.raises(ValueError, match=r"\(30, 20\), their image is \(20, 30\)"):
         list(RegionEncoder(tiny, RegionsConfig(), 4).encode([(image, Masks.encode(turned), None)]))
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("counts", [[0], [0, 0, 0], [4, 0, 0, 4, 0], [0, 9, 0], [8, 8], [1, 7, 8, 0]], ids=str)
+def test_images_without_regions_come_in_their_place(tiny, counts, ahead):
+    images = random_images(np.random.default_rng(4), [(30, 40)] * len(counts), counts)
+    given = ((image, Masks.encode(masks), number) for number, (image, masks) in enumerate(images))
+    encoded = list(RegionEncoder(tiny, RegionsConfig(), 8).encode(given, ahead=ahead))
+    assert [number for number, _, _ in encoded] == list(range(len(counts)))
+    assert [len(features) for _, features, _ in encoded] == counts
+    assert list(RegionEncoder(tiny, RegionsConfig(), 8).encode([], ahead=ahead)) == []
+
+
+def test_an_image_without_regions_does_not_wait_for_others(tiny):
+    asked = []
+
+    def images():
+        for number in range(50):
+            asked.append(number)
+            yield np.zeros((20, 20, 3), np.uint8), Masks([], 20, 20), number
+
+    encoded = RegionEncoder(tiny, RegionsConfig(), 8).encode(images())
+    assert next(encoded)[0] == 0
+    encoded.close()
+    assert len(asked) < 10
+
+
+def test_reading_ahead_changes_no_bit(tiny):
+    images = list(random_images(np.random.default_rng(5), [(40, 30), (64, 48), (20, 20)], [5, 9, 13]))
+    encoder = RegionEncoder(tiny, RegionsConfig(fill="zero"), 8)
+    given = [(image, Masks.encode(masks), None) for image, masks in images]
+    runs = [list(encoder.encode(given, ahead=ahead)) for ahead in (True, False, True)]
+    for one, other, third in zip(*runs, strict=True):
+        assert np.array_equal(one[1], other[1])
+        assert np.array_equal(one[1], third[1])
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_an_error_of_the_images_reaches_the_caller_and_the_next_call_works(tiny, ahead):
+    [(image, masks)] = random_images(np.random.default_rng(6), [(40, 30)], [20])
+
+    def images():
+        yield image, Masks.encode(masks), "good"
+        raise OSError("the storage is gone")
+
+    encoder = RegionEncoder(tiny, RegionsConfig(), 8)
+    with pytest.raises(OSError, match="the storage is gone"):
+        list(encoder.encode(images(), ahead=ahead))
+    [(name, features, _)] = encoder.encode([(image, Masks.encode(masks), "good")], ahead=ahead)
+    assert (name, len(features)) == ("good", 20)
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_an_error_of_the_tower_reaches_the_caller_and_nothing_hangs(tiny, ahead):
+    def fails(module, inputs):
+        raise RuntimeError("no kernel")
+
+    images = random_images(np.random.default_rng(7), [(40, 30)] * 5, [20] * 5)
+    given = [(image, Masks.encode(masks), None) for image, masks in images]
+    encoder = RegionEncoder(tiny, RegionsConfig(), 8)
+    hook = tiny.vision.register_forward_pre_hook(fails)
+    try:
+        with pytest.raises(RuntimeError, match="no kernel"):
+            list(encoder.encode(given, ahead=ahead))
+    finally:
+        hook.remove()
+    assert len(list(encoder.encode(given, ahead=ahead))) == 5
