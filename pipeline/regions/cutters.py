@@ -148,9 +148,9 @@ class DeviceCutter:
                 for regions, start, end in parts
             ]
             windows = pack(images, self._clip_input.size).map(self._copied)
-            pixels, masks = cut_in_bulk(windows, self._clip_input, self._fill)
+            pixels, masks = cut_in_bulk(windows, self._clip_input, self._fill, with_masks=self._with_masks)
             ready = self._stream.record_event() if self._stream else None
-        return Cut(pixels, masks if self._with_masks else None, ready=ready)
+        return Cut(pixels, masks, ready=ready)
 
     def _image(self, regions: ImageRegions) -> torch.Tensor:
         """Its pixels on the device, copied once, although the last image of a batch is often the first of the next."""

@@ -113,7 +113,9 @@ def cut_windows(windows: Windows, clip_input: ClipInput, fill: Fill) -> tuple[to
         ValueError: an unknown `fill`.
     """
     if windows.table.device != _CPU or windows.thinned:
-        return cut_in_bulk(windows, clip_input, fill)
+        pixels, masks = cut_in_bulk(windows, clip_input, fill)
+        assert masks is not None  # they were asked for
+        return pixels, masks
     size = clip_input.size
     pixels_R3SS = torch.empty((len(windows), 3, size, size))
     masks_R1SS = torch.empty((len(windows), 1, size, size), dtype=torch.bool)
