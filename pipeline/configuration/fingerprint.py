@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ import yaml
 
 import schemas
 from pipeline import storage
+from pipeline.configuration.markers import absent_keys, running_keys
 from pipeline.configuration.recipe import BEFORE, RECIPES, Kind
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import printable
@@ -30,13 +31,14 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-def describe(kind: Kind, running_keys: Collection[str], configuration: dict, **parts: dict) -> dict:
+def describe(kind: Kind, config_type: type, configuration: dict, **parts: dict) -> dict:
     """The content of `config.yaml`.
 
     Args:
         kind: the job that writes the directory.
-        running_keys: dotted keys of the configuration that may differ between two runs into one directory: where and
-            how fast the job runs, not what it writes.
+        config_type: the dataclass of the configuration. Fields marked `Running` may differ between two runs into one
+            directory: where and how fast the job runs, not what it writes.
+        configuration: all of it, as a dictionary.
         parts: whatever else shapes the output, such as the digest of the source and the hashes of models.
     """
     described = {
@@ -46,7 +48,7 @@ def describe(kind: Kind, running_keys: Collection[str], configuration: dict, **p
         **parts,
         "schemas": {"version": schemas.VERSION},
     }
-    shaping = json.dumps(dict(_shaping(described, running_keys)), sort_keys=True)
+    shaping = json.dumps(dict(_shaping(described, config_type)), sort_keys=True)
     return {
         "fingerprint": hashlib.sha256(shaping.encode()).hexdigest(),
         **described,
@@ -61,10 +63,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def write_or_check(uri: str, running_keys: Collection[str], description: dict) -> None:
+def write_or_check(uri: str, config_type: type, description: dict) -> None:
     """Write `config.yaml` to `uri`, or check that the one that is there says the same.
 
-    Libraries of other versions than those that began the directory are told on stderr, and taken.
+    Libraries of other versions than those that began the directory are told on stderr, and taken. A key that is younger
+    than the directory is taken where it has the value that its absence means (`AbsentMeans`).
 
     Raises:
         UserError: the directory belongs to something else; the differences are listed.
@@ -79,7 +82,7 @@ def write_or_check(uri: str, running_keys: Collection[str], description: dict) -
     if stored["fingerprint"] != description["fingerprint"]:
         raise UserError(
             f"output: {uri.rpartition('/')[0]} was made with something else. Differences (there → now):\n"
-            + "\n".join(_differences(stored, description, running_keys))
+            + "\n".join(_differences(stored, description, config_type))
             + "\nUse the same settings to carry on, another output directory, or --overwrite."
         )
     if changed := "; ".join(_changed_versions(stored, description)):
@@ -124,8 +127,9 @@ def _value(configuration: Any, key: str) -> Any:
     return configuration
 
 
-def _differences(stored: dict, now: dict, running_keys: Collection[str]) -> Iterator[str]:
-    before, after = dict(_shaping(stored, running_keys)), dict(_shaping(now, running_keys))
+def _differences(stored: dict, now: dict, config_type: type) -> Iterator[str]:
+    before, after = dict(_shaping(stored, config_type)), dict(_shaping(now, config_type))
+    absent = absent_keys(config_type)
     was, recipe = before.pop("recipe", BEFORE), after.pop("recipe")
     if was != recipe:
         when = " (made before recipes had numbers)" if was == BEFORE else ""
@@ -134,16 +138,21 @@ def _differences(stored: dict, now: dict, running_keys: Collection[str]) -> Iter
             "to carry on, use the version that began it"
         )
     for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            yield f"  {key.removeprefix('configuration.')}: {before.get(key)!r} → {after.get(key)!r}"
+        name = key.removeprefix("configuration.")
+        there, here = (leaves.get(key, absent.get(name)) for leaves in (before, after))
+        if there != here:
+            yield f"  {name}: {there!r} → {here!r}"
 
 
-def _shaping(description: dict, running_keys: Collection[str]) -> Iterator[tuple[str, Any]]:
-    """The leaves of a description that shape what is written, by dotted key."""
+def _shaping(description: dict, config_type: type) -> Iterator[tuple[str, Any]]:
+    """The leaves of a description that shape what is written, by dotted key; without those that are as if absent."""
+    running, absent = running_keys(config_type), absent_keys(config_type)
     for key, value in _leaves(description):
         part, _, name = key.partition(".")
-        runs = part == "configuration" and any(f"{name}.".startswith(f"{running}.") for running in running_keys)
-        if part not in ("fingerprint", "versions") and not runs:
+        configured = part == "configuration"
+        runs = configured and any(f"{name}.".startswith(f"{prefix}.") for prefix in running)
+        as_if_absent = configured and name in absent and value == absent[name]
+        if part not in ("fingerprint", "versions") and not runs and not as_if_absent:
             yield key, value
 
 

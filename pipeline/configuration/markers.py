@@ -1,18 +1,20 @@
-"""Marks beside the fields of a configuration: what may change while a job is under way, and what is a local path.
+"""Marks beside the fields of a configuration: what may change while a job is under way, what outputs of earlier
+versions do not say, and what is a local path.
 
     output: Annotated[str, Running, LocalPath.OUTPUT]
     batch_size: Annotated[int, Limit(ge=1), Running] = 8
+    compile: Annotated[bool, AbsentMeans(False)] = False
     weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
     resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)  # all of its keys
     things: list[Annotated[str, Running]] | None = None  # in the list: jsonargparse offers `--things+` for lists alone
 
-`running_keys(MineConfig)` lists the former; `pipeline.configuration.paths.with_absolute_paths(config)` makes the latter
-absolute and refuses secrets in them.
+`running_keys(MineConfig)` lists the first, `absent_keys(MineConfig)` the second;
+`pipeline.configuration.paths.with_absolute_paths(config)` makes the last absolute and refuses secrets in them.
 """
 
 import enum
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
@@ -22,6 +24,17 @@ class Running:
     The class itself is the mark, not an object of it. (Batch sizes and threads can move the last bits of a score;
     `pipeline/README.md` says so.)
     """
+
+
+@dataclass(frozen=True)
+class AbsentMeans:
+    """The field is newer than outputs that lie somewhere, and shapes what is written.
+
+    Where it has this value, a directory is the same as one whose `config.yaml` does not know the field: it carries on.
+    The value stays when the field's default changes.
+    """
+
+    value: Any
 
 
 class LocalPath(enum.Enum):
@@ -59,3 +72,13 @@ def running_keys(kind: type, prefix: str = "") -> tuple[str, ...]:
         elif isinstance(hint, type) and is_dataclass(hint):
             keys.extend(running_keys(hint, f"{prefix}{name}."))
     return tuple(keys)
+
+
+def absent_keys(kind: type, prefix: str = "") -> dict[str, Any]:
+    """What it means that a dotted key of a configuration is absent, of those that are marked `AbsentMeans`."""
+    values: dict[str, Any] = {}
+    for name, hint, found in marks(kind):
+        values.update({f"{prefix}{name}": mark.value for mark in found if isinstance(mark, AbsentMeans)})
+        if isinstance(hint, type) and is_dataclass(hint):
+            values.update(absent_keys(hint, f"{prefix}{name}."))
+    return values

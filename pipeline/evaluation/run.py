@@ -13,7 +13,6 @@ import ray
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
-from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import UserError
 from pipeline.evaluation.chunk import TABLES
@@ -62,13 +61,12 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     models = check_models(config, dataset.classes)
     digests = file_digests(dataset, image_ids)
     files = summary(digests)
-    running = running_keys(EvaluateConfig)
     description = fingerprint.describe(
-        "evaluate", running, asdict(config), dataset=dataset.identity | files, models=models
+        "evaluate", EvaluateConfig, asdict(config), dataset=dataset.identity | files, models=models
     )
     prepare_output(config.output, "evaluate", _OWN_FILES, overwrite=overwrite)
     _check_files(config.output, dataset, digests)
-    fingerprint.write_or_check(storage.join(config.output, "config.yaml"), running, description)
+    fingerprint.write_or_check(storage.join(config.output, "config.yaml"), EvaluateConfig, description)
     if not storage.exists(storage.join(config.output, FILES)):
         storage.write_bytes(storage.join(config.output, FILES), json.dumps(digests, indent=0).encode())
     if storage.exists(storage.join(config.output, RESULT)):

@@ -17,7 +17,6 @@ from ray.data import DataContext, Dataset
 from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, open_captions, stored_listing, write_listing
 from pipeline.configuration import fingerprint
-from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import prepare_output, remove_files
 from pipeline.dataset.checked_tables import read_columns
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
@@ -99,9 +98,10 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     models = check_models(config, proposer)
     del proposer  # the workers have their own
     prepare_output(layout.uri, "mine", OWN_FILES, overwrite=overwrite)
-    running = running_keys(MineConfig)
-    description = fingerprint.describe("mine", running, asdict(config), source=asdict(listing), models=asdict(models))
-    fingerprint.write_or_check(layout.config, running, description)
+    description = fingerprint.describe(
+        "mine", MineConfig, asdict(config), source=asdict(listing), models=asdict(models)
+    )
+    fingerprint.write_or_check(layout.config, MineConfig, description)
     if (dataset := _finished(layout, listing)) is not None:
         _check_rejects(dataset["rejected"], listing.images, config, final=True)
         return dataset

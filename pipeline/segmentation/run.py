@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
-from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import UserError
 from pipeline.execution.image_groups import Workers, plan_workers, run_groups
@@ -74,9 +73,8 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
     settings = storage.join(config.output, "config.yaml")
     prepare_output(config.output, "segment", _OWN_FILES, overwrite=overwrite)
     source = {"folder": address(sources.folder)}
-    running = running_keys(SegmentJobConfig)
-    described = fingerprint.describe("segment", running, asdict(config), models=models, source=source)
-    fingerprint.write_or_check(settings, running, described)
+    described = fingerprint.describe("segment", SegmentJobConfig, asdict(config), models=models, source=source)
+    fingerprint.write_or_check(settings, SegmentJobConfig, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 
     unwritable = {name: problem for name in sources.images if (problem := name_problem(config.output, name))}

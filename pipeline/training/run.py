@@ -21,7 +21,6 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from pipeline import storage
 from pipeline.configuration import fingerprint
-from pipeline.configuration.markers import running_keys
 from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import IncompleteError, UserError
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
@@ -77,7 +76,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     prepare_output(directory.uri, "train", OWN_FILES, overwrite=overwrite)
     description = fingerprint.describe(
         "train",
-        running_keys(TrainConfig),
+        TrainConfig,
         asdict(config),
         dataset={
             "manifest_sha256": samples.manifest_sha256,
@@ -109,7 +108,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
 
 def _write_or_check(directory: RunDirectory, description: dict) -> None:
     try:
-        fingerprint.write_or_check(directory.config, running_keys(TrainConfig), description)
+        fingerprint.write_or_check(directory.config, TrainConfig, description)
     except UserError as error:
         if f".{_SAMPLES}: " not in str(error) or ".manifest_sha256: " in str(error):
             raise

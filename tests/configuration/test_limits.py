@@ -7,7 +7,7 @@ import annotated_types
 import pytest
 
 from pipeline.configuration.limits import Limit, check
-from pipeline.configuration.markers import LocalPath, Running, running_keys
+from pipeline.configuration.markers import AbsentMeans, LocalPath, Running, absent_keys, running_keys
 from pipeline.errors import UserError
 
 
@@ -19,6 +19,7 @@ class Inner:
     share: Annotated[float, Limit(gt=0, le=1)] | None = None
     scales: list[Annotated[float, Limit(gt=0)]] | None = None
     foreign: Annotated[int, annotated_types.Lt(10_000)] = 0
+    newer: Annotated[bool, AbsentMeans(False)] = True
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Outer:
     inners: list[Inner] = field(default_factory=list)
     maybe: Inner | None = None
     running: Annotated[Inner, Running] = field(default_factory=Inner)
+    newest: Annotated[int | None, AbsentMeans(None), Limit(ge=1)] = 1
 
 
 def test_values_within_their_limits_pass():
@@ -72,3 +74,8 @@ def test_prefix():
 def test_running_keys():
     """A marked section stands for all of its keys."""
     assert running_keys(Outer) == ("output", "inner.count", "running")
+
+
+def test_absent_keys():
+    """Those of sections too, whatever their defaults are now."""
+    assert absent_keys(Outer) == {"inner.newer": False, "running.newer": False, "newest": None}

@@ -65,7 +65,9 @@ def fill(folder: Path, files: list[str]) -> None:
 
 def made_by(folder: Path, kind: str) -> None:
     fill(folder, WRITTEN[kind])
-    (folder / "config.yaml").write_text(yaml.safe_dump(describe(kind, (), asdict(CONFIGURATIONS[kind]))))
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(describe(kind, type(CONFIGURATIONS[kind]), asdict(CONFIGURATIONS[kind])))
+    )
 
 
 def files(folder: Path) -> set[str]:
@@ -119,7 +121,7 @@ def test_a_configuration_that_is_none_deletes_nothing(content, tmp_path):
 
 @pytest.mark.parametrize("kind", OWN)
 def test_directories_of_earlier_versions_are_known_by_their_keys(kind):
-    description = describe(kind, (), asdict(CONFIGURATIONS[kind]))
+    description = describe(kind, type(CONFIGURATIONS[kind]), asdict(CONFIGURATIONS[kind]))
     assert kind_of(description) == kind
     del description["kind"]
     assert kind_of(description) == kind
