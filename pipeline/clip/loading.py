@@ -35,6 +35,7 @@ def load_clip(
     mask_prompt_depth: int = 0,
     precision: Precision = "fp32",
     device: str | torch.device = "cpu",
+    compiled_batch: int | None = None,
 ) -> Clip:
     """Load a CLIP with its tokenizer, preprocessing and mask prompts.
 
@@ -48,6 +49,7 @@ def load_clip(
         mask_prompt_depth: 0: as many mask prompts as the checkpoint has, `mask_prompts.safetensors` in a
             `local-dir:` or `visual.mask_embedding` in OVSeg's layout; above: as many new ones, drawn from torch's
             global generator, if the checkpoint has none.
+        compiled_batch: see `pipeline.clip.model.Clip`.
 
     Raises:
         UserError: unknown architecture or tag, missing file, a checkpoint of another architecture or with another
@@ -100,6 +102,7 @@ def load_clip(
             tuple(settings.mean),
             tuple(settings.std),
         ),
+        compiled_batch=compiled_batch,
     )
 
 

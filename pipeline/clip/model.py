@@ -4,11 +4,13 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 
 from pipeline.clip.mask_prompts import MaskPromptedVision
+from pipeline.clip.region_vision import RegionVision, region_vision
 from pipeline.regions.clip_input import ClipInput
 
 
@@ -31,6 +33,16 @@ class Clip:
     autocast_dtype: torch.dtype | None
     input: ClipInput
     """What `vision` takes for pixels."""
+    compiled_batch: int | None = None
+    """Regions of every batch that `region_vision` is given, which then runs in compiled kernels; None: any number."""
+
+    @cached_property
+    def region_vision(self) -> RegionVision:
+        """The vision tower as batches of regions pass through it, for inference: see `region_vision.region_vision`.
+
+        Made at the first use, from the weights as they are then. That can take minutes if `compiled_batch` is set.
+        """
+        return region_vision(self)
 
     @property
     def text(self) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -237,4 +237,10 @@ def _load_clip(config: ClipConfig, gpus: float) -> "Clip":
     from pipeline.clip import load_clip
 
     torch.set_num_threads(config.threads)
-    return load_clip(config.architecture, config.weights, precision=config.precision, device="cuda" if gpus else "cpu")
+    return load_clip(
+        config.architecture,
+        config.weights,
+        precision=config.precision,
+        device="cuda" if gpus else "cpu",
+        compiled_batch=config.compiled_batch,
+    )

@@ -19,7 +19,13 @@ def load_models(config: ModelsConfig, *, gpu: bool) -> tuple[Clip, Proposer]:
     """
     clip = config.clip
     torch.set_num_threads(clip.threads)
-    loaded = load_clip(clip.architecture, clip.weights, precision=clip.precision, device="cuda" if gpu else "cpu")
+    loaded = load_clip(
+        clip.architecture,
+        clip.weights,
+        precision=clip.precision,
+        device="cuda" if gpu else "cpu",
+        compiled_batch=clip.compiled_batch,
+    )
     return loaded, load_proposer(config.proposals)
 
 

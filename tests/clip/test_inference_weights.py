@@ -124,5 +124,5 @@ def test_no_weight_is_cast_in_a_batch():
         with Operations() as operations:
             features(tried, *inputs(224, 224))
         counts.append(operations.count)
-    # Of 12 blocks weight and bias of four layers: into and out of the attention, and two of the MLP. And the convolution.
+    # Of 12 blocks weight and bias of four layers: into and out of the attention, two of the MLP. And the convolution.
     assert counts[0] - counts[1] == 12 * 8 + 1

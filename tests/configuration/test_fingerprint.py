@@ -177,3 +177,13 @@ def test_what_an_absent_key_means_is_said(uri, begun, now, difference):
     with pytest.raises(UserError) as refused:
         write_or_check(uri, type(now), described_as(now))
     assert [line for line in str(refused.value).splitlines() if line.startswith("  ")] == [difference]
+
+
+def test_datasets_of_before_compiling_carry_on_without_it(uri):
+    stored = described()
+    assert stored["configuration"]["clip"].pop("compile") is False
+    write_or_check(uri, MineConfig, stored)
+    write_or_check(uri, MineConfig, described())
+    compiled = described(replace(CONFIG, clip=ClipConfig(compile=True)))
+    with pytest.raises(UserError, match=r"clip\.compile: False → True"):
+        write_or_check(uri, MineConfig, compiled)
