@@ -26,7 +26,7 @@ class CompiledVision:
         self._compiled: Callable[..., torch.Tensor] | None = None
         self._failed = False
 
-    def __call__(self, pixels_B3SS: torch.Tensor, masks_B1SS: torch.Tensor) -> torch.Tensor:
+    def __call__(self, pixels_B3SS: torch.Tensor, masks_B1SS: torch.Tensor | None) -> torch.Tensor:
         """Embeddings [B,D], not normalised; a tensor that nothing overwrites.
 
         Raises:

@@ -54,6 +54,7 @@ class RegionEncoder:
 
     def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):
         self._clip = clip
+        self._vision = clip.region_vision
         self._config = config
         self._batch_size = batch_size
         self._spare_cutters: list[Cutter] = []
@@ -135,9 +136,13 @@ class RegionEncoder:
             return _Encoded(torch.zeros((0, 0)), None, batch.ended)
         try:
             batch.cut.wait()
-            with self._clip.autocast():
-                features_RD = self._clip.vision(batch.cut.pixels, batch.cut.masks)
-            features_RD = F.normalize(features_RD.float(), dim=-1)
+            pixels_R3SS, masks_R1SS = batch.cut.pixels, batch.cut.masks
+            rows = len(pixels_R3SS)
+            if self._clip.compiled_batch:  # the last batch has fewer rows, and kernels are for one number
+                filling = (0,) * 7 + (self._clip.compiled_batch - rows,)
+                pixels_R3SS = F.pad(pixels_R3SS, filling)
+                masks_R1SS = None if masks_R1SS is None else F.pad(masks_R1SS, filling)
+            features_RD = F.normalize(self._vision(pixels_R3SS, masks_R1SS)[:rows].float(), dim=-1)
         finally:
             batch.cut.release()
         if self._clip.device.type != "cuda":

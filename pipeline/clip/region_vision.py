@@ -14,9 +14,10 @@ from pipeline.clip.inference_weights import inference_weights
 if TYPE_CHECKING:
     from pipeline.clip.model import Clip
 
-RegionVision = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+RegionVision = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 """Pixels float32 [B,3,S,S] and masks bool [B,1,S,S] on CLIP's device → embeddings [B,D], not normalised, in the number
-format of the autocast: an inference tensor."""
+format of the autocast: an inference tensor. Without mask prompts, masks
+may be None."""
 
 
 def region_vision(clip: "Clip") -> RegionVision:
@@ -35,16 +36,20 @@ def region_vision(clip: "Clip") -> RegionVision:
     forward: RegionVision = CompiledVision(vision) if clip.compiled_batch else vision
 
     @torch.inference_mode()
-    def encode(pixels_B3SS: torch.Tensor, masks_B1SS: torch.Tensor) -> torch.Tensor:
+    def encode(pixels_B3SS: torch.Tensor, masks_B1SS: torch.Tensor | None) -> torch.Tensor:
+        if not clip.vision.depth:
+            masks_B1SS = None  # nothing looks at them
         if clip.compiled_batch:
-            pixels_B3SS, masks_B1SS = _laid_out(pixels_B3SS, layout), _laid_out(masks_B1SS, torch.contiguous_format)
+            pixels_B3SS = _laid_out(pixels_B3SS, layout)
+            masks_B1SS = None if masks_B1SS is None else _laid_out(masks_B1SS, torch.contiguous_format)
         with clip.autocast():
             return forward(pixels_B3SS, masks_B1SS)
 
     if clip.compiled_batch:
         size = clip.input.size
         pixels_B3SS = torch.zeros((clip.compiled_batch, 3, size, size), device=clip.device)
-        encode(pixels_B3SS, torch.ones((clip.compiled_batch, 1, size, size), dtype=torch.bool, device=clip.device))
+        masks_B1SS = torch.ones((clip.compiled_batch, 1, size, size), dtype=torch.bool, device=clip.device)
+        encode(pixels_B3SS, masks_B1SS)
     return encode
 
 

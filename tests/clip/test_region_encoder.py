@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch._inductor.config
 import torch.nn.functional as F  # noqa: N812
 
 from pipeline.clip import RegionEncoder, load_clip
@@ -147,3 +148,20 @@ def test_an_error_of_the_tower_reaches_the_caller_and_nothing_hangs(tiny, ahead)
     finally:
         hook.remove()
     assert len(list(encoder.encode(given, ahead=ahead))) == 5
+
+
+@pytest.mark.slow
+def test_a_compiled_tower_gets_batches_of_one_size(tiny_folder):
+    plain = load_clip(f"local-dir:{tiny_folder}", mask_prompt_depth=2)
+    compiled = load_clip(f"local-dir:{tiny_folder}", mask_prompt_depth=2, compiled_batch=8)
+    compiled.vision.load_state_dict(plain.vision.state_dict())
+    images = list(random_images(np.random.default_rng(8), [(40, 30), (64, 48)], [5, 6]))
+    given = [(image, Masks.encode(masks), None) for image, masks in images]
+    with torch._inductor.config.patch({"cpp.vec_isa_ok": True}):
+        encoder = RegionEncoder(compiled, RegionsConfig(), 8)
+        with torch._dynamo.config.patch(error_on_recompile=True):
+            found = list(encoder.encode(given))
+    for (_, features, _), (_, expected, _) in zip(
+        found, RegionEncoder(plain, RegionsConfig(), 8).encode(given), strict=True
+    ):
+        np.testing.assert_allclose(features, expected, atol=1e-4)
