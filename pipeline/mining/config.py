@@ -42,6 +42,11 @@ class ResourcesConfig:
     """Most CLIP workers at a time. Empty: as many as the cluster has GPUs (or CPUs, without GPUs)."""
     proposal_workers: Annotated[int, Limit(ge=1)] | None = None
     """Most proposal workers at a time. Empty: as many as the cluster has CPUs (or GPUs, if they use them)."""
+    clip_cpus: Annotated[float, Limit(gt=0)] | None = None
+    """CPUs of one CLIP worker, which Ray keeps free for it; its threads decode and cut regions while the GPU computes.
+    Empty: 2 on a GPU, if all GPU workers of a machine then hold half of its CPUs at most; else 1."""
+    proposal_cpus: Annotated[float, Limit(gt=0)] | None = None
+    """CPUs of one proposal worker, fractions allowed. Empty: 2 on a GPU, by the same rule; else 0.5."""
     straggler_factor: Annotated[float, Limit(ge=0)] = 20.0
     """A worker that stays at an image this many times longer than finished shards took for one, and longer than
     `straggler_seconds`, is ended, and its shard starts again. 0: never."""
@@ -53,12 +58,14 @@ class ResourcesConfig:
 
 
 class PlannedResources(NamedTuple):
-    """GPUs of one worker, and the most workers, of each kind; see `ResourcesConfig`."""
+    """GPUs and CPUs of one worker, and the most workers, of each kind; see `ResourcesConfig`."""
 
     clip_gpus: float
     proposal_gpus: float
     clip_workers: int
     proposal_workers: int
+    clip_cpus: float
+    proposal_cpus: float
 
 
 def planned(resources: ResourcesConfig) -> PlannedResources:
@@ -70,11 +77,10 @@ def planned(resources: ResourcesConfig) -> PlannedResources:
     Raises:
         ValueError: a key is empty.
     """
-    clip_gpus, proposal_gpus = resources.clip_gpus, resources.proposal_gpus
-    clip_workers, proposal_workers = resources.clip_workers, resources.proposal_workers
-    if clip_gpus is None or proposal_gpus is None or clip_workers is None or proposal_workers is None:
+    found = {key: getattr(resources, key) for key in PlannedResources._fields}
+    if None in found.values():
         raise ValueError(f"{resources} has empty keys")
-    return PlannedResources(clip_gpus, proposal_gpus, clip_workers, proposal_workers)
+    return PlannedResources(**found)
 
 
 @dataclass

@@ -1,11 +1,10 @@
 """Before any worker starts: is everything there, what will be done, and is the output directory ours?"""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
-import ray
 from rich.console import Console
 from rich.table import Table
 
@@ -18,9 +17,10 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import BYTES_PER_PAIR
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape, printable
-from pipeline.mining.config import MineConfig, ResourcesConfig
+from pipeline.mining.config import MineConfig
+from pipeline.mining.resources import check_resources, machines
 from pipeline.nouns import NounExtractor, union
-from pipeline.proposals import Proposer, is_learned, load_proposer, resolve_proposals
+from pipeline.proposals import Proposer, load_proposer, resolve_proposals
 from pipeline.proposals.ground_truth import GroundTruth
 
 _SAMPLED_IMAGES = 512
@@ -43,43 +43,6 @@ def resolve(config: MineConfig) -> MineConfig:
     """
     limits.check(config)
     return replace(with_absolute_paths(config), proposals=resolve_proposals(config.proposals))
-
-
-def check_resources(config: MineConfig, cluster: Mapping[str, float]) -> ResourcesConfig:
-    """The resources with everything filled in that is empty, as it fits the cluster.
-
-    Args:
-        cluster: `ray.cluster_resources()`.
-
-    Raises:
-        UserError: GPUs are asked for and the cluster has none or too few.
-    """
-    gpus, cpus = cluster.get("GPU", 0.0), int(cluster.get("CPU", 1))
-    resources = config.resources
-    proposal_gpus, clip_gpus = resources.proposal_gpus, resources.clip_gpus
-    if proposal_gpus is None:
-        proposal_gpus = min(gpus, 1.0) / 2 if gpus and is_learned(config.proposals.backend) else 0.0
-    if clip_gpus is None:
-        clip_gpus = max(0.0, min(gpus, 1.0) - proposal_gpus % 1)
-    for key, wanted in (("clip_gpus", clip_gpus), ("proposal_gpus", proposal_gpus)):
-        if wanted > gpus:
-            raise UserError(f"resources.{key} is {wanted}, but the Ray cluster has {gpus:g} GPUs")
-    if clip_gpus + proposal_gpus > gpus:
-        raise UserError(
-            f"resources.clip_gpus ({clip_gpus}) and proposal_gpus ({proposal_gpus}) together are more than the "
-            f"{gpus:g} GPUs of the Ray cluster: one worker of each kind must fit"
-        )
-    # Both kinds get the same number of workers where they share the GPUs: none can take what the other needs.
-    at_once = clip_gpus + proposal_gpus
-    clip_workers = max(1, int(gpus / at_once) if clip_gpus else cpus // config.clip.threads)
-    proposal_workers = max(1, int(gpus / at_once) if proposal_gpus else cpus)
-    return replace(
-        resources,
-        clip_gpus=clip_gpus,
-        proposal_gpus=proposal_gpus,
-        clip_workers=resources.clip_workers or clip_workers,
-        proposal_workers=resources.proposal_workers or proposal_workers,
-    )
 
 
 class _Met:
@@ -147,7 +110,7 @@ def print_plan(config: MineConfig) -> None:
     """
     config = resolve(config)
     storage.check_writable(config.output, "output")
-    check_resources(config, ray.cluster_resources())
+    check_resources(config, machines())
     source = ImagesLookedFor(open_captions(config.captions), config.captions)
     annotated = config.proposals.backend == "ground_truth"
     listing = measure_source(config, source, load_proposer(config.proposals) if annotated else None)

@@ -32,13 +32,11 @@ from pipeline.mining.graph import Pool, Tasks, in_batches, map_on_actors, mining
 from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
     check_models,
-    check_resources,
     measure_source,
     resolve,
 )
+from pipeline.mining.resources import check_resources, machines
 from pipeline.mining.stages import (
-    CLIP_CPUS,
-    PROPOSAL_CPUS,
     READ_CPUS,
     WRITE_CPUS,
     EmbedTextStage,
@@ -91,7 +89,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     source = open_captions(config.captions)
     if overwrite or not storage.exists(layout.dataset):  # of a complete dataset the images may be gone
         source = ImagesLookedFor(source, config.captions)
-    resources = check_resources(config, ray.cluster_resources())
+    resources = check_resources(config, machines())
     # Before the models, which take their time: it finds out whether images and annotations belong together.
     proposer = load_proposer(config.proposals)
     listing = measure_source(config, source, proposer)
@@ -199,9 +197,8 @@ def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
     per_chunk = max(per_chunk, math.ceil(len(nouns) / _CHUNKS_AT_MOST))
     chunks = [nouns[start : start + per_chunk] for start in range(0, len(nouns), per_chunk)]
     items = [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)]
-    embedders = Pool(
-        EmbedTextStage, (config.clip, resources.clip_gpus), CLIP_CPUS, resources.clip_gpus, resources.clip_workers
-    )
+    arguments = (config.clip, resources.clip_gpus)
+    embedders = Pool(EmbedTextStage, arguments, resources.clip_cpus, resources.clip_gpus, resources.clip_workers)
     progress = Progress("vocabulary", len(nouns), "nouns")
     found = {}
     for row in map_on_actors(embedders, ray.data.from_items(items, override_num_blocks=len(items))).iter_rows():
@@ -247,9 +244,13 @@ def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: l
         shards,
         read=Tasks(read_stage, (run, config.images, vocabulary), READ_CPUS),
         propose=Pool(
-            ProposeStage, (run, config.proposals), PROPOSAL_CPUS, resources.proposal_gpus, resources.proposal_workers
+            ProposeStage,
+            (run, config.proposals),
+            resources.proposal_cpus,
+            resources.proposal_gpus,
+            resources.proposal_workers,
         ),
-        match=Pool(MatchStage, matching, CLIP_CPUS, resources.clip_gpus, resources.clip_workers),
+        match=Pool(MatchStage, matching, resources.clip_cpus, resources.clip_gpus, resources.clip_workers),
         write=Tasks(write_stage, (run, config.matching, config.shards), WRITE_CPUS),
     )
 

@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from pipeline.clip.model import Clip
 
 # Shares of a logical CPU. Readers and writers wait for storage most of the time, and a pool of actors must never
-# hold so many CPUs that the tasks before and after it find none (two cores have to be enough).
+# hold so many CPUs that the tasks before and after it find none (two cores have to be enough). Of workers it is what
+# they get where `resources` does not say it: see `pipeline.mining.resources`.
 READ_CPUS = 0.25
 WRITE_CPUS = 0.25
 PROPOSAL_CPUS = 0.5
 CLIP_CPUS = 1.0
+CPUS_ON_GPU = 2.0
 
 
 @dataclass(frozen=True)

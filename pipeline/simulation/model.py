@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.dataset.shards import BYTES_PER_PAIR
 from pipeline.mining.config import PlannedResources, ResourcesConfig, planned
 from pipeline.mining.graph import SHARDS_AT_ONCE
-from pipeline.mining.stages import CLIP_CPUS, PROPOSAL_CPUS, READ_CPUS, WRITE_CPUS
+from pipeline.mining.stages import READ_CPUS, WRITE_CPUS
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import STAGES, Delays
 from pipeline.simulation.requests import requests_of_a_job
@@ -110,7 +110,7 @@ def estimate(
 
 
 def _rates(config: SimulationConfig, delays: Delays, workers: PlannedResources) -> Rates:
-    taken = workers.proposal_workers * PROPOSAL_CPUS + workers.clip_workers * CLIP_CPUS
+    taken = workers.proposal_workers * workers.proposal_cpus + workers.clip_workers * workers.clip_cpus
     left = max(config.nodes * config.cpus_per_node - taken, min(READ_CPUS, WRITE_CPUS))
     held = delays.mean("images") * READ_CPUS + delays.mean("writing") * WRITE_CPUS
     return Rates(

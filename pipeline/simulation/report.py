@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import MineConfig, planned
 from pipeline.mining.graph import SHARDS_AT_ONCE
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.run import Simulation
@@ -27,7 +27,7 @@ def print_simulation(config: MineConfig, simulation: SimulationConfig, done: Sim
 
 
 def _assumed(config: MineConfig, simulation: SimulationConfig, done: Simulation) -> list[tuple[str, str]]:
-    resources, measured = done.resources, done.measured
+    workers, measured = planned(done.resources), done.measured
     source = f"measured on {measured.shards} shards of {simulation.measured}" if measured else "assumed"
     seconds = ", ".join(f"{said} {done.delays.mean(stage):.3g}" for stage, said in _SAID.items())
     return [
@@ -35,8 +35,8 @@ def _assumed(config: MineConfig, simulation: SimulationConfig, done: Simulation)
             "machines",
             f"{simulation.nodes} with {simulation.gpus_per_node} GPUs and {simulation.cpus_per_node} CPUs each",
         ),
-        ("workers that propose", f"{resources.proposal_workers} with {resources.proposal_gpus:g} GPU each"),
-        ("workers that match", f"{resources.clip_workers} with {resources.clip_gpus:g} GPU each"),
+        ("workers that propose", _share(workers.proposal_workers, workers.proposal_gpus, workers.proposal_cpus)),
+        ("workers that match", _share(workers.clip_workers, workers.clip_gpus, workers.clip_cpus)),
         ("seconds an image", f"{seconds}; {source}"),
         ("pairs an image", f"{done.pairs_per_image:.2f}; {source}"),
         ("images a shard", str(config.shards.images_per_shard)),
@@ -47,6 +47,10 @@ def _assumed(config: MineConfig, simulation: SimulationConfig, done: Simulation)
             f"LIST, ${simulation.dollars_per_1000_gets:g} for 1,000 GET or HEAD; assumed",
         ),
     ]
+
+
+def _share(workers: int, gpus: float, cpus: float) -> str:
+    return f"{workers} with {gpus:g} GPU and {cpus:g} CPU each"
 
 
 def _simulated(simulation: SimulationConfig, done: Simulation) -> list[tuple[str, str]]:

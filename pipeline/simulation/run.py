@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.configuration import limits
 from pipeline.mining.config import MineConfig, PlannedResources, ResourcesConfig, planned
-from pipeline.mining.plan import check_resources
+from pipeline.mining.resources import check_resources
 from pipeline.simulation.config import SimulationConfig
 from pipeline.simulation.delays import Delays, MeasuredDelays, assumed_delays, measured_delays
 from pipeline.simulation.fit import Fit, fit
@@ -43,11 +43,8 @@ def simulate(config: MineConfig, simulation: SimulationConfig) -> Simulation:
     """
     limits.check(config)
     limits.check(simulation, "simulate")
-    cluster = {
-        "CPU": float(simulation.nodes * simulation.cpus_per_node),
-        "GPU": float(simulation.nodes * simulation.gpus_per_node),
-    }
-    resources = check_resources(config, cluster)
+    machine = {"CPU": float(simulation.cpus_per_node), "GPU": float(simulation.gpus_per_node)}
+    resources = check_resources(config, [machine] * simulation.nodes)
     workers = planned(resources)
     measured = measured_delays(simulation.measured, simulation.seed) if simulation.measured else None
     delays = measured.delays if measured else assumed_delays(simulation)

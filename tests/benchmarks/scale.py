@@ -67,7 +67,7 @@ def _simulate() -> None:
 
 
 def _plan(shards: int) -> Scheduled:
-    fitted = fit(1, ResourcesConfig(0.5, 0.5, 8, 8), memory_gb=2)
+    fitted = fit(1, ResourcesConfig(0.5, 0.5, 8, 8, 1, 1), memory_gb=2)
     with simulated_cluster(fitted):
         return schedule(range(shards), 1, Delays(dict.fromkeys(STAGES, (0.0,)), 0), fitted, take=min(shards, _TAKE))
 

@@ -37,7 +37,7 @@ def test_no_time_with_work_for_all():
 
 @given(st.integers(1, 100), st.integers(1, 600), st.integers(1, 600), st.floats(2, 300), st.integers(1, 100))
 def test_as_much_as_fits(nodes, proposers, matchers, memory_gb, cores):
-    found = fit(nodes, ResourcesConfig(0.5, 0.5, matchers, proposers), memory_gb, cores)
+    found = fit(nodes, ResourcesConfig(0.5, 0.5, matchers, proposers, 1, 1), memory_gb, cores)
     assert nodes % found.nodes == 0
     assert found.propose_workers >= proposers
     assert found.match_workers >= matchers
@@ -51,10 +51,10 @@ def test_as_much_as_fits(nodes, proposers, matchers, memory_gb, cores):
 @pytest.mark.parametrize(("cores", "expected"), [(128, (64, 8, 1, 1)), (2, (8, 1, 64, 64))])
 def test_512_workers(cores, expected):
     """Everybody has a process on a large machine; on a small one a process stands for many."""
-    found = fit(64, ResourcesConfig(0.5, 0.5, 512, 512), memory_gb=150, cores=cores)
+    found = fit(64, ResourcesConfig(0.5, 0.5, 512, 512, 1, 1), memory_gb=150, cores=cores)
     assert (found.nodes, found.processes, found.propose_threads, found.match_threads) == expected
 
 
 def test_too_little_memory():
     with pytest.raises(UserError, match=r"memory_gb is 1\.0; to play the smallest cluster takes 1\.9 GB"):
-        fit(64, ResourcesConfig(0.5, 0.5, 512, 512), memory_gb=1)
+        fit(64, ResourcesConfig(0.5, 0.5, 512, 512, 1, 1), memory_gb=1)

@@ -15,7 +15,7 @@ CONFIG = SimulationConfig(
     nodes=2, images=1_000_000, gpus_per_node=4, cpus_per_node=20, image_bytes=200_000, dollars_per_gpu_hour=3.0
 )
 # Of 40 CPUs the workers hold 8 · 0.5 + 8 · 1; readers and writers, a quarter each, get 28.
-RESOURCES = ResourcesConfig(clip_gpus=0.5, proposal_gpus=0.5, clip_workers=8, proposal_workers=8)
+RESOURCES = ResourcesConfig(0.5, 0.5, clip_workers=8, proposal_workers=8, clip_cpus=1, proposal_cpus=0.5)
 DELAYS = Delays({"images": (0.1,), "proposals": (0.2,), "matching": (0.3, 0.5), "writing": (0.1, 0.2, 0.3)}, seed=0)
 
 
