@@ -115,7 +115,7 @@ def _have_room(pools: Sequence[ActorPoolMapOperator]) -> bool:
 
 
 def _name(stage: PhysicalOperator) -> str:
-    return stage.name.removeprefix("Map(").removesuffix(")")
+    return stage.name.removeprefix("MapBatches(").removeprefix("Map(").removesuffix(")")
 
 
 def _size(stage: ActorPoolMapOperator) -> str:

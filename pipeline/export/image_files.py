@@ -49,7 +49,7 @@ def write_images(pairs: MinedDataset, to: str) -> None:
                     f"{row['image_width']}×{row['image_height']}, so masks do not fit it; see python -m jobs.inspect "
                     f"{shlex.quote(pairs.layout.uri)} --verify --images"
                 )
-            storage.write_bytes(storage.join(to, image_file(row["key"])), jpeg.data)
+            storage.write_bytes(storage.join(to, image_file(row["key"])), bytes(jpeg.data))
 
 
 def _images_config(pairs: MinedDataset) -> ImagesConfig:

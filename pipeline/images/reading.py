@@ -65,7 +65,8 @@ def costs_one_image(error: Exception) -> bool:
 class UprightJpeg:
     """An upright RGB or grey JPEG. Sizes in pixels; `original_*` before scaling down, but upright."""
 
-    data: bytes
+    data: bytes | memoryview
+    """A view: of memory that other processes share."""
     width: int
     height: int
     original_width: int
@@ -216,11 +217,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def decode_jpeg(data: bytes) -> np.ndarray:
+def decode_jpeg(data: bytes | memoryview) -> np.ndarray:
     """JPEG bytes of an `UprightJpeg` → uint8 [H, W, 3] RGB.
 
     Raises:
         ImageProblem: as `open_image`.
     """
     # How many pixels it may have was decided where it was made.
-    return np.asarray(open_image(data, ("JPEG",), max_pixels=_ANY_NUMBER).convert("RGB"))
+    return np.asarray(open_image(bytes(data), ("JPEG",), max_pixels=_ANY_NUMBER).convert("RGB"))

@@ -1,22 +1,25 @@
-"""The stages of mining as one Ray Data pipeline: one row is one shard.
+"""The stages of mining as one Ray Data pipeline: a block of one row is one shard.
 
 What a stage does is handed in: mining works, `pipeline.simulation` waits for as long as the work would take.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ray
 from ray.data import ActorPoolStrategy, Dataset
 
 SHARDS_AT_ONCE = 25_000
+# Blocks as they lie in the object store: as rows of Python objects they would be copied several times on each way.
+# (Each has one row; where workers have GPUs, Ray Data takes no None for a whole block.)
+_BLOCKS: dict[str, Any] = {"batch_size": 1, "batch_format": "pyarrow", "zero_copy_batch": True}
 
 
 class Tasks(NamedTuple):
     """A stage that any free process does."""
 
     do: Callable
-    """A function of the row."""
+    """A function of a block, `pyarrow.Table` of one row."""
     arguments: tuple
     """What it gets besides."""
     cpus: float
@@ -27,7 +30,7 @@ class Pool(NamedTuple):
     """A stage with worker processes of its own."""
 
     do: type
-    """Every worker makes an instance, and calls it with each row."""
+    """Every worker makes an instance, and calls it with each block, or each row."""
     arguments: tuple
     """What the instance is made with."""
     cpus: float
@@ -46,29 +49,32 @@ def shards_dataset(shards: Sequence[int]) -> Dataset:
 
 
 def mining_graph(shards: Sequence[int], read: Tasks, propose: Pool, match: Pool, write: Tasks) -> Dataset:
-    """The pipeline, from rows {shard} to what the last stage returns; nothing runs yet."""
-    rows = shards_dataset(shards).map(read.do, fn_args=read.arguments, num_cpus=read.cpus)
-    return map_on_actors(match, map_on_actors(propose, rows)).map(
-        write.do, fn_args=write.arguments, num_cpus=write.cpus
-    )
+    """The pipeline, from blocks {shard} to what the last stage returns; nothing runs yet."""
+    blocks = shards_dataset(shards).map_batches(read.do, fn_args=read.arguments, num_cpus=read.cpus, **_BLOCKS)
+    for pool in (propose, match):
+        blocks = blocks.map_batches(pool.do, **_workers(pool), **_BLOCKS)
+    return blocks.map_batches(write.do, fn_args=write.arguments, num_cpus=write.cpus, **_BLOCKS)
 
 
 def map_on_actors(pool: Pool, rows: Dataset) -> Dataset:
     """What the workers of a pool make of rows."""
-    return rows.map(
-        pool.do,
-        fn_constructor_args=pool.arguments,
-        compute=ActorPoolStrategy(
+    return rows.map(pool.do, **_workers(pool))
+
+
+def _workers(pool: Pool) -> dict[str, Any]:
+    return {
+        "fn_constructor_args": pool.arguments,
+        "compute": ActorPoolStrategy(
             min_size=1,
             max_size=pool.workers,
-            # Two rows at a worker: the next one travels while this one is worked on.
+            # Two shards at a worker: the next one travels while this one is worked on.
             max_tasks_in_flight_per_actor=2 * pool.threads,
             max_concurrent_calls_per_actor=pool.threads,
             enable_true_multi_threading=pool.threads > 1,
         ),
-        num_cpus=pool.cpus,
-        num_gpus=pool.gpus,
-    )
+        "num_cpus": pool.cpus,
+        "num_gpus": pool.gpus,
+    }
 
 
 def in_batches(

@@ -1,4 +1,4 @@
-"""The steps as stages of a Ray Data pipeline: one row is one shard.
+"""The steps as stages of a Ray Data pipeline: a block of one row is one shard.
 
 Read and write are tasks, nouns, proposals and CLIP are actor pools that load their model once, so CPU and GPU work
 scale apart. Ray Data starts dead workers again, repeats their shard, and bounds what is in flight between the stages.
@@ -9,13 +9,13 @@ torch take seconds each) and holds their memory alone.
 
 import contextlib
 import json
-import pickle
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import ray
 
 from pipeline import storage
@@ -28,6 +28,7 @@ from pipeline.images.config import ImagesConfig
 from pipeline.mining.config import MatchingConfig
 from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.faults.watchdog import StragglerLimit, Watchdog
+from pipeline.mining.packing import pack, unpack
 from pipeline.mining.work import Shard
 from pipeline.nouns.config import NounsConfig
 from pipeline.proposals import ProposalsConfig, load_proposer
@@ -56,11 +57,6 @@ class Run:
     straggler_seconds: float
 
 
-def pack(shard: Shard) -> dict:
-    """A shard as a row of the dataset."""
-    return {"shard": shard.number, "work": pickle.dumps(shard, protocol=5)}
-
-
 @dataclass(frozen=True)
 class Announcer:
     """What to call with the images of a shard before work on them."""
@@ -79,17 +75,25 @@ class Announcer:
         return not self.attempt.last_one_died
 
 
-def _advance(run: Run, stage: str, shard: Shard, step: Callable[[Announcer], Shard]) -> dict:
-    """Run one step on a shard and pack it; an exception becomes the shard's error instead of the end of the job."""
+def _advance(run: Run, stage: str, block: pa.Table, step: Callable[[Shard, Announcer], Shard]) -> pa.Table:
+    """Run one step on a packed shard; an exception becomes the shard's error instead of the end of the job, and a shard
+    that failed already passes as it is."""
+    shard = unpack(block)
+    if shard.error:
+        return block
+    return pack(_timed(run, stage, shard, step), block)
+
+
+def _timed(run: Run, stage: str, shard: Shard, step: Callable[[Shard, Announcer], Shard]) -> Shard:
     started = time.perf_counter()
     try:
         with _attempt(run, stage, shard.number) as announce:
-            shard = step(announce)
+            shard = step(shard, announce)
     except Exception:
         shard.error = _failure(run.layout, stage, shard.number)
     shard.seconds[stage] = time.perf_counter() - started
     metrics.stage_done(run.layout.uri, stage, shard.seconds[stage])
-    return pack(shard)
+    return shard
 
 
 @contextlib.contextmanager
@@ -143,13 +147,13 @@ class EmbedTextStage:
         return {"chunk": row["chunk"], "embeddings": self._embed(list(row["nouns"])).numpy().ravel()}
 
 
-def read_stage(row: dict, run: Run, config: ImagesConfig, vocabulary: list[ray.ObjectRef]) -> dict:
-    """Row {shard} → packed shard with its images. (The reference is in a list so that Ray leaves it a reference.)"""
+def read_stage(block: pa.Table, run: Run, config: ImagesConfig, vocabulary: list[ray.ObjectRef]) -> pa.Table:
+    """Block {shard} → packed shard with its images. (The reference is in a list so that Ray leaves it a reference.)"""
     from pipeline.mining.steps.read_images import ReadImages
 
     step = ReadImages(run.layout, config, ray.get(vocabulary[0]))
-    number = int(row["shard"])
-    return _advance(run, "images", Shard(number), lambda announce: step(number, announce))
+    shard = Shard(block["shard"][0].as_py())
+    return pack(_timed(run, "images", shard, lambda shard, announce: step(shard.number, announce)))
 
 
 class ProposeStage:
@@ -161,12 +165,9 @@ class ProposeStage:
         self._run = run
         self._step = ProposeMasks(load_proposer(config))
 
-    def __call__(self, row: dict) -> dict:
+    def __call__(self, block: pa.Table) -> pa.Table:
         """Propose masks for every image; a shard that failed already passes as it is."""
-        shard = pickle.loads(row["work"])
-        if shard.error:
-            return row
-        return _advance(self._run, "proposals", shard, lambda announce: self._step(shard, announce))
+        return _advance(self._run, "proposals", block, self._step)
 
 
 class MatchStage:
@@ -188,21 +189,18 @@ class MatchStage:
         encoder = RegionEncoder(_load_clip(config, gpus), regions, config.batch_size)
         self._step = MatchRegions(encoder, candidates, ray.get(vocabulary[0]))
 
-    def __call__(self, row: dict) -> dict:
+    def __call__(self, block: pa.Table) -> pa.Table:
         """Match the masks of every image with nouns; a shard that failed already passes as it is."""
-        shard = pickle.loads(row["work"])
-        if shard.error:
-            return row
         return _advance(
-            self._run, "matching", shard, lambda announce: self._step(shard, announce, ahead=announce.ahead)
+            self._run, "matching", block, lambda shard, announce: self._step(shard, announce, ahead=announce.ahead)
         )
 
 
-def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: ShardsConfig) -> dict:
-    """Packed shard → {shard, statistics, error}; the shard is committed."""
+def write_stage(block: pa.Table, run: Run, matching: MatchingConfig, shards: ShardsConfig) -> pa.Table:
+    """Packed shard → block {shard, statistics, error}; the shard is committed."""
     from pipeline.mining.steps.write_shard import WriteShard
 
-    shard: Shard = pickle.loads(row["work"])
+    shard = unpack(block)
     regions = sum(len(image.proposals.masks) for image in shard.remaining() if image.proposals)
     statistics = b""
     if not shard.error:
@@ -219,7 +217,7 @@ def write_stage(row: dict, run: Run, matching: MatchingConfig, shards: ShardsCon
             _tell_committed(run.layout, shard, counts)
         except Exception:
             shard.error = _failure(run.layout, "writing", shard.number)
-    return {"shard": shard.number, "statistics": statistics, "error": shard.error or ""}
+    return pa.table({"shard": [shard.number], "statistics": [statistics], "error": [shard.error or ""]})
 
 
 def _tell_committed(layout: Layout, shard: Shard, counts: dict[str, int]) -> None:

@@ -108,7 +108,7 @@ async def _answer(upload: Upload, config: ServeConfig, ask: Ask) -> Answer:
     times = [time.perf_counter()]
     image = await asyncio.to_thread(uploads.read_image, upload.image, config.max_pixels)
     times.append(time.perf_counter())
-    reply, segmented = await _asked(ask, image.data, upload.classes)
+    reply, segmented = await _asked(ask, bytes(image.data), upload.classes)
     times.append(time.perf_counter())
     drawn = await asyncio.to_thread(draw, segmented, upload.classes)
     times.append(time.perf_counter())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from pipeline.mining.graph import Pool, Tasks, mining_graph
 from pipeline.simulation.busy import BusyShare, WorkInterval, busy_share
 from pipeline.simulation.delays import Delays
@@ -100,8 +102,8 @@ def schedule(shards: Sequence[int], images_per_shard: int, delays: Delays, fit: 
     )
 
 
-def _read(row: dict) -> dict:
-    return {"shard": row["shard"], "work": bytes(_PAYLOAD_BYTES)}
+def _read(block: pa.Table) -> pa.Table:
+    return block.append_column("work", pa.array([bytes(_PAYLOAD_BYTES)]))
 
 
 class Wait:
@@ -110,20 +112,19 @@ class Wait:
     def __init__(self, stage: str, delays: Delays, images_per_shard: int):
         self._stage, self._delays, self._images = stage, delays, images_per_shard
 
-    def __call__(self, row: dict) -> dict:
+    def __call__(self, block: pa.Table) -> pa.Table:
         """Wait as long as the shard takes, and note which worker did it, from when and how long."""
-        seconds = self._delays.seconds(self._stage, int(row["shard"]), self._images)
+        seconds = self._delays.seconds(self._stage, block["shard"][0].as_py(), self._images)
         started = time.time()
         time.sleep(seconds)
-        return row | {
-            f"{self._stage} worker": f"{os.getpid()} {threading.get_ident()}",
-            f"{self._stage} started": started,
-            f"{self._stage} seconds": seconds,
-        }
+        noted = {"worker": f"{os.getpid()} {threading.get_ident()}", "started": started, "seconds": seconds}
+        for name, value in noted.items():
+            block = block.append_column(f"{self._stage} {name}", pa.array([value]))
+        return block
 
 
-def _write(row: dict) -> dict:
-    return {name: value for name, value in row.items() if name != "work"}
+def _write(block: pa.Table) -> pa.Table:
+    return block.drop_columns(["work"])
 
 
 def _interval(row: dict, stage: str) -> WorkInterval:

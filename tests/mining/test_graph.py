@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.mining.graph import in_batches, shards_dataset
+from pipeline.mining.graph import Pool, Tasks, in_batches, mining_graph, shards_dataset
 
 
 @pytest.mark.usefixtures("ray_cluster")
@@ -17,3 +17,19 @@ def test_every_shard_is_in_one_batch():
     assert batches == [[1, 2, 3], [5, 8, 13], [21]]
     assert sorted(row["shard"] for row in rows) == [1, 2, 3, 5, 8, 13, 21]
     assert shards_dataset(range(5)).num_blocks() == 5
+
+
+def same(block):
+    return block
+
+
+class Same:
+    def __call__(self, block):
+        return block
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_workers_may_have_gpus():
+    """Ray Data asks more of them; nothing runs here, where there are none."""
+    tasks, pool = Tasks(same, (), 0.25), Pool(Same, (), cpus=2, gpus=0.5, workers=3)
+    assert "MapBatches(Same)" in str(mining_graph([1, 2], tasks, pool, pool, tasks))
