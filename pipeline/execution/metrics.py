@@ -31,6 +31,11 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "shards": ("Shards committed.", ()),
     "failures": ("Shards, or groups of images, that failed in a stage.", ("stage",)),
     "gpu_busy_seconds": ("Seconds of work of the workers that hold GPUs, times the GPUs that each holds.", ("stage",)),
+    "waiting_seconds": (
+        "Seconds that workers of mining waited between two shards, for `input` or to `hand_over`; in reading, for "
+        "`storage`.",
+        ("stage", "reason"),
+    ),
     "training_steps": ("Optimisation steps.", ("stage",)),
     "training_samples": ("Samples that the steps learnt from, over all workers.", ("stage",)),
 }
@@ -84,6 +89,13 @@ def gpu_busy(output: str, stage: str, seconds: float) -> None:
     """This worker was busy for so long; counts if it holds a GPU or a part of one."""
     gpus = ray.get_runtime_context().get_assigned_resources().get("GPU", 0.0)
     _count("gpu_busy_seconds", seconds * gpus, output=output, stage=stage)
+
+
+@_never_ends_a_job
+def waited(output: str, stage: str, waits: Mapping[str, float]) -> None:
+    """This worker waited for so many seconds, by what for, before a shard or while it worked on it."""
+    for reason, seconds in waits.items():
+        _count("waiting_seconds", seconds, output=output, stage=stage, reason=reason)
 
 
 @_never_ends_a_job

@@ -13,6 +13,7 @@ from pipeline.dataset.manifests import Manifest, read_manifest
 from pipeline.dataset.opening import open_mined_dataset
 from pipeline.dataset.statistics import read_statistics
 from pipeline.escaping.terminal import escape
+from pipeline.inspection.shares import TimeShares, advice, shares_table, time_shares
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.nouns import select_vocabulary
 from pipeline.storage.in_threads import in_threads
@@ -43,6 +44,8 @@ class Status:
     """Per column of the manifests the quantiles 5, 25, 50, 75 and 95 %."""
     seconds: Counter = field(default_factory=Counter)
     """Worker seconds per stage, summed over the shards."""
+    shares: dict[str, TimeShares] = field(default_factory=dict)
+    """What the workers of each stage spent their time on, if their statistics say it."""
     failed: list[FailedShard] = field(default_factory=list)
     """Shards that failed and have not been committed since."""
     slow: list[SlowShard] = field(default_factory=list)
@@ -65,35 +68,36 @@ def read_status(output: str) -> Status:
         images=dataset.description["source"]["images"],
     )
     status.failed = read_failures(layout, set(committed))
-    times: dict[int, dict[str, float]] = {}
+    statistics: dict[int, dict] = {}
     scores: dict[str, list[np.ndarray]] = {"clip_score": [], "noun_margin": [], "mask_margin": []}
-    for manifest, rejects, seconds in in_threads(lambda shard: _read_shard(layout, shard), committed):
+    for manifest, rejects, found in in_threads(lambda shard: _read_shard(layout, shard), committed):
         status.counts.update(manifest.counts)
         status.nouns.update(manifest.table["noun"].to_pylist())
         for reason, detail in rejects:
             status.rejected[reason] += 1
             if detail:
                 status.details.setdefault(reason, detail)
-        status.seconds.update(seconds)
-        times[manifest.shard] = seconds
+        status.seconds.update(found["seconds"])
+        statistics[manifest.shard] = found
         for column, values in scores.items():
             values.append(manifest.table[column].drop_null().to_numpy())
     for column, values in scores.items():
         together = np.concatenate(values) if values else np.zeros(0)
         if len(together):
             status.scores[column] = np.quantile(together, _QUANTILES).tolist()
-    status.slow = slow_shards(times)
+    status.shares = time_shares(statistics.values())
+    status.slow = slow_shards({shard: found["seconds"] for shard, found in statistics.items()})
     return status
 
 
 def _read_shard(layout: Layout, shard: int) -> tuple[Manifest, list[tuple[str, str]], dict]:
-    """Its manifest, reason and detail of every rejected image, seconds by stage."""
+    """Its manifest, reason and detail of every rejected image, its statistics."""
     manifest = read_manifest(layout, shard, ["noun", "clip_score", "noun_margin", "mask_margin"])
     rows = read_checked_table(
         layout.table("rejects", shard), ["caption_index", "stage", "reason", "detail"]
     ).to_pylist()
     rejects = [(f"{row['stage']}: {row['reason']}", row["detail"]) for row in rows if row["caption_index"] is None]
-    return manifest, rejects, read_statistics(layout, shard)["seconds"]
+    return manifest, rejects, read_statistics(layout, shard)
 
 
 def print_status(output: str) -> None:
@@ -118,6 +122,10 @@ def print_status(output: str) -> None:
                 f"{status.seconds[stage]:.1f} ({per_image:.3f} an image)",
             )
     console.print(summary)
+    if status.shares:
+        console.print(shares_table(status.shares))
+        if line := advice(status.shares):
+            console.print(line, soft_wrap=True)
 
     if status.scores:
         quantiles = Table("quantile", *(f"{quantile:.0%}" for quantile in _QUANTILES))

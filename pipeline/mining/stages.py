@@ -29,6 +29,7 @@ from pipeline.mining.config import MatchingConfig
 from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.faults.watchdog import StragglerLimit, Watchdog
 from pipeline.mining.packing import pack, unpack
+from pipeline.mining.waiting import Turns
 from pipeline.mining.work import Shard
 from pipeline.nouns.config import NounsConfig
 from pipeline.proposals import ProposalsConfig, load_proposer
@@ -75,16 +76,20 @@ class Announcer:
         return not self.attempt.last_one_died
 
 
-def _advance(run: Run, stage: str, block: pa.Table, step: Callable[[Shard, Announcer], Shard]) -> pa.Table:
+def _advance(
+    run: Run, stage: str, block: pa.Table, step: Callable[[Shard, Announcer], Shard], turns: Turns
+) -> pa.Table:
     """Run one step on a packed shard; an exception becomes the shard's error instead of the end of the job, and a shard
     that failed already passes as it is."""
     shard = unpack(block)
     if shard.error:
         return block
-    return pack(_timed(run, stage, shard, step), block)
+    if waits := turns.begin(shard.ready):
+        shard.waits[stage] = waits
+    return pack(_timed(run, stage, shard, step, turns), block)
 
 
-def _timed(run: Run, stage: str, shard: Shard, step: Callable[[Shard, Announcer], Shard]) -> Shard:
+def _timed(run: Run, stage: str, shard: Shard, step: Callable[[Shard, Announcer], Shard], turns: Turns) -> Shard:
     started = time.perf_counter()
     try:
         with _attempt(run, stage, shard.number) as announce:
@@ -92,7 +97,9 @@ def _timed(run: Run, stage: str, shard: Shard, step: Callable[[Shard, Announcer]
     except Exception:
         shard.error = _failure(run.layout, stage, shard.number)
     shard.seconds[stage] = time.perf_counter() - started
+    shard.ready = turns.end()
     metrics.stage_done(run.layout.uri, stage, shard.seconds[stage])
+    metrics.waited(run.layout.uri, stage, shard.waits.get(stage, {}))
     return shard
 
 
@@ -153,7 +160,7 @@ def read_stage(block: pa.Table, run: Run, config: ImagesConfig, vocabulary: list
 
     step = ReadImages(run.layout, config, ray.get(vocabulary[0]))
     shard = Shard(block["shard"][0].as_py())
-    return pack(_timed(run, "images", shard, lambda shard, announce: step(shard.number, announce)))
+    return pack(_timed(run, "images", shard, lambda shard, announce: step(shard.number, announce), Turns()))
 
 
 class ProposeStage:
@@ -163,11 +170,12 @@ class ProposeStage:
         from pipeline.mining.steps.propose_masks import ProposeMasks
 
         self._run = run
+        self._turns = Turns()
         self._step = ProposeMasks(load_proposer(config))
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Propose masks for every image; a shard that failed already passes as it is."""
-        return _advance(self._run, "proposals", block, self._step)
+        return _advance(self._run, "proposals", block, self._step, self._turns)
 
 
 class MatchStage:
@@ -186,13 +194,18 @@ class MatchStage:
         from pipeline.mining.steps.match_regions import MatchRegions
 
         self._run = run
+        self._turns = Turns()
         encoder = RegionEncoder(_load_clip(config, gpus), regions, config.batch_size)
         self._step = MatchRegions(encoder, candidates, ray.get(vocabulary[0]))
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Match the masks of every image with nouns; a shard that failed already passes as it is."""
         return _advance(
-            self._run, "matching", block, lambda shard, announce: self._step(shard, announce, ahead=announce.ahead)
+            self._run,
+            "matching",
+            block,
+            lambda shard, announce: self._step(shard, announce, ahead=announce.ahead),
+            self._turns,
         )
 
 
@@ -211,7 +224,7 @@ def write_stage(block: pa.Table, run: Run, matching: MatchingConfig, shards: Sha
                 pairs = len(step(shard, announce))
             shard.seconds["writing"] = time.perf_counter() - started
             counts = {"images": len(shard.images), "regions": regions, "pairs": pairs}
-            details = {**counts, "rejected": shard.reasons(), "seconds": shard.seconds}
+            details = {**counts, "rejected": shard.reasons(), "seconds": shard.seconds, "waits": shard.waits}
             statistics = json.dumps(details, sort_keys=True).encode()
             storage.write_bytes(run.layout.statistics(shard.number), statistics)
             _tell_committed(run.layout, shard, counts)

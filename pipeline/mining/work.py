@@ -45,6 +45,11 @@ class Shard:
     images: list[Image] = field(default_factory=list)
     rejects: list[dict] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    """By stage, how long a worker worked on it; waits for storage are part of it, waits for other stages are not."""
+    waits: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By stage, what its worker waited for, and how long, seconds: see `pipeline.mining.waiting`."""
+    ready: float | None = None
+    """`time.time()` when the last stage was done with it."""
     error: str | None = None
     """Why the shard failed; the later stages hand it on untouched."""
 

@@ -22,7 +22,7 @@ def jpeg(number: int) -> bytes:
 
 def made_shard() -> Shard:
     """Five images; the second is rejected."""
-    shard = Shard(7, seconds={"images": 1.5})
+    shard = Shard(7, seconds={"images": 1.5}, waits={"images": {"storage": 0.5}}, ready=12.25)
     for index in range(5):
         image = Image(index, {"image_id": str(index), "image_uri": f"{index}.jpg"})
         image.jpeg = read_upright(jpeg(index), ImagesConfig())
@@ -40,7 +40,7 @@ def test_it_arrives_as_it_was_sent():
     assert (block.num_rows, block["shard"].to_pylist()) == (1, [7])
     assert bytes(shard.images[0].jpeg.data) == jpeg(0)  # packing leaves it as it is
     found = unpack(block)
-    assert found.seconds == {"images": 1.5}
+    assert (found.seconds, found.waits, found.ready) == ({"images": 1.5}, {"images": {"storage": 0.5}}, 12.25)
     assert found.rejects == shard.rejects
     assert [image.index for image in found.remaining()] == [0, 2, 3, 4]
     for image in found.remaining():

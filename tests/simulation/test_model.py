@@ -75,6 +75,19 @@ def test_measured_delays_are_those_of_the_shards(tmp_path):
     assert {measured.delays.seconds("writing", shard, 100) for shard in range(50)} == {20, 15}
 
 
+def test_what_cannot_be_waited_for_less_is_part_of_the_work(tmp_path):
+    """Packing and moving a shard is; waiting for input, or for stages behind that are full, is not."""
+    (tmp_path / "statistics").mkdir()
+    for shard, (waited, handed_over) in enumerate([(0.0, 8.0), (5.0, 1.0), (None, None)]):
+        waits = {} if waited is None else {"matching": {"input": waited, "hand_over": handed_over}}
+        waits["images"] = {"storage": 1.5}  # which is part of the seconds: a reader holds its CPU meanwhile
+        content = {"images": 10, "pairs": 30, "seconds": dict.fromkeys(STAGES, 2.0), "waits": waits}
+        (tmp_path / "statistics" / f"{shard:06d}.json").write_text(json.dumps(content))
+    delays = measured_delays(str(tmp_path), seed=0).delays
+    assert delays.mean("matching") == pytest.approx(0.2 + 0.1)
+    assert [delays.mean(stage) for stage in ("images", "proposals", "writing")] == [pytest.approx(0.2)] * 3
+
+
 def test_nothing_was_measured(tmp_path):
     with pytest.raises(UserError, match="holds no statistics of a mined shard"):
         measured_delays(str(tmp_path), seed=0)

@@ -1,6 +1,7 @@
 """Captions table → images."""
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -10,6 +11,7 @@ from pipeline.captions import read_image, read_shard
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
+from pipeline.mining.waiting import STORAGE
 from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.storage.errors import is_denied
 from pipeline.storage.in_threads import each_in_threads
@@ -44,10 +46,12 @@ class ReadImages:
         self._take_addresses(shard)
         denied: dict[str, list[tuple[Image, OSError]]] = defaultdict(list)
         answering = set()
+        waited = 0.0
         for image, file in read_ahead(shard.remaining(), self._config.max_bytes):
             place = _place(image)
             with reject_on_error(shard, image, "images"):
                 announce(image.index)
+                started = time.perf_counter()
                 try:
                     data = file.result()
                 except OSError as error:
@@ -55,9 +59,12 @@ class ReadImages:
                         raise
                     denied[place].append((image, error))
                     continue
+                finally:
+                    waited += time.perf_counter() - started
                 answering.add(place)
                 image.file_bytes, image.file_sha256 = len(data), hashlib.sha256(data).hexdigest()
                 image.jpeg = read_upright(data, self._config)
+        shard.waits["images"] = {STORAGE: waited}
         for image in shard.images:
             image.address = None
         for place, images in denied.items():
