@@ -1,21 +1,24 @@
 """Backend `segments`: regions of even colour and texture, and their merges. Needs no weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import cv2
 import numpy as np
-from skimage.segmentation import felzenszwalb
+from pycocotools import mask as coco_mask
 
 from pipeline.configuration.limits import Limit
 from pipeline.masks import rle
 from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
 from pipeline.proposals.config import ProposalsConfig
-from pipeline.proposals.filtering import keep
+from pipeline.proposals.graph_segmentation import felzenszwalb
 from pipeline.proposals.proposer import Proposals, check_image
-from pipeline.proposals.region_tree import RegionTree, Similarity, WorkingImage
+from pipeline.proposals.region_overlaps import crossing, nested
+from pipeline.proposals.region_tree import RegionTree, Similarity
+from pipeline.proposals.suppression import suppress, suppress_masks
+from pipeline.proposals.working_image import WorkingImage
 
 _RANKED_PER_PROPOSAL = 6
 
@@ -54,21 +57,43 @@ class Regions:
         image = WorkingImage(small)
         frame = image.height * image.width
         self._size = image.height, image.width
-        self._nodes: list[tuple[RegionTree, int]] = []
-        features = []
-        for scale in _SCALES:
-            labels = felzenszwalb(small, scale=scale.scale, sigma=0.8, min_size=scale.min_size)
+        self._trees: list[RegionTree] = []
+        usable, features = [], []
+        segmentations = felzenszwalb(small, [(scale.scale, scale.min_size) for scale in _SCALES], sigma=0.8)
+        for scale, labels in zip(_SCALES, segmentations, strict=True):
             tree = RegionTree(image, labels, scale.similarity)
-            usable = (tree.areas >= config.min_area * frame) & (tree.areas <= config.max_area * frame)
-            self._nodes += [(tree, node) for node in np.flatnonzero(usable).tolist()]
-            features.append(_features(tree, frame)[usable])
+            inside = (tree.areas >= config.min_area * frame) & (tree.areas <= config.max_area * frame)
+            self._trees.append(tree)
+            usable.append(np.flatnonzero(inside))
+            features.append(_features(tree, frame)[inside])
+        self._tree = np.repeat(np.arange(len(_SCALES)), [len(nodes) for nodes in usable])
+        self._node = np.concatenate(usable)
         self.features = np.concatenate(features)
         """What the score looks at, float64 [K, 11]."""
 
+    def masks(self, indices: np.ndarray) -> Iterator[np.ndarray]:
+        """Some of the K regions, one after the other, uint8 [h, w] of 0 and 255."""
+        for tree, node in zip(self._tree[indices].tolist(), self._node[indices].tolist(), strict=True):
+            yield self._trees[tree].mask(node)
+
     def encode(self, indices: np.ndarray) -> Masks:
         """Masks of some of the K regions, in the frame of the working image."""
-        masks_HW = (tree.mask(node) for tree, node in (self._nodes[index] for index in indices))
-        return Masks([rle.encode(mask_HW[None])[0] for mask_HW in masks_HW], *self._size)
+        return Masks([rle.encode(mask_HW[None])[0] for mask_HW in self.masks(indices)], *self._size)
+
+    def distinct(self, indices: np.ndarray, config: ProposalsConfig) -> np.ndarray:
+        """Those of some regions, best first, that overlap little enough with better ones; at most `max_proposals`."""
+        trees, nodes = self._tree[indices], self._node[indices]
+        areas = np.zeros(len(indices), np.int64)
+        intersections = np.zeros((len(indices), len(indices)), np.int64)
+        rows = [np.flatnonzero(trees == number) for number in range(len(self._trees))]
+        for number, tree in enumerate(self._trees):
+            areas[rows[number]] = tree.areas[nodes[rows[number]]]
+            intersections[np.ix_(rows[number], rows[number])] = nested(tree, nodes[rows[number]])
+            for other in range(number):
+                shared = crossing(tree, nodes[rows[number]], self._trees[other], nodes[rows[other]])
+                intersections[np.ix_(rows[number], rows[other])] = shared
+                intersections[np.ix_(rows[other], rows[number])] = shared.T
+        return indices[suppress(intersections, areas, config.max_iou, config.max_proposals)]
 
 
 @dataclass
@@ -121,16 +146,18 @@ class Segments:
         # Far more than are kept, and a bound for images that fall into thousands of regions.
         ranked = np.argsort(-scores, kind="stable")
         ranked = ranked[: _RANKED_PER_PROPOSAL * self._config.max_proposals]
-        masks, scores = regions.encode(ranked), scores[ranked]
-        kept = keep(masks, scores, self._config)
-        masks, scores = masks.select(kept), scores[kept]
-        if masks.size != (height, width):
-            alone = (masks.select([index]).decode()[0] for index in range(len(masks)))
-            masks = Masks([_enlarge(mask_hw, height, width) for mask_hw in alone], height, width)
+        chosen = regions.distinct(ranked, self._config)
+        if small.shape == image.shape:
+            masks = regions.encode(chosen)
+        else:
+            masks = Masks([_enlarge(mask_hw, height, width) for mask_hw in regions.masks(chosen)], height, width)
             # Enlarging moves areas and overlaps a little: the limits hold for what is given out.
-            kept = keep(masks, scores, self._config)
-            masks, scores = masks.select(kept), scores[kept]
-        return Proposals(masks, scores.astype(np.float32))
+            frame = height * width
+            inside = (masks.areas >= self._config.min_area * frame) & (masks.areas <= self._config.max_area * frame)
+            kept = np.flatnonzero(inside & (masks.areas > 0))
+            kept = kept[suppress_masks(masks.select(kept), self._config.max_iou)]
+            masks, chosen = masks.select(kept), chosen[kept]
+        return Proposals(masks, scores[chosen].astype(np.float32))
 
 
 def _features(tree: RegionTree, frame: int) -> np.ndarray:
@@ -159,7 +186,8 @@ def shrink(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _enlarge(mask: np.ndarray, height: int, width: int) -> Rle:
-    """A mask uint8 [h, w] of 0 and 1 in a larger frame; its outline is interpolated linearly."""
+    """A mask uint8 [h, w] of 0 and 255 in a larger frame; its outline is interpolated linearly."""
     # Turned on its side, since run-length codes go down the columns: saves turning the large one.
-    grey_WH = cv2.resize(mask.T * np.uint8(255), (height, width), interpolation=cv2.INTER_LINEAR)
-    return rle.encode((grey_WH > 127).T[None])[0]
+    grey_WH = cv2.resize(mask.T, (height, width), interpolation=cv2.INTER_LINEAR)
+    inside_WH = (grey_WH > 127).view(np.uint8)
+    return coco_mask.encode(inside_WH.T[..., None])[0]["counts"]
