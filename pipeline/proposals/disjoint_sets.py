@@ -29,14 +29,21 @@ class Components:
 
     def find(self, component: int) -> int:
         """What a component has become by `join_two`."""
-        while component in self._into:
-            component = self._into[component]
+        into = self._into
+        while (parent := into.get(component)) is not None:
+            further = into.get(parent)
+            if further is None:
+                return parent
+            into[component] = component = further  # shortens the way for those who come after
         return component
 
-    def join_two(self, component: int, into: int) -> None:
-        """One component becomes part of another; `of_node` says so after `settle`."""
-        self.size[into] += self.size[component]
-        self._into[component] = into
+    def join_two(self, one: int, other: int) -> int:
+        """The smaller of two components becomes part of the larger, which is returned; `settle` tells `of_node`."""
+        if self.size[one] < self.size[other]:
+            one, other = other, one
+        self.size[one] += self.size[other]
+        self._into[other] = one
+        return one
 
     def settle(self) -> None:
         """Bring `of_node` up to date."""

@@ -75,12 +75,11 @@ def _grow(edges: NodeEdges, components: Components, scale: float) -> None:
         ends = [components.find(node) for node in nodes]
         if ends[0] == ends[1]:
             continue
-        limits = _limits(components.inner[ends], components.size[ends], scale).tolist()
+        limits = [_limit(float(components.inner[end]), int(components.size[end]), scale) for end in ends]
         stay = [end for end, limit in zip(ends, limits, strict=True) if end in frozen_ones or weight >= limit]
         frozen_ones.update(stay)
         if not stay:
-            components.join_two(*ends)
-            components.inner[ends[1]] = weight
+            components.inner[components.join_two(*ends)] = weight
     components.settle()
 
 
@@ -199,3 +198,7 @@ def _take_in(
 def _limits(inner: np.ndarray, size: np.ndarray, scale: float) -> np.ndarray:
     """Edges below this merge; rounded to float32, as scikit-image has it."""
     return (inner + scale / size).astype(np.float32).astype(np.float64)
+
+
+def _limit(inner: float, size: int, scale: float) -> float:
+    return float(np.float32(inner + scale / size))

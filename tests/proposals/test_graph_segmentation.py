@@ -1,5 +1,7 @@
 """Our graph-based segmentation against scikit-image's."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from skimage.segmentation import felzenszwalb as reference
 
+from pipeline.proposals import graph_segmentation
 from pipeline.proposals.graph_segmentation import felzenszwalb
 from pipeline.proposals.pixel_edges import first_of_pairs
 
@@ -49,6 +52,14 @@ def test_labels_of_flat_and_of_rising_colours_are_those_of_scikit_image():
     # Each edge a little heavier than the one before: one component takes in pixel after pixel.
     check(np.minimum(columns**2 // 100, 255)[..., None].repeat(3, axis=2).astype(np.uint8))
     check(np.stack([rows * columns % 251, rows**2 % 256, columns**2 % 256], axis=2).astype(np.uint8))
+
+
+def test_labels_are_the_same_edge_by_edge(monkeypatch):
+    """As an image is segmented whose rounds make no progress."""
+    monkeypatch.setattr(graph_segmentation, "_FEW_EDGES", math.inf)
+    check(noise(61, 83, 3))
+    check(noise(61, 83, 256))
+    check(noise(61, 83, 256) // 32)
 
 
 def test_labels_of_photographs_are_those_of_scikit_image(coco_sample):
