@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.masks import rle
 from pipeline.masks.rle import Rle
+from pipeline.masks.rle_writing import encode_runs
 from pipeline.masks.runs import Runs, decode_runs
 
 
@@ -30,6 +31,8 @@ class Masks(Sequence[Rle]):
     """Pixels."""
     areas: np.ndarray = field(init=False, repr=False, compare=False)
     """Pixels in each mask, int64 [K]."""
+    _boxes: np.ndarray | None = field(init=False, repr=False, compare=False)
+    """What `boxes` returns, if the masks were made of runs."""
 
     def __post_init__(self) -> None:
         self._set(tuple(self.rles), rle.areas(self.rles, self.height, self.width))
@@ -63,14 +66,21 @@ class Masks(Sequence[Rle]):
         """Height and width of the frame, pixels."""
         return self.height, self.width
 
+    @classmethod
+    def of_runs(cls, runs: Sequence[Runs], height: int, width: int) -> Self:
+        """The masks that have these runs, those of each part after those of the one before."""
+        codes = tuple(code for part in runs for code in encode_runs(part))
+        areas = np.concatenate([np.zeros(0, np.int64), *(part.areas() for part in runs)])
+        boxes = np.concatenate([np.zeros((0, 4), np.int64), *(part.boxes() for part in runs)])
+        return cls._unchecked((height, width), codes, areas, boxes)
+
     def select(self, indices: Iterable[int]) -> Self:
         """The masks with these indices, in this order."""
         chosen = [int(index) for index in indices]
-        selected = object.__new__(type(self))  # they are checked already
-        object.__setattr__(selected, "height", self.height)
-        object.__setattr__(selected, "width", self.width)
-        selected._set(tuple(self.rles[index] for index in chosen), self.areas[chosen])
-        return selected
+        codes = tuple(self.rles[index] for index in chosen)
+        return self._unchecked(
+            self.size, codes, self.areas[chosen], None if self._boxes is None else self._boxes[chosen]
+        )
 
     def decode(self) -> np.ndarray:
         """Masks of 0 and 1, uint8 [K, height, width], C-contiguous."""
@@ -78,7 +88,7 @@ class Masks(Sequence[Rle]):
 
     def boxes(self) -> np.ndarray:
         """Tight boxes x0, y0, x1, y1 in pixels, x1 and y1 exclusive, int64 [K, 4]; zeros if empty."""
-        return self.runs().boxes()
+        return self.runs().boxes() if self._boxes is None else self._boxes
 
     def runs(self) -> Runs:
         """Where the runs of all masks begin and end."""
@@ -94,6 +104,17 @@ class Masks(Sequence[Rle]):
             raise ValueError(f"masks of frames (height, width) {self.size} and {other.size} cannot be compared")
         return rle.iou(self.rles, other.rles, self.height, self.width, checked=True)
 
-    def _set(self, rles: tuple[Rle, ...], areas: np.ndarray) -> None:
+    @classmethod
+    def _unchecked(
+        cls, size: tuple[int, int], rles: tuple[Rle, ...], areas: np.ndarray, boxes: np.ndarray | None
+    ) -> Self:
+        masks = object.__new__(cls)
+        object.__setattr__(masks, "height", size[0])
+        object.__setattr__(masks, "width", size[1])
+        masks._set(rles, areas, boxes)
+        return masks
+
+    def _set(self, rles: tuple[Rle, ...], areas: np.ndarray, boxes: np.ndarray | None = None) -> None:
         object.__setattr__(self, "rles", rles)
         object.__setattr__(self, "areas", areas)
+        object.__setattr__(self, "_boxes", boxes)

@@ -9,13 +9,16 @@ Shape suffixes: Q masks, h×w the model's resolution, H×W the image, R rows of 
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from pycocotools import mask as coco_mask
 
 from pipeline.masks import rle
 from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
+from pipeline.masks.rle_writing import encode_runs
+from pipeline.masks.runs import Runs
+from pipeline.masks.upsampling import upsampled_runs
 
 _BAND_ELEMENTS = 2**22
 
@@ -23,19 +26,11 @@ _BAND_ELEMENTS = 2**22
 def binarize(mask_logits: torch.Tensor, height: int, width: int, threshold: float) -> Masks:
     """The pixels whose probability is above `threshold`, one mask per soft mask, in the frame height × width.
 
-    One upsampled mask exists at a time.
-
     Args:
-        mask_logits: float [Q,h,w] on any device.
+        mask_logits: float [Q,h,w] on any device, finite.
     """
-    level = logit(threshold)
-    codes: list[Rle] = []
-    for mask_hw in mask_logits:
-        inside_HW = torch.empty((height, width), dtype=torch.bool, device=mask_logits.device)
-        for top, logits_1RW in upsampled_bands(mask_hw[None], height, width):
-            inside_HW[top : top + logits_1RW.shape[1]] = logits_1RW[0] > level
-        codes += encode(inside_HW[None])
-    return Masks(codes, height, width)
+    runs = upsampled_runs(mask_logits, height, width, logit(threshold))
+    return Masks.of_runs(list(runs), height, width)
 
 
 def logit(probability: float) -> float:
@@ -66,22 +61,19 @@ def upsampled_bands(
 
 
 def encode(masks_QHW: torch.Tensor) -> list[Rle]:
-    """Run-length codes of masks, bool [Q,H,W]. From a GPU only the positions where runs begin are copied."""
+    """Run-length codes of masks, bool [Q,H,W]. From a GPU only the positions where runs begin and end are copied."""
     if masks_QHW.device.type == "cpu":
         return rle.encode(masks_QHW.numpy())
-    return encode_runs(masks_QHW)
+    return encode_runs(runs_of(masks_QHW))
 
 
-def encode_runs(masks_QHW: torch.Tensor) -> list[Rle]:
-    """`encode` with the runs found by torch, on any device."""
+def runs_of(masks_QHW: torch.Tensor) -> Runs:
+    """The runs of masks, bool [Q,H,W] on any device, found there."""
     count, height, width = masks_QHW.shape
-    if not count:
-        return []
     columns_QP = masks_QHW.transpose(1, 2).flatten(1)  # COCO's codes go down the columns
-    before_QP = torch.cat([columns_QP.new_zeros(count, 1), columns_QP[:, :-1]], dim=1)
-    which, positions = (columns_QP != before_QP).nonzero(as_tuple=True)
-    begins = positions.cpu().split(torch.bincount(which, minlength=count).tolist())
-    ends = torch.tensor([height * width])
-    runs = [torch.diff(torch.cat([begin, ends]), prepend=torch.tensor([0])).tolist() for begin in begins]
-    codes = coco_mask.frPyObjects([{"size": [height, width], "counts": run} for run in runs], height, width)
-    return [code["counts"] for code in codes]
+    nothing_Q1 = columns_QP.new_zeros(count, 1)
+    # Before the first pixel and after the last one nothing is inside: what begins ends.
+    edges = torch.cat([nothing_Q1, columns_QP], dim=1) ^ torch.cat([columns_QP, nothing_Q1], dim=1)
+    which, positions = edges.nonzero().cpu().numpy().T
+    first = np.searchsorted(which, np.arange(count + 1)) // 2
+    return Runs(positions[::2].copy(), positions[1::2].copy(), first, height, width)

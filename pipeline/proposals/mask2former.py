@@ -76,16 +76,8 @@ class Mask2Former:
             output = self._model(pixel_values=inputs.pixel_values)
         masks_BQhw = _without_padding(output.masks_queries_logits.float(), inputs.pixel_mask[0])
         objectness_BQ = 1 - output.class_queries_logits.float().softmax(dim=-1)[..., -1]
-        return [
-            soft_proposals(
-                masks_Qhw,
-                objectness_Q * mask_confidence(masks_Qhw, self._config.mask_threshold),
-                height,
-                width,
-                self._config,
-            )
-            for masks_Qhw, objectness_Q in zip(masks_BQhw, objectness_BQ, strict=True)
-        ]
+        scores_BQ = objectness_BQ * mask_confidence(masks_BQhw, self._config.mask_threshold)
+        return soft_proposals(masks_BQhw, scores_BQ, height, width, self._config)
 
     def _preprocess(self, images: list[np.ndarray]) -> BatchFeature:
         """`pixel_values` float32 [B,3,H,W] and `pixel_mask` int64 [B,H,W], as the model's own image processor says."""

@@ -13,11 +13,9 @@ import math
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from pipeline.masks.masks import Masks
-from pipeline.masks.soft import encode, logit
+from pipeline.masks.soft import logit
 from pipeline.proposals.config import ProposalsConfig
-from pipeline.proposals.filtering import keep
-from pipeline.proposals.soft_proposals import are_numbers
+from pipeline.proposals.soft_filtering import choose
 
 
 def unite_similar(
@@ -48,17 +46,15 @@ def unite_similar(
     Returns:
         mask logits and scores as given, but fewer. If none is a number, all of them.
     """
-    numbers_K = are_numbers(mask_logits, scores_K)
-    if not numbers_K.any():
-        return mask_logits, scores_K
-    mask_logits, scores_K = mask_logits[numbers_K], scores_K[numbers_K]
     level = logit(config.mask_threshold)
     height, width = mask_logits.shape[1:]
     # First, because what duplicates unite to has the faults of both. Not yet limited in number: parts further down may
     # belong to a whole.
     everything = dataclasses.replace(config, max_proposals=len(scores_K))
-    masks = Masks(encode(mask_logits > level), height, width)
-    kept = torch.from_numpy(keep(masks, scores_K.cpu().numpy(), everything)).to(mask_logits.device)
+    [choice] = choose(mask_logits[None], scores_K[None], everything)
+    if not choice.numbers.any():
+        return mask_logits, scores_K
+    kept = torch.from_numpy(choice.kept).to(mask_logits.device)
     parts = _Parts(mask_logits[kept], scores_K[kept], patches_ND, grid, level, config.max_area * height * width)
     while pair := parts.most_similar(similarity):
         parts.unite(*pair)

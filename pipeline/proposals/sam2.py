@@ -140,7 +140,8 @@ class Sam2:
                 similarity=similarity,
                 config=self._config,
             )
-        return soft_proposals(mask_logits, scores_K, height, width, self._config)
+        [found] = soft_proposals(mask_logits[None], scores_K[None], height, width, self._config)
+        return found
 
     def _decode(self, levels: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Mask logits [K,h,w] and scores float32 [K] of one image, from its features at each level, [1,C,h,w]."""

@@ -77,14 +77,11 @@ class MaskFormer:
     @torch.inference_mode()
     def _propose(self, images: list[np.ndarray]) -> list[Proposals]:
         masks_BQhw, classes_BQX = self._forward(images)
+        scores_BQ = mask_confidence(masks_BQhw, self._config.mask_threshold)
+        if self._network.embedding_width is None:
+            scores_BQ = scores_BQ * (1 - classes_BQX.softmax(dim=-1)[..., -1])
         height, width = images[0].shape[:2]
-        found = []
-        for masks_Qhw, classes_QX in zip(masks_BQhw, classes_BQX, strict=True):
-            scores_Q = mask_confidence(masks_Qhw, self._config.mask_threshold)
-            if self._network.embedding_width is None:
-                scores_Q = scores_Q * (1 - classes_QX.softmax(dim=-1)[:, -1])
-            found.append(soft_proposals(masks_Qhw, scores_Q, height, width, self._config))
-        return found
+        return soft_proposals(masks_BQhw, scores_BQ, height, width, self._config)
 
     def _propose_queries(
         self, images: Sequence[np.ndarray], image_ids: Sequence[str], texts_ND: np.ndarray
