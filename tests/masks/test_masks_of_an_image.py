@@ -70,3 +70,20 @@ def test_they_travel_between_processes_as_they_are():
 def test_arrays_that_are_no_masks_are_refused(stack):
     with pytest.raises(ValueError, match="bool or uint8"):
         Masks.encode(stack)
+
+
+@settings(deadline=None)
+@given(stacks, st.data())
+def test_masks_made_of_runs_are_those_of_the_codes(stack, data):
+    masks = Masks.encode(stack)
+    cut = data.draw(st.integers(0, len(stack)))
+    parts = [masks.runs().select(0, cut), masks.runs().select(cut, len(stack))]
+    made = Masks.of_runs(parts, *masks.size)
+    assert made == masks
+    indices = data.draw(st.lists(st.integers(0, max(len(stack) - 1, 0)), max_size=6 if len(stack) else 0))
+    for chosen in (made, made.select(indices), made[1:], pickle.loads(pickle.dumps(made))):
+        again = Masks(chosen.rles, *masks.size)
+        assert chosen.areas.tolist() == again.areas.tolist()
+        assert chosen.boxes().tolist() == again.boxes().tolist()
+        assert chosen.runs().first.tolist() == again.runs().first.tolist()
+    assert len(pickle.dumps(made)) == len(pickle.dumps(masks))
