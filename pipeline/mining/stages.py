@@ -89,6 +89,11 @@ def _advance(
     return pack(_timed(run, stage, shard, step, turns), block)
 
 
+def _reading_ahead(step: Callable[..., Shard]) -> Callable[[Shard, Announcer], Shard]:
+    """A step that reads ahead, unless the image that a worker died of is looked for."""
+    return lambda shard, announce: step(shard, announce, ahead=announce.ahead)
+
+
 def _timed(run: Run, stage: str, shard: Shard, step: Callable[[Shard, Announcer], Shard], turns: Turns) -> Shard:
     started = time.perf_counter()
     try:
@@ -175,7 +180,7 @@ class ProposeStage:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Propose masks for every image; a shard that failed already passes as it is."""
-        return _advance(self._run, "proposals", block, self._step, self._turns)
+        return _advance(self._run, "proposals", block, _reading_ahead(self._step), self._turns)
 
 
 class MatchStage:
@@ -200,13 +205,7 @@ class MatchStage:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Match the masks of every image with nouns; a shard that failed already passes as it is."""
-        return _advance(
-            self._run,
-            "matching",
-            block,
-            lambda shard, announce: self._step(shard, announce, ahead=announce.ahead),
-            self._turns,
-        )
+        return _advance(self._run, "matching", block, _reading_ahead(self._step), self._turns)
 
 
 def write_stage(block: pa.Table, run: Run, matching: MatchingConfig, shards: ShardsConfig) -> pa.Table:

@@ -1,7 +1,9 @@
 """The proposal step of mining: batches of images of one size, one that fails among them, and learned backends on
 real images."""
 
+import dataclasses
 import io
+import threading
 
 import numpy as np
 import PIL.Image
@@ -99,3 +101,47 @@ def test_images_in_doubt_are_done_one_by_one():
     done = ProposeMasks(proposer)(shard(*SIZES), announce)
     assert sorted(alone) == [0, 2, 3, 5]
     assert not done.rejects
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_an_image_that_cannot_be_decoded_costs_itself(ahead, batch_size):
+    images = shard(*SIZES)
+    whole = images.images[2].jpeg
+    images.images[2].jpeg = dataclasses.replace(whole, data=whole.data[:100])
+    proposer = Picky(batch_size, {})
+    done = ProposeMasks(proposer)(images, lambda *_: None, ahead=ahead)
+    assert [row["image_id"] for row in done.rejects] == ["2"]
+    assert sorted(image_id for batch in proposer.batches for image_id in batch) == ["0", "1", "3", "4", "5"]
+    assert all(image.proposals.masks for image in done.remaining())
+
+
+class Noting(Picky):
+    """Notes when it answers; the first time, it waits until some number of batches was announced."""
+
+    def __init__(self, events: list[str], announced: threading.Semaphore, awaited: int):
+        super().__init__(3, {})
+        self._events, self._announced, self._awaited = events, announced, awaited
+
+    def propose(self, images, image_ids):
+        for _ in range(self._awaited):
+            assert self._announced.acquire(timeout=60)
+        self._awaited = 0
+        self._events.append(f"propose {min(image_ids)}")
+        return super().propose(images, image_ids)
+
+
+@pytest.mark.parametrize(("ahead", "awaited"), [(True, 2), (False, 1)])
+def test_the_next_batch_is_announced_and_decoded_meanwhile_unless_a_worker_died(ahead, awaited):
+    events: list[str] = []
+    announced = threading.Semaphore(0)
+
+    def announce(*images: int) -> None:
+        events.append(f"announce {min(images)}")
+        announced.release()
+
+    ProposeMasks(Noting(events, announced, awaited))(shard(*SIZES), announce, ahead=ahead)
+    in_turn = [f"{what} {first}" for first in (0, 5, 1) for what in ("announce", "propose")]
+    assert sorted(events) == sorted(in_turn)
+    assert (events == in_turn) == (not ahead)
+    assert events.index("announce 1") > events.index("propose 0")  # one batch ahead, no more

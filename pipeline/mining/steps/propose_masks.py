@@ -2,7 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
+import numpy as np
+
+from pipeline.execution.read_ahead import read_ahead
 from pipeline.images import ImageProblem, UprightJpeg, costs_one_image, decode_jpeg
 from pipeline.mining.work import Image, Shard, reject_on_error
 from pipeline.proposals import Proposer
@@ -15,21 +19,26 @@ class ProposeMasks:
     def __init__(self, proposer: Proposer):
         self._proposer = proposer
 
-    def __call__(self, shard: Shard, announce: Callable[..., None]) -> Shard:
+    def __call__(self, shard: Shard, announce: Callable[..., None], *, ahead: bool = True) -> Shard:
         """Set `proposals` of the shard's remaining images, those of equal size in batches; reject those without any.
 
         Args:
             announce: is told the indices of the images of each batch before the work on them begins.
+            ahead: the images of a batch are decoded while those before them are worked on, so that those announced last
+                need not be the ones that are worked on.
         """
-        for batch in _batches(shard.remaining(), self._proposer.batch_size):
-            done = len(batch) > 1 and self._together(batch, announce)
-            for image in batch:
-                with reject_on_error(shard, image, "proposals"):
-                    if not done:
-                        self._propose([image], announce)
-                    assert image.proposals is not None  # `_propose` gave them
-                    if not image.proposals.masks:
-                        raise self._absence(image.row["image_id"])
+        with closing(read_ahead(self._decoded(shard.remaining(), announce), int(ahead))) as batches:
+            for batch, pixels in batches:
+                failure = pixels if isinstance(pixels, Exception) else self._together(batch, pixels)
+                for image in batch:
+                    with reject_on_error(shard, image, "proposals"):
+                        if failure is not None:
+                            if len(batch) == 1:
+                                raise failure
+                            self._alone(image, announce)
+                        assert image.proposals is not None  # `_propose` gave them
+                        if not image.proposals.masks:
+                            raise self._absence(image.row["image_id"])
         return shard
 
     def _absence(self, image_id: str) -> ImageProblem:
@@ -37,23 +46,39 @@ class ProposeMasks:
         absence = getattr(self._proposer, "absence", None)
         return absence(image_id) if absence else ImageProblem("no_proposals")
 
-    def _together(self, batch: list[Image], announce: Callable[..., None]) -> bool:
-        """Whether it worked; if it did not, one of them is the reason, and they have to be done one by one."""
+    def _decoded(
+        self, images: list[Image], announce: Callable[..., None]
+    ) -> Iterator[tuple[list[Image], list[np.ndarray] | Exception]]:
+        """Batches with their pixels; with what went wrong if one of the images is the reason."""
+        for batch in _batches(images, self._proposer.batch_size):
+            try:
+                announce(*(image.index for image in batch))
+                pixels = [decode_jpeg(_file(image).data) for image in batch]
+            except Exception as error:
+                if not costs_one_image(error):
+                    raise
+                yield batch, error
+            else:
+                yield batch, pixels
+
+    def _together(self, batch: list[Image], pixels: list[np.ndarray]) -> Exception | None:
+        """What went wrong; one of the images is the reason, and they have to be done one by one."""
         try:
-            self._propose(batch, announce)
+            self._propose(batch, pixels)
         except Exception as error:
             if not costs_one_image(error):
                 raise
-            return False
-        return True
+            return error.with_traceback(None)  # which would hold the tensors of the pass that failed
+        return None
 
-    def _propose(self, batch: list[Image], announce: Callable[..., None]) -> None:
-        announce(*(image.index for image in batch))
-        files = [_file(image) for image in batch]
-        pixels = [decode_jpeg(file.data) for file in files]
+    def _alone(self, image: Image, announce: Callable[..., None]) -> None:
+        announce(image.index)
+        self._propose([image], [decode_jpeg(_file(image).data)])
+
+    def _propose(self, batch: list[Image], pixels: list[np.ndarray]) -> None:
         ids = [image.row["image_id"] for image in batch]
         if isinstance(self._proposer, GroundTruth):
-            found = self._proposer.propose(pixels, ids, files)
+            found = self._proposer.propose(pixels, ids, [_file(image) for image in batch])
         else:
             found = self._proposer.propose(pixels, ids)
         for image, proposals in zip(batch, found, strict=True):
