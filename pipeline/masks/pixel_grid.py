@@ -28,10 +28,12 @@ class PixelGrid:
     """How far each column is from one value to the next, float32 [W]."""
     column_shares: torch.Tensor
     """The same by gaps, float32 [C,G]; not a number where there are no more columns."""
-    column_tops: torch.Tensor
-    """The position of the top of each column in the frame, down the columns, int64 [C,G]."""
+    first_tops: torch.Tensor
+    """The position of the top of the first column in each gap, down the columns, int64 [G]."""
+    tops: torch.Tensor
+    """From there to the tops of all columns in a gap, int64 [C,1]."""
     row_shares: torch.Tensor
-    """How far each row is from one value to the next, float32 [R,1,G]; 1 where there are no more."""
+    """How far each row is from one value to the next, float32 [R,G]; 1 where there are no more."""
     first_rows: torch.Tensor
     """The first row in each gap, int64 [G]."""
     corners: torch.Tensor
@@ -67,9 +69,12 @@ def pixel_grid(rows: int, columns: int, height: int, width: int, device: torch.d
     gaps_W, shares_W = _gaps(columns, width)
     first_columns_G, column_shares_CG = _by_gap(gaps_W, shares_W, columns + 1, math.nan)
     first_rows_G, row_shares_RG = _by_gap(*_gaps(rows, height), rows + 1, 1)
-    column_tops_CG = (first_columns_G + np.arange(len(column_shares_CG))[:, None]) * height
+    tops_C1 = np.arange(len(column_shares_CG))[:, None] * height
     corners_221 = np.array([[[0], [columns + 2]], [[1], [columns + 3]]])
-    tables = (gaps_W, shares_W, column_shares_CG, column_tops_CG, row_shares_RG[:, None], first_rows_G, corners_221)
+    tables = (
+        gaps_W, shares_W, column_shares_CG, first_columns_G * height, tops_C1, row_shares_RG, first_rows_G,
+        corners_221,
+    )  # fmt: skip
     return PixelGrid(height, width, *(torch.from_numpy(table).to(device) for table in tables))
 
 

@@ -83,14 +83,14 @@ def _crossings(masks_Qhw: torch.Tensor, cells_N3: torch.Tensor, level: float, gr
     left_2N, right_2N = masks_Qhw.take(grid.corners + corner_N)
     column_shares_C1N = grid.column_shares.index_select(1, column_N)[:, None]
     above_CN, below_CN = torch.lerp(left_2N, right_2N, column_shares_C1N).unbind(1)
-    inside_RCN = is_above(torch.lerp(above_CN, below_CN, grid.row_shares.index_select(2, row_N)), level)
+    row_shares_R1N = grid.row_shares.index_select(1, row_N)[:, None]
+    inside_RCN = is_above(torch.lerp(above_CN, below_CN, row_shares_R1N), level)
     from_CN, to_CN = is_above(above_CN, level), is_above(below_CN, level)
     # The edge is where those pixels end that are as the value above. Bytes are summed many times as fast as flags.
     passed_RCN = (inside_RCN ^ to_CN).view(torch.uint8)
     passed_CN = passed_RCN.sum(dim=0, dtype=torch.uint8 if len(passed_RCN) < 256 else torch.int64)
-    first_N = torch.add(grid.first_rows[row_N], mask_N, alpha=grid.stride)
-    edges_CN = passed_CN + grid.column_tops.index_select(1, column_N) + first_N
-    return edges_CN[from_CN ^ to_CN]
+    first_N = torch.add(grid.first_rows[row_N] + grid.first_tops[column_N], mask_N, alpha=grid.stride)
+    return (passed_CN + grid.tops + first_N)[from_CN ^ to_CN]
 
 
 def _tops_and_bottoms(masks_Qhw: torch.Tensor, level: float, grid: PixelGrid) -> np.ndarray:

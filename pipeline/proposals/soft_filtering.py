@@ -73,10 +73,12 @@ def _of_all_pairs(facts: np.ndarray, frame: int, config: ProposalsConfig) -> Cho
 
 def _of_many(logits_KP: torch.Tensor, scores_K: torch.Tensor, config: ProposalsConfig) -> Choice:
     """The choice among so many masks that only blocks of them are compared with those kept."""
-    parts = logits_KP.split(_MASKS_AT_ONCE)
-    areas = torch.cat([_inside(part, config).sum(dim=1) for part in parts])
-    facts = torch.stack([scores_K, logits_KP.amax(dim=1), logits_KP.amin(dim=1), areas], dim=1).cpu().numpy()
-    scores, areas_K = facts[:, 0].astype(np.float32), facts[:, 3]
+    parts = [
+        torch.stack([part.amax(dim=1), part.amin(dim=1), _inside(part, config).sum(dim=1)], dim=1)
+        for part in logits_KP.split(_MASKS_AT_ONCE)
+    ]
+    facts = torch.cat([scores_K[:, None], torch.cat(parts)], dim=1).cpu().numpy()
+    scores, areas_K = facts[:, 0], facts[:, 3]
     numbers_K = np.isfinite(facts).all(axis=1)
 
     def above(rows: np.ndarray, columns: np.ndarray, _: np.ndarray) -> np.ndarray:
