@@ -22,6 +22,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The array on a device. Nothing waits for it to arrive at a GPU: it is copied from memory that stays in place."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """A context in which matrix products and convolutions run in `precision`."""
     dtype = autocast_dtype(precision, device)

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from pipeline.clip import Clip, load_clip
 from pipeline.clip.towers import PatchTower, patch_tower
 from pipeline.errors import UserError
+from pipeline.proposals.networks import to_device
 from pipeline.weights.precision import Precision
 
 
@@ -37,7 +38,7 @@ class PatchFeatures:
             images: uint8 [H, W, 3] RGB, of one size.
         """
         clip = self._clip
-        pixels_B3HW = torch.from_numpy(np.stack(images)).to(clip.device).permute(0, 3, 1, 2).float()
+        pixels_B3HW = to_device(np.stack(images), clip.device).permute(0, 3, 1, 2).float()
         size = (clip.input.size, clip.input.size)
         pixels_B3SS = F.interpolate(pixels_B3HW, size, mode="bicubic", antialias=True).clamp(0, 255) / 255
         mean, std = (

@@ -5,13 +5,14 @@ Shape suffixes: B images, Q masks, H×W the padded image, h×w the masks.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 
-from pipeline.proposals.networks import resized
+from pipeline.proposals.networks import resized, to_device
 
 # Of ImageNet, in RGB from 0 to 255; the same in every configuration of MaskFormer and OVSeg.
 _MEAN = (123.675, 116.28, 103.53)
@@ -34,10 +35,17 @@ def prepare(
     height, width = images[0].shape[:2]
     height, width = resized(height, width, short_side, max_side)
     scaled = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
-    pixels_BHW3 = torch.from_numpy(np.stack([np.asarray(image) for image in scaled])).to(device)
-    mean_311, std_311 = (torch.tensor(values, device=device)[:, None, None] for values in (_MEAN, _STD))
+    pixels_BHW3 = to_device(np.stack([np.asarray(image) for image in scaled]), device)
+    mean_311, std_311 = _normalisation(device)
     pixels_B3HW = (pixels_BHW3.permute(0, 3, 1, 2) - mean_311) / std_311
     return F.pad(pixels_B3HW, (0, -width % _STRIDE, 0, -height % _STRIDE)), (height, width)
+
+
+@lru_cache
+def _normalisation(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation on a device, float32 [3,1,1] each."""
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (_MEAN, _STD))
+    return mean, std
 
 
 def without_padding(masks_BQhw: torch.Tensor, padded: Sequence[int], size: Sequence[int]) -> torch.Tensor:
