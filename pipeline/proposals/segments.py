@@ -11,13 +11,14 @@ from pycocotools import mask as coco_mask
 from pipeline.configuration.limits import Limit
 from pipeline.masks import rle
 from pipeline.masks.masks import Masks
+from pipeline.masks.overlaps import iou_of_counts
 from pipeline.masks.rle import Rle
 from pipeline.proposals.config import ProposalsConfig
+from pipeline.proposals.filtering import keep, suppress
 from pipeline.proposals.graph_segmentation import felzenszwalb
 from pipeline.proposals.proposer import Proposals, check_image
 from pipeline.proposals.region_overlaps import crossing, nested
 from pipeline.proposals.region_tree import RegionTree, Similarity
-from pipeline.proposals.suppression import suppress, suppress_masks
 from pipeline.proposals.working_image import WorkingImage
 
 _RANKED_PER_PROPOSAL = 6
@@ -93,7 +94,15 @@ class Regions:
                 shared = crossing(tree, nodes[rows[number]], self._trees[other], nodes[rows[other]])
                 intersections[np.ix_(rows[number], rows[other])] = shared
                 intersections[np.ix_(rows[other], rows[number])] = shared.T
-        return indices[suppress(intersections, areas, config.max_iou, config.max_proposals)]
+        above = iou_of_counts(intersections, areas, areas) > config.max_iou
+        count = len(indices)
+        kept = suppress(
+            np.arange(count),
+            lambda rows, columns, asked: asked & above[np.ix_(rows, columns)],
+            config.max_proposals,
+            rows_per_block=count,
+        )
+        return indices[kept]
 
 
 @dataclass
@@ -152,10 +161,7 @@ class Segments:
         else:
             masks = Masks([_enlarge(mask_hw, height, width) for mask_hw in regions.masks(chosen)], height, width)
             # Enlarging moves areas and overlaps a little: the limits hold for what is given out.
-            frame = height * width
-            inside = (masks.areas >= self._config.min_area * frame) & (masks.areas <= self._config.max_area * frame)
-            kept = np.flatnonzero(inside & (masks.areas > 0))
-            kept = kept[suppress_masks(masks.select(kept), self._config.max_iou)]
+            kept = keep(masks, scores[chosen], self._config)
             masks, chosen = masks.select(kept), chosen[kept]
         return Proposals(masks, scores[chosen].astype(np.float32))
 

@@ -4,8 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.masks.masks import Masks
+from pipeline.masks.overlaps import iou_of_counts
 from pipeline.proposals import ProposalsConfig
-from pipeline.proposals.filtering import keep
+from pipeline.proposals.filtering import keep, suppress
 from tests.proposals.inputs import encode_boxes
 
 
@@ -40,6 +42,22 @@ def test_keep_equals_greedy_suppression_written_out(boxes, data):
             expected.append(place)
     kept = keep(encode_boxes(boxes, 12, 16), scores, config)
     assert kept.tolist() == expected[: config.max_proposals]
+
+
+@settings(deadline=None)
+@given(box_lists(), st.sampled_from([0.1, 0.5, 2 / 3, 0.7, 1.0]), st.integers(1, 12), st.sampled_from([1, 7, 80]))
+def test_from_counted_intersections_the_same_are_kept_in_blocks_of_any_size(boxes, max_iou, most, rows_per_block):
+    pixels = np.zeros((len(boxes), 12, 16), np.int64)
+    for mask, (x0, y0, x1, y1) in zip(pixels, boxes, strict=True):
+        mask[y0:y1, x0:x1] = 1
+    pixels = pixels[pixels.any((1, 2))].reshape(-1, 192)
+    above = iou_of_counts(pixels @ pixels.T, pixels.sum(1), pixels.sum(1)) > max_iou
+    found = suppress(
+        np.arange(len(pixels)), lambda rows, columns, asked: asked & above[np.ix_(rows, columns)], most, rows_per_block
+    )
+    config = ProposalsConfig(min_area=0, max_area=1, max_iou=max_iou, max_proposals=most)
+    masks = Masks.encode(pixels.reshape(-1, 12, 16).astype(bool))
+    assert found.tolist() == keep(masks, -np.arange(len(pixels)), config).tolist()
 
 
 def test_scores_that_are_not_numbers_come_last():
