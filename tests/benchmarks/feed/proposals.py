@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import cv2
@@ -39,32 +40,56 @@ def of_objects(coco: str) -> torch.Tensor:
     return torch.from_numpy(np.stack(soft))
 
 
+def old_masks(logits_Khw: torch.Tensor, scores_K: torch.Tensor) -> Sequence[bytes]:
+    from pipeline.proposals.soft_proposals import soft_proposals
+
+    return soft_proposals(logits_Khw, scores_K, HEIGHT, WIDTH, ProposalsConfig()).masks
+
+
+def new_masks(logits_Khw: torch.Tensor, scores_K: torch.Tensor) -> Sequence[bytes]:
+    from pipeline.proposals.soft_proposals import soft_proposals
+
+    [proposals] = soft_proposals(logits_Khw[None], scores_K[None], HEIGHT, WIDTH, ProposalsConfig())
+    return proposals.masks
+
+
+def as_on_a_gpu() -> None:
+    """From now on, masks on the CPU are treated like masks on a GPU."""
+    if OLD:
+        import pipeline.soft_masks
+
+        import pipeline.proposals.soft_proposals
+
+        pipeline.soft_masks.encode = pipeline.proposals.soft_proposals.encode = pipeline.soft_masks.encode_runs
+    else:
+        from pipeline.masks import flags
+
+        def is_above(values: torch.Tensor, level: float) -> torch.Tensor:
+            return values > level
+
+        def places(values: torch.Tensor) -> torch.Tensor:
+            return values.nonzero()
+
+        for function, instead in ((flags.is_above, is_above), (flags.places, places)):
+            function.__code__ = instead.__code__
+
+
 def main(coco: str = "") -> None:
     """CPU seconds an image, the best of five, and operations an image, as a GPU would be asked for."""
-    from pipeline.proposals import soft_proposals as module
-
     on_one_core()
+    to_masks = old_masks if OLD else new_masks
     scores_K = torch.from_numpy(np.random.default_rng(1).random(MASKS).astype(np.float32))
-    config = ProposalsConfig()
-    figures = {}
+    figures: dict[str, float] = {}
     for name, logits_Khw in {"noisy": noisy(), **({"real": of_objects(coco)} if coco else {})}.items():
-
-        def run(logits_Khw: torch.Tensor = logits_Khw) -> int:
-            return len(module.soft_proposals(logits_Khw, scores_K, HEIGHT, WIDTH, config).masks)
-
         seconds = []
         for _ in range(_REPETITIONS):
             started = time.process_time()
-            kept = run()
+            kept = len(to_masks(logits_Khw, scores_K))
             seconds.append(time.process_time() - started)
         figures |= {f"{name}_kept": kept, f"{name}_ms": min(seconds) * 1e3}
-    if OLD:  # as where the masks are on a GPU
-        import pipeline.soft_masks
-
-        module.encode = pipeline.soft_masks.encode = pipeline.soft_masks.encode_runs
+    as_on_a_gpu()
     with Operations() as operations:
-        module.soft_proposals(noisy(), scores_K, HEIGHT, WIDTH, config)
-    print(operations.started.most_common())
+        to_masks(noisy(), scores_K)
     figures |= {"operations": operations.started.total(), "calls": operations.called, "waits": operations.waits}
     report(figures)
 
