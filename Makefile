@@ -36,6 +36,7 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.proposals --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.backends
 	$(BIN)/python -m tests.benchmarks.regions
+	$(BIN)/python -m tests.benchmarks.feed clip operations proposals loader --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.listing
 	$(BIN)/python -m tests.benchmarks.train
