@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pipeline import storage
 from pipeline.dataset.files import size_differs
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.plain_tar import plain_members
 from pipeline.storage.documents import DamagedFileError, damaged
 
 
@@ -55,6 +56,13 @@ def unpack(data: bytes, key: str | None = None, length: int | None = None) -> Me
     """
     if length is not None and len(data) != length:
         raise DamagedSampleError(size_differs(len(data), length))
+    contents = plain_members(data)
+    if contents is None:
+        contents = _members_by_tarfile(data)
+    return Members(next(iter(contents), "").partition(".")[0] if key is None else key, contents)
+
+
+def _members_by_tarfile(data: bytes) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
@@ -65,7 +73,7 @@ def unpack(data: bytes, key: str | None = None, length: int | None = None) -> Me
                 contents[member.name] = file.read()
     except (tarfile.TarError, OSError, ValueError) as error:
         raise DamagedSampleError(str(error).partition("\n")[0] or type(error).__name__) from error
-    return Members(next(iter(contents), "").partition(".")[0] if key is None else key, contents)
+    return contents
 
 
 def read_sample(layout: Layout, shard: int, offset: int, length: int) -> Members:

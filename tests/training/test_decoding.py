@@ -5,10 +5,15 @@ import tarfile
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
 
 from pipeline.dataset.sample import DamagedSampleError
 from pipeline.dataset.shards import ShardsConfig, write_tar
+from pipeline.images import ImageProblem, open_image, size_of
 from pipeline.training.decoding import decode_sample
 from tests.shard_samples import make_sample
 
@@ -107,3 +112,37 @@ def test_one_bit_in_what_is_learnt_is_noticed(member):
         changed[offset] ^= 1 << offset % 8
         with pytest.raises(DamagedSampleError):
             decode_sample(tar_of(sample | {f"{KEY}.{member}": bytes(changed)}), KEY, row["crc32"])
+
+
+def carefully(data: bytes) -> tuple[torch.Tensor, np.ndarray] | str:
+    """Image and mask as files of strangers are read, or what is said of the damage."""
+    members = members_of(data)
+    try:
+        mask = np.array(open_image(members[f"{KEY}.mask.png"], ("PNG",)), dtype=bool)
+        width, height = size_of(members[f"{KEY}.jpg"], ("JPEG",))
+        if mask.shape != (height, width) or not mask.any():
+            return f"{mask.sum()} pixels in a mask of {list(mask.shape)} for a crop of {[height, width]}"
+        image = decode_jpeg(torch.tensor(list(members[f"{KEY}.jpg"]), dtype=torch.uint8), ImageReadMode.RGB)
+    except (ImageProblem, RuntimeError) as problem:
+        return str(problem).partition("\n")[0]
+    return image, mask
+
+
+@given(st.sampled_from(["jpg", "mask.png"]), st.floats(0, 1, exclude_max=True), st.integers(0, 255), st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_damage_without_a_checksum_is_told_as_in_files_of_strangers(tar, kind, place, value, cut):
+    """In datasets of older versions."""
+    members = members_of(tar)
+    content = bytearray(members[f"{KEY}.{kind}"])
+    offset = int(place * min(len(content), 700))  # headers, and some of what follows
+    content[offset] = value
+    data = tar_of(members | {f"{KEY}.{kind}": bytes(content[: offset + 1] if cut else content)})
+    expected = carefully(data)
+    if isinstance(expected, str):
+        with pytest.raises(DamagedSampleError) as raised:
+            decode_sample(data, KEY)
+        assert str(raised.value) == expected
+    else:
+        image, mask = decode_sample(data, KEY)
+        assert torch.equal(image, expected[0])
+        assert (mask.numpy() == expected[1]).all()
