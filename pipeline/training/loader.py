@@ -12,14 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.sample import DamagedSampleError, damaged_sample
 from pipeline.errors import UserError
-from pipeline.regions import masked_regions
 from pipeline.regions.clip_input import ClipInput
-from pipeline.training.augmentation import training_region
+from pipeline.training.augmentation import region_box, training_window
+from pipeline.training.crops import Crops
 from pipeline.training.decoding import decode_sample
 from pipeline.training.order import PhaseBatches, PhaseSteps
 from pipeline.training.ranks import Ranks
@@ -41,12 +41,14 @@ def training_loader(
     """This rank's batches of a phase from its first step that is not done to its end, over all epochs.
 
     Args:
+        clip_input: what the crops will be cut to.
         pin_memory: so that batches are copied to a GPU while it works.
 
     Returns:
-        an iterable of dictionaries: `pixels` float32 [b,3,S,S], `masks` bool [b,1,S,S], `nouns` int64 [b] (index into
-        `samples.nouns`), `unmasked` bool [b] (shown with background and an all-ones mask), `rows` int64 [b]. Iterating
-        raises what reading raised in a loader process: UserError for a damaged sample, OSError of the storage.
+        an iterable of dictionaries: `crops` (`Crops`: what `cut_batches` makes `pixels` and `masks` of), `nouns` int64
+        [b] (index into `samples.nouns`), `unmasked` bool [b] (shown with background and an all-ones mask), `rows` int64
+        [b]. Iterating raises what reading raised in a loader process: UserError for a damaged sample, OSError of the
+        storage.
     """
     shards = samples.table["shard"].to_numpy()
     batches = PhaseBatches(samples.train, shards[samples.train], steps, ranks, config.shuffle_shards)
@@ -95,34 +97,43 @@ class _Regions(Dataset):
     def __getitems__(self, batch: list[tuple[int, int]]) -> list[dict] | list[UserError | OSError]:
         try:
             self._files.fetch({int(self._places[0][row]) for _, row in batch})
-            return [self._region(epoch, row) for epoch, row in batch]
+            return [self._batch(batch)]
         except (UserError, OSError) as error:
             # What torch makes of an exception in a loader process has another text and no errno, so it travels as
             # a value; where it happened goes with it.
             error.add_note(traceback.format_exc())
             return [error]
 
-    def _region(self, epoch: int, row: int) -> dict:
-        key = self._keys[row].as_py()
+    def _batch(self, batch: list[tuple[int, int]]) -> dict:
+        images, masks, unmasked = zip(*(self._shown(epoch, row) for epoch, row in batch), strict=True)
+        rows = np.array([row for _, row in batch])
+        return {
+            "crops": Crops.of(images, masks, self._clip_input, self._config.fill),
+            "nouns": torch.from_numpy(self._nouns[rows]),
+            "unmasked": torch.tensor(unmasked),
+            "rows": torch.from_numpy(rows),
+        }
+
+    def _shown(self, epoch: int, row: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """What is shown of a sample: pixels uint8 [h,w,3], mask bool [h,w], and whether that is all of them."""
+        image, mask = self._read(row)
+        if self._seed is None:
+            (x0, y0, x1, y1), unmasked = region_box(mask, self._config.expand), False
+        else:
+            (x0, y0, x1, y1), unmasked = training_window(mask, self._config, seed=(self._seed, epoch, row))
+        shown = mask[y0:y1, x0:x1]
+        return image[y0:y1, x0:x1], np.ones_like(shown) if unmasked else shown, unmasked
+
+    def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         shard, offset, length = (int(column[row]) for column in self._places)
         try:
-            image, mask = self._decode(shard, offset, length, key, self._checksums[row].as_py())
+            image, mask = self._decode(shard, offset, length, self._keys[row].as_py(), self._checksums[row].as_py())
         except DamagedSampleError as error:
             raise UserError(
                 f"dataset: {damaged_sample(Layout(self._dataset), shard, offset, error)}, or leave damaged shards out "
                 "with data.skip_damaged"
             ) from error
-        unmasked = False
-        if self._seed is None:
-            fill, expand = self._config.fill, self._config.expand
-            pixels, masks, *_ = masked_regions(image, mask[None], fill=fill, expand=expand, clip_input=self._clip_input)
-            pixels, mask = pixels[0], masks[0]
-        else:
-            seed = (self._seed, epoch, row)
-            pixels, mask, unmasked = training_region(image, mask, self._config, seed=seed, clip_input=self._clip_input)
-        return {
-            "pixels": pixels, "masks": mask, "nouns": int(self._nouns[row]), "unmasked": unmasked, "rows": row,
-        }  # fmt: skip
+        return image.permute(1, 2, 0).numpy(), mask.numpy()
 
     def _decode(
         self, shard: int, offset: int, length: int, key: str, crc32: int | None
@@ -157,7 +168,7 @@ def _loader(dataset: Dataset, config: DataConfig, pin_memory: bool, **options: A
         num_workers=config.loaders,
         multiprocessing_context=context if config.loaders else None,
         worker_init_fn=partial(_start_loader, dict(os.environ)),
-        collate_fn=_collate,
+        collate_fn=_only,
         pin_memory=pin_memory,
         **options,
     )
@@ -176,5 +187,6 @@ def _die_with(worker: BaseProcess) -> None:
     os._exit(1)
 
 
-def _collate(samples: list[dict] | list[Exception]) -> dict | Exception:
-    return samples[0] if isinstance(samples[0], Exception) else default_collate(samples)
+def _only(batches: list[dict] | list[Exception]) -> dict | Exception:
+    [batch] = batches
+    return batch

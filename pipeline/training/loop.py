@@ -1,12 +1,12 @@
 """What every worker of a training run does: the phases, one step after the other, with checkpoints in between."""
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import ray.train
 import ray.train.torch
 import torch
@@ -21,6 +21,7 @@ from pipeline.training.averaging import average_with_original
 from pipeline.training.bank import noun_bank
 from pipeline.training.checkpoints import RunState, load_tuned, read_checkpoint, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
+from pipeline.training.crops import cut_batches
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
@@ -60,6 +61,7 @@ class Worker:
         self._ranks = Ranks(context.get_world_rank(), context.get_world_size())
         self._device = ray.train.torch.get_device()
         torch.set_num_threads(self._config.workers.threads)
+        cv2.setNumThreads(self._config.workers.threads)
         self._samples = Samples.read(task.samples)
         self._phases = plan_phases(self._config, len(self._samples.train))
         self._clip = self._load_original()
@@ -109,16 +111,14 @@ class Worker:
             optimizer.load_state_dict(self._optimizer_state["optimizer"])
             scaler.load_state_dict(self._optimizer_state["scaler"])
         step_once = self._make_step(phase, scaler)
-        batches = self._batches(phase)
         window = Window(self._samples)
+        batches = cut_batches(window.timed(self._batches(phase)), self._device)
         for step in range(state.step, phase.steps):
-            asked = time.perf_counter()
             batch = next(batches)
-            window.add_wait(time.perf_counter() - asked)
             rate = learning_rate(step, phase.steps, phase.config)
             set_learning_rate(optimizer, rate)
             optimizer.zero_grad()
-            result = step_once({name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()})
+            result = step_once(batch)
             scaler.step(optimizer)
             scaler.update()
             step_once.clamp_logit_scale()
@@ -174,7 +174,7 @@ class Worker:
             distillation=distillation,
         )
 
-    def _batches(self, phase: Phase) -> Iterator[dict[str, torch.Tensor]]:
+    def _batches(self, phase: Phase) -> Iterable[dict]:
         data = self._config.data
         if phase.name != "full":
             data = replace(data, unmasked_share=1.0 if phase.name == "pretrain" else 0.0)
@@ -185,7 +185,7 @@ class Worker:
             first_step=self._state.step,
         )
         pin_memory = self._device.type == "cuda"
-        return iter(training_loader(self._samples, data, steps, self._clip.input, self._ranks, pin_memory=pin_memory))
+        return training_loader(self._samples, data, steps, self._clip.input, self._ranks, pin_memory=pin_memory)
 
     def _end_epoch(self, phase: Phase) -> None:
         if phase.name == "full" and self._state.step == phase.steps and self._config.full.wise_ft < 1:
@@ -233,7 +233,7 @@ class Worker:
             batch_size=self._config.micro_batch_size or self._config.batch_size // self._ranks.world_size,
             pin_memory=self._device.type == "cuda",
         )
-        found = validate(self._clip, loader, self._validated_bank_ND)
+        found = validate(self._clip, cut_batches(loader, self._device), self._validated_bank_ND)
         if not len(found.rows):
             return {}
         if self._ranks.rank == 0:

@@ -58,10 +58,11 @@ class Step:
         """Add the gradients of a batch to the parameters' `.grad`, scaled by the scaler.
 
         Args:
-            batch: `pixels` [B,3,S,S], `masks` bool [B,1,S,S], `nouns` int64 [B], `unmasked` bool [B].
+            batch: `pixels` [B,3,S,S] and `masks` bool [B,1,S,S] on the device of the tower; `nouns` int64 [B],
+                `unmasked` bool [B].
         """
         pixels, masks = batch["pixels"], batch["masks"]
-        original_UD = self._original_features(pixels[batch["unmasked"]])
+        original_UD = self._original_features(pixels, batch["unmasked"])
         size = self._micro_batch_size or len(pixels)
         if size >= len(pixels):
             features_BD = self._features(self._vision, pixels, masks)
@@ -96,16 +97,16 @@ class Step:
             return vision(pixels, masks).float()
 
     @torch.no_grad()
-    def _original_features(self, pixels_U3SS: torch.Tensor) -> torch.Tensor | None:
+    def _original_features(self, pixels_B3SS: torch.Tensor, unmasked_B: torch.Tensor) -> torch.Tensor | None:
         if self._original is None or not self._distillation:
             return None
         with self._autocast():
-            return self._original(pixels_U3SS)
+            return self._original(pixels_B3SS[unmasked_B])
 
     def _total_loss(
         self, features_BD: torch.Tensor, batch: dict[str, torch.Tensor], original_UD: torch.Tensor | None
     ) -> torch.Tensor:
-        loss = self._loss(features_BD, batch["nouns"])
+        loss = self._loss(features_BD, batch["nouns"].to(features_BD.device, non_blocking=True))
         if original_UD is not None:
             loss = loss + self._distillation * distillation_loss(features_BD, original_UD, batch["unmasked"])
         return loss

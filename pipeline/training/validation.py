@@ -1,6 +1,6 @@
 """Zero-shot accuracy on masked regions: is a region nearest to its own noun? (the cheap proxy of the paper's code)"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,6 @@ import pyarrow as pa
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
-from torch.utils.data import DataLoader
 
 import schemas
 from pipeline.clip import Clip
@@ -52,18 +51,18 @@ class Validation:
 
 
 @torch.inference_mode()
-def validate(clip: Clip, loader: DataLoader, bank_ND: torch.Tensor) -> Validation:
+def validate(clip: Clip, batches: Iterable[dict[str, torch.Tensor]], bank_ND: torch.Tensor) -> Validation:
     """Classify regions by cosine similarity against all nouns of the bank; mask prompts apply if there are some.
 
     Every rank calls it with its own part of the regions, and all get what all found.
 
     Args:
-        loader: batches with `pixels`, `masks`, `nouns` (rows of the bank) and `rows`.
+        batches: with `pixels`, `masks`, `nouns` (rows of the bank) and `rows`.
         bank_ND: unit-length embeddings on the CLIP's device.
     """
     clip.vision.eval()
     parts = []
-    for batch in loader:
+    for batch in batches:
         with clip.autocast():
             features_BD = clip.vision(batch["pixels"].to(clip.device), batch["masks"].to(clip.device))
         similarity_BN = F.normalize(features_BD.float(), dim=-1) @ bank_ND.T

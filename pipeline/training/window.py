@@ -4,6 +4,7 @@ Losses stay on the device until the window closes, so that a GPU is not stopped 
 """
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -46,9 +47,13 @@ class Window:
         self._started = time.perf_counter()
         self._waited = 0.0
 
-    def add_wait(self, seconds: float) -> None:
-        """Time spent waiting for a batch."""
-        self._waited += seconds
+    def timed(self, batches: Iterable[dict]) -> Iterator[dict]:
+        """The batches; the time until each of them is there counts as waiting."""
+        asked = time.perf_counter()
+        for batch in batches:
+            self._waited += time.perf_counter() - asked
+            yield batch
+            asked = time.perf_counter()
 
     def add(self, step: int, result: StepResult, rows: torch.Tensor) -> None:
         """A step that was done, and the rows of the samples that this rank used in it."""

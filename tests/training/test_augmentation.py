@@ -12,7 +12,8 @@ from torchvision.transforms import RandomResizedCrop
 
 from pipeline.regions import masked_regions
 from pipeline.regions.clip_input import OPENAI_MEAN, OPENAI_STD, ClipInput
-from pipeline.training.augmentation import training_region
+from pipeline.training.augmentation import training_window
+from pipeline.training.crops import Crops
 from pipeline.training.samples import DataConfig
 
 SIDE = 32
@@ -21,8 +22,13 @@ RAW = ClipInput(SIDE, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))
 
 
 def region(image, mask, row: int = 0, clip_input: ClipInput = ClipInput(SIDE), **options):  # noqa: B008
-    seed = options.pop("seed", (0, 0, row))
-    return training_region(image, mask, DataConfig(**options), seed=seed, clip_input=clip_input)
+    """Pixels, mask, and whether all of it is shown, as a training step gets them."""
+    config = DataConfig(**{name: value for name, value in options.items() if name != "seed"})
+    (x0, y0, x1, y1), unmasked = training_window(mask.numpy(), config, seed=options.get("seed", (0, 0, row)))
+    shown = torch.ones_like(mask) if unmasked else mask
+    window = image.permute(1, 2, 0).numpy()[y0:y1, x0:x1], shown.numpy()[y0:y1, x0:x1]
+    [pixels], [region_mask] = Crops.of(*([part] for part in window), clip_input, config.fill).cut(torch.device("cpu"))
+    return pixels, region_mask, unmasked
 
 
 def telling_image(mask: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.regions import masked_regions
 from pipeline.regions.clip_input import ClipInput
+from pipeline.training.crops import cut_batches
 from pipeline.training.decoding import decode_sample
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.order import PhaseSteps
 from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples, select_samples
 from tests.training.datasets import NOUNS, tar, write_dataset
+from tests.training.one_by_one import region_by_itself
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SIZE = 16
@@ -42,7 +44,12 @@ def samples(dataset) -> Samples:
 @pytest.fixture(scope="module")
 def batches(samples) -> list[dict]:
     """All batches of the phase, read in this process."""
-    return list(training_loader(samples, DataConfig(loaders=0, unmasked_share=0.4), STEPS, INPUT))
+    return cut(training_loader(samples, DataConfig(loaders=0, unmasked_share=0.4), STEPS, INPUT))
+
+
+def cut(loader: Iterable[dict]) -> list[dict]:
+    """All batches of a loader as a step gets them."""
+    return list(cut_batches(loader, torch.device("cpu")))
 
 
 def equal(a: list[dict], b: list[dict]) -> bool:
@@ -78,13 +85,32 @@ def test_batches_have_the_promised_shapes_and_content(samples, batches):
         assert set(rows) <= set(samples.train.tolist())
 
 
+def test_every_sample_is_the_region_of_its_seed(dataset, samples, batches):
+    """To the bit: seed, epoch and row decide, as if each were read and cut by itself."""
+    config, steps = DataConfig(unmasked_share=0.4), len(samples.train) // 4
+    for number, batch in enumerate(batches):
+        for index, row in enumerate(batch["rows"].tolist()):
+            image, mask = stored(dataset, samples, row)
+            seed = (STEPS.seed, number // steps, row)
+            pixels, region_mask, unmasked = region_by_itself(image, mask, config, seed, INPUT)
+            assert torch.equal(batch["pixels"][index], pixels)
+            assert torch.equal(batch["masks"][index], region_mask)
+            assert batch["unmasked"][index] == unmasked
+
+
+def stored(dataset: Path, samples: Samples, row: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crop and mask of a sample, read from its tar."""
+    shard, offset, length = (samples.table[name][row].as_py() for name in ("shard", "tar_offset", "tar_length"))
+    return decode_sample(tar(dataset, shard).read_bytes()[offset : offset + length], samples.key(row))
+
+
 def test_a_sample_looks_different_in_every_epoch(samples):
     config = DataConfig(loaders=0, min_scale=0.5, fill="none")
     first, second = (
         {row: pixels for batch in epoch for row, pixels in zip(batch["rows"].tolist(), batch["pixels"], strict=True)}
         for epoch in (
-            list(training_loader(samples, config, replace(STEPS, epochs=1), INPUT)),
-            list(training_loader(samples, config, STEPS, INPUT))[len(samples.train) // 4 :],
+            cut(training_loader(samples, config, replace(STEPS, epochs=1), INPUT)),
+            cut(training_loader(samples, config, STEPS, INPUT))[len(samples.train) // 4 :],
         )
     )
     common = first.keys() & second.keys()
@@ -95,7 +121,7 @@ def test_a_sample_looks_different_in_every_epoch(samples):
 def test_loader_processes_change_nothing(samples, batches):
     loader = training_loader(samples, DataConfig(loaders=2, unmasked_share=0.4), STEPS, INPUT)
     assert len(loader) == len(batches)
-    assert equal(list(loader), batches)
+    assert equal(cut(loader), batches)
 
 
 @given(world_size=st.sampled_from([1, 2, 4]), first_step=st.integers(0, 9))
@@ -103,7 +129,7 @@ def test_loader_processes_change_nothing(samples, batches):
 def test_workers_and_resuming_change_nothing(samples, batches, world_size, first_step):
     config = DataConfig(loaders=0, unmasked_share=0.4)
     ranks = [
-        training_loader(samples, config, replace(STEPS, first_step=first_step), INPUT, Ranks(rank, world_size))
+        cut(training_loader(samples, config, replace(STEPS, first_step=first_step), INPUT, Ranks(rank, world_size)))
         for rank in range(world_size)
     ]
     joined = [
@@ -116,7 +142,8 @@ def test_two_workers_with_processes_of_their_own_resume_in_the_middle(samples, b
     config = DataConfig(loaders=2, unmasked_share=0.4)
     ranks = [training_loader(samples, config, replace(STEPS, first_step=3), INPUT, Ranks(rank, 2)) for rank in range(2)]
     joined = [
-        {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*ranks, strict=True)
+        {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        for parts in zip(*map(cut, ranks), strict=True)
     ]
     assert equal(joined, batches[3:])
 
@@ -125,14 +152,12 @@ def test_two_workers_with_processes_of_their_own_resume_in_the_middle(samples, b
 def test_validation_cuts_regions_as_mining_does(dataset, samples, fill, expand):
     config = DataConfig(loaders=0, fill=fill, expand=expand)
     seen = []
-    for batch in validation_loader(samples, config, INPUT, max_regions=10**6, batch_size=3):
+    for batch in cut(validation_loader(samples, config, INPUT, max_regions=10**6, batch_size=3)):
         assert not batch["unmasked"].any()
         for row, pixels, mask in zip(batch["rows"].tolist(), batch["pixels"], batch["masks"], strict=True):
             seen.append(row)
-            shard, offset, length = (samples.table[name][row].as_py() for name in ("shard", "tar_offset", "tar_length"))
-            data = tar(dataset, shard).read_bytes()[offset : offset + length]
-            image, stored = decode_sample(data, samples.key(row))
-            [expected], [expected_mask], *_ = masked_regions(image, stored[None], size=SIZE, fill=fill, expand=expand)
+            image, inside = stored(dataset, samples, row)
+            [expected], [expected_mask], *_ = masked_regions(image, inside[None], size=SIZE, fill=fill, expand=expand)
             assert torch.equal(pixels, expected)
             assert torch.equal(mask, expected_mask)
     assert seen == samples.held_out.tolist()
@@ -207,11 +232,11 @@ def test_a_flipped_bit_in_the_cache_is_mended(dataset, samples, batches, s3, s3_
         s3.client().upload_file(str(path), s3_uri.removeprefix("s3://"), f"mined/{path.relative_to(dataset)}")
     config = DataConfig(held_out_share=0.3, loaders=0, unmasked_share=0.4, cache=str(tmp_path / "cache"))
     remote = select_samples(f"{s3_uri}/mined", config)
-    assert equal(list(training_loader(remote, config, STEPS, INPUT)), batches)
+    assert equal(cut(training_loader(remote, config, STEPS, INPUT)), batches)
     for path in (tmp_path / "cache").glob("*.tar"):
         shard = int(path.stem.rpartition("-")[2])
         flip(path, remote, next(row for row in remote.train if remote.table["shard"][int(row)].as_py() == shard))
-    assert equal(list(training_loader(remote, config, STEPS, INPUT)), batches)
+    assert equal(cut(training_loader(remote, config, STEPS, INPUT)), batches)
 
 
 @pytest.mark.parametrize("loaders", [0, 1])
@@ -241,9 +266,7 @@ def test_remote_datasets_give_the_same_batches(dataset, samples, batches, s3, s3
     assert remote.manifest_sha256 == samples.manifest_sha256
     assert remote.table.equals(samples.table)
     local = DataConfig(loaders=0, unmasked_share=0.4, shuffle_shards=2)
-    assert equal(
-        list(training_loader(remote, config, STEPS, INPUT)), list(training_loader(samples, local, STEPS, INPUT))
-    )
+    assert equal(cut(training_loader(remote, config, STEPS, INPUT)), cut(training_loader(samples, local, STEPS, INPUT)))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * size
 
 
