@@ -52,7 +52,8 @@ class Mask2Former:
         self._pretrained = pretrained
         self._batches = Batches(config.batch_size)
         self.batch_size = config.batch_size
-        self.identity = {"name": "mask2former", "version": "1", "weights_sha256": pretrained.sha256}
+        # 2: rows are interpolated before columns, so a pixel whose logit ties with the threshold may be another.
+        self.identity = {"name": "mask2former", "version": "2", "weights_sha256": pretrained.sha256}
 
     def propose(self, images: Sequence[np.ndarray], image_ids: Sequence[str]) -> list[Proposals]:
         """Proposals of each image; several of one size are computed together.

@@ -91,7 +91,8 @@ class Sam2:
         self._points_P2 = point_grid(options.points_per_side, side).to(self._device)
         self._batches = Batches(config.batch_size)
         self.batch_size = config.batch_size
-        self.identity = {"name": "sam2", "version": "1", "weights_sha256": pretrained.sha256}
+        # 2: rows are interpolated before columns, so a pixel whose logit ties with the threshold may be another.
+        self.identity = {"name": "sam2", "version": "2", "weights_sha256": pretrained.sha256}
         self._patches = None
         if options.merge_similarity is not None:
             self._patches = load_patch_features(

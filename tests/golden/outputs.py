@@ -25,7 +25,7 @@ from pipeline.dataset.shards import ShardsConfig
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.evaluation.run import evaluate
-from pipeline.microworld.pair_shards import Pair, write_pairs
+from pipeline.microworld.pair_shards import Pair, describe_pairs, write_pairs
 from pipeline.mining.config import MineConfig, ResourcesConfig
 from pipeline.mining.run import mine
 from pipeline.proposals import ProposalsConfig
@@ -72,6 +72,7 @@ def trained(inputs: Path, output: Path) -> Found:
     for path in sorted((inputs / "labels").iterdir()):
         labels_HW, image_HW3 = np.array(Image.open(path)), np.array(Image.open(inputs / "images" / path.name))
         pairs += [Pair(path.stem, image_HW3, labels_HW == label, text) for label, text in enumerate(CLASSES)]
+    describe_pairs(output / "pairs", 1, len(pairs))
     write_pairs(output / "pairs", 0, pairs)
     config = train_config(output / "pairs", f"local-dir:{inputs / 'clip'}", output / "run", batch_size=4, log_every=1)
     train(replace(config, mask_prompt=replace(config.mask_prompt, depth=2)))

@@ -113,7 +113,7 @@ def test_weights_that_are_not_numbers_are_a_problem_of_the_image(copied):
 
 def test_the_digest_follows_the_weights(folder, copied):
     first = load_proposer(everything(folder)).identity
-    assert (first["name"], first["version"]) == ("mask2former", "1")
+    assert (first["name"], first["version"]) == ("mask2former", "2")
     assert load_proposer(everything(copied)).identity == first
     tiny_model(seed=1).save_pretrained(copied)
     assert load_proposer(everything(copied)).identity["weights_sha256"] != first["weights_sha256"]

@@ -65,7 +65,8 @@ class MaskFormer:
         self._network = network.to(self._device)
         self._batches = Batches(config.batch_size)
         self.batch_size = config.batch_size
-        self.identity = {"name": "maskformer", "version": "1", "weights_sha256": digest}
+        # 2: rows are interpolated before columns, so a pixel whose logit ties with the threshold may be another.
+        self.identity = {"name": "maskformer", "version": "2", "weights_sha256": digest}
         if network.embedding_width is not None:
             # Not a method of the class: the weights decide whether the backend classifies.
             self.propose_queries = self._propose_queries

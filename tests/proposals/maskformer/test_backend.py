@@ -92,7 +92,7 @@ def test_fixed_classes_weigh_the_scores_and_do_not_classify(folder, maskformer, 
     weights = folder if kind == "directory" else maskformer_file
     proposer = load_proposer(config(weights))
     assert not isinstance(proposer, ClassifyingProposer)
-    assert proposer.identity == {"name": "maskformer", "version": "1", "weights_sha256": sha256(weights)}
+    assert proposer.identity == {"name": "maskformer", "version": "2", "weights_sha256": sha256(weights)}
     image = noise(seed=1)
     expected = by_the_model(maskformer, image)
     factors = 1 - expected.class_queries_logits[0].softmax(-1)[:, -1]
