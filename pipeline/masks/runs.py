@@ -6,7 +6,6 @@ Positions are those of COCO's codes: pixel (x, y) of a frame of height H is numb
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 _MOST_DIGITS = 12
@@ -57,23 +56,6 @@ class Runs:
         runs = slice(self.first[start], self.first[end])
         first = self.first[start : end + 1] - self.first[start]
         return Runs(self.begins[runs], self.ends[runs], first, self.height, self.width)
-
-    def window(self, index: int, window: tuple[int, int, int, int]) -> np.ndarray:
-        """Part of one mask, uint8 [h,w] of 0 and 1; C-contiguous.
-
-        Args:
-            window: x0 y0 x1 y1 in pixels, x1 and y1 exclusive, within the frame and not empty.
-        """
-        x0, y0, x1, y1 = window
-        runs = slice(self.first[index], self.first[index + 1])
-        edges = np.empty(2 * (runs.stop - runs.start) + 2, np.int64)
-        edges[0], edges[-1] = x0 * self.height, x1 * self.height
-        edges[1:-1:2], edges[2:-1:2] = self.begins[runs], self.ends[runs]
-        np.clip(edges, edges[0], edges[-1], out=edges)
-        values = np.zeros(len(edges) - 1, np.uint8)
-        values[1::2] = 1
-        columns_wH = np.repeat(values, np.diff(edges)).reshape(x1 - x0, self.height)
-        return cv2.transpose(columns_wH[:, y0:y1])
 
 
 def decode_runs(rles: Sequence[bytes], height: int, width: int) -> Runs:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from pipeline.masks.boxes import expand_box
+from pipeline.masks.mask_window import mask_window
 from pipeline.masks.masks import Masks
 from pipeline.regions.bulk import cut_in_bulk
 from pipeline.regions.clip_input import ClipInput
@@ -118,7 +119,7 @@ class HostCutter:
             planes = normalised_planes(regions.image_HW3[top:bottom, left:right], self._clip_input)
             for index in range(start, end):
                 x0, y0, x1, y1 = regions.windows[index]
-                inside_hw = regions.runs.window(index, (x0, y0, x1, y1))
+                inside_hw = mask_window(regions.runs, index, (x0, y0, x1, y1))
                 planes_hw = [plane[y0 - top : y1 - top, x0 - left : x1 - left] for plane in planes]
                 cut_window(planes_hw, inside_hw, pixels_R3SS[row].numpy(), self._clip_input, self._fill)
                 if self._with_masks:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from pipeline.masks import rle
+from pipeline.masks.mask_window import mask_window
 from pipeline.masks.runs import decode_runs, run_lengths
 from tests.masks.test_masks import mask_stacks
 
@@ -31,7 +32,7 @@ def test_a_window_is_that_part_of_the_mask(stack, data):
     x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
     x1, y1 = data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height))
     index = data.draw(st.integers(0, len(stack) - 1))
-    part = decode_runs(rle.encode(stack), height, width).window(index, (x0, y0, x1, y1))
+    part = mask_window(decode_runs(rle.encode(stack), height, width), index, (x0, y0, x1, y1))
     assert part.dtype == np.uint8
     assert part.flags.c_contiguous
     np.testing.assert_array_equal(part, stack[index, y0:y1, x0:x1])
