@@ -147,7 +147,7 @@ def test_an_empty_source_gives_an_empty_listing(tmp_path: Path) -> None:
         read_shard(str(tmp_path), 0)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_ten_million_rows_are_planned_under_a_gigabyte() -> None:
     command = [sys.executable, "-m", "tests.benchmarks.listing"]
     result = subprocess.run(command, capture_output=True, text=True)

@@ -316,7 +316,7 @@ def resize(disk: Path, size: str) -> None:
     subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_full_disk_leaves_whole_shards_and_more_space_the_same_bytes(mined, world, small_clip, small_disk, capsys):
     config = mine_config(world, small_clip, small_disk)
     resize(small_disk, "8k")  # for config.yaml, not for the listing

@@ -45,7 +45,7 @@ def that_grow(requests: Iterable[tuple[str, str]], images: set[str]) -> Counter[
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("s3", ["ceph"], indirect=True)
 def test_on_s3_lies_what_a_local_run_writes(s3, s3_uri, mined, world, small_clip, tmp_path, capsys):
     """Though S3 fails at times, a worker is killed, and Ray and then the driver, while the last of four shards waits to

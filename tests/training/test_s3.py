@@ -11,7 +11,17 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("s3", ["ceph"], indirect=True)
-def test_same_weights_as_on_a_local_disk_that_nobody_disturbed(s3, s3_uri, mined, small_clip, adapted, tmp_path):
+@pytest.mark.parametrize(
+    "disturbances",
+    [
+        {"kill worker": 4},
+        pytest.param({"kill worker": 2, "interrupt": 4, "kill head": 7}, marks=pytest.mark.soak),
+    ],
+    ids=len,
+)
+def test_same_weights_as_on_a_local_disk_that_nobody_disturbed(
+    s3, s3_uri, mined, small_clip, adapted, tmp_path, disturbances
+):
     dataset, output, log = f"{s3_uri}/mined", f"{s3_uri}/run", tmp_path / "log.txt"
     for path in sorted(path for path in mined.rglob("*") if path.is_file()):
         storage.upload(path, f"{dataset}/{path.relative_to(mined)}")
@@ -22,8 +32,7 @@ def test_same_weights_as_on_a_local_disk_that_nobody_disturbed(s3, s3_uri, mined
     running = ["--loggers=[tensorboard]", "--data.loaders=1", f"--data.cache={tmp_path / 'cache'}"]
     running += ["--checkpoints.every_steps=1", "--checkpoints.keep=100"]
     arguments = [*command_line(dataset, small_clip, output), *running]
-    kinds = ["kill worker", "interrupt", "kill head"]
-    run_disturbed("train", arguments, checkpoints, kinds, [2, 4, 7], log, seed=1)
+    run_disturbed("train", arguments, checkpoints, list(disturbances), list(disturbances.values()), log, seed=1)
 
     assert_same_model(output, adapted, tmp_path)
     assert storage.list_names(f"{output}/tensorboard")
