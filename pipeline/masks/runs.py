@@ -10,6 +10,7 @@ import numpy as np
 
 _MOST_DIGITS = 12
 """Of 5 bits: a longer number is longer than any image, and about to overflow."""
+_DIGITS_OF_INT32 = 6
 
 
 @dataclass(frozen=True)
@@ -141,15 +142,19 @@ def _numbers(rles: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         groups = np.frombuffer(b"".join(filled), np.uint8) - np.uint8(48)
         last = (groups & 0x20) == 0
     ends = np.flatnonzero(last)
+    digits = np.diff(ends, prepend=-1)
+    most = int(digits.max())
+    if most > _MOST_DIGITS:
+        wrong_number = digits.argmax()
+        raise _no_code(rles[int(np.searchsorted(np.cumsum(counts + odd), wrong_number, side="right"))])
     groups = groups & np.uint8(0x1F)
-    numbers = ((groups ^ 0x10).view(np.int8) - np.int8(0x10))[ends].astype(np.int64)  # the last group has the sign
-    longer = np.flatnonzero(~last[ends - 1])
-    for digit in range(1, _MOST_DIGITS):
-        if not len(longer):
-            return numbers, counts + odd, odd
+    signed = (groups ^ 0x10).view(np.int8) - np.int8(0x10)  # the last group of a number has its sign
+    numbers: np.ndarray = signed[ends].astype(np.int32 if most <= _DIGITS_OF_INT32 else np.int64)
+    longer = np.flatnonzero(digits > 1)  # mostly half of them, and hardly any has more than two digits
+    for digit in range(1, most):
+        longer = longer[digits[longer] > digit]
         numbers[longer] = (numbers[longer] << 5) | groups[ends[longer] - digit]
-        longer = longer[~last[ends[longer] - digit - 1]]
-    raise _no_code(rles[int(np.searchsorted(np.cumsum(counts + odd), longer[0], side="right"))])
+    return numbers, counts + odd, odd
 
 
 def _running_sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

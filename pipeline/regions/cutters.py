@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from pipeline.masks.boxes import expand_box
+from pipeline.masks.boxes import expand_boxes
 from pipeline.masks.mask_window import mask_window
 from pipeline.masks.masks import Masks
 from pipeline.regions.bulk import cut_in_bulk
@@ -45,17 +45,17 @@ class ImageRegions:
         """bool."""
         valid = masks if self.valid_K.all() else masks.select(np.flatnonzero(self.valid_K))
         self.runs = valid.runs()
-        boxes = self.runs.boxes().tolist()
-        self.windows: list[Window] = [expand_box(tuple(box), expand, masks.width, masks.height) for box in boxes]
+        self.windows_V4 = expand_boxes(self.runs.boxes(), expand, masks.width, masks.height)
+        """x0 y0 x1 y1 in pixels, x1 and y1 exclusive, int64."""
 
     def __len__(self) -> int:
-        return len(self.windows)
+        return len(self.windows_V4)
 
     @cached_property
     def frame(self) -> Window:
         """The smallest window that has all the others in it."""
-        x0, y0, _, _ = map(min, zip(*self.windows, strict=True))
-        _, _, x1, y1 = map(max, zip(*self.windows, strict=True))
+        x0, y0 = self.windows_V4[:, :2].min(axis=0).tolist()
+        x1, y1 = self.windows_V4[:, 2:].max(axis=0).tolist()
         return x0, y0, x1, y1
 
 
@@ -117,8 +117,7 @@ class HostCutter:
         for regions, start, end in parts:
             left, top, right, bottom = regions.frame
             planes = normalised_planes(regions.image_HW3[top:bottom, left:right], self._clip_input)
-            for index in range(start, end):
-                x0, y0, x1, y1 = regions.windows[index]
+            for index, (x0, y0, x1, y1) in enumerate(regions.windows_V4[start:end].tolist(), start):
                 inside_hw = mask_window(regions.runs, index, (x0, y0, x1, y1))
                 planes_hw = [plane[y0 - top : y1 - top, x0 - left : x1 - left] for plane in planes]
                 cut_window(planes_hw, inside_hw, pixels_R3SS[row].numpy(), self._clip_input, self._fill)
@@ -145,7 +144,7 @@ class DeviceCutter:
         """See `Cutter`."""
         with torch.cuda.stream(self._stream) if self._stream else nullcontext():
             images = [
-                MaskedWindows(self._image(regions), regions.runs.select(start, end), regions.windows[start:end])
+                MaskedWindows(self._image(regions), regions.runs.select(start, end), regions.windows_V4[start:end])
                 for regions, start, end in parts
             ]
             windows = pack(images, self._clip_input.size).map(self._copied)

@@ -159,19 +159,20 @@ class MaskedWindows:
     """uint8 [p,3], on the host or already on a device."""
     runs: Runs
     """Of the masks, in the frame of the image."""
-    windows: Sequence[Window]
-    """Each contains its mask."""
+    windows: np.ndarray
+    """x0 y0 x1 y1 in pixels, x1 and y1 exclusive, int64 [K,4]; each contains its mask."""
 
 
 def pack(images: Sequence[MaskedWindows], size: int) -> Windows:
     """The windows of several images, for CLIP inputs of `size` × `size` pixels."""
-    table, edges, sizes = [], [], []
+    table, edges = [], []
+    sizes: list[tuple[int, int]] = []
     pixels = places = 0
     for image in images:
         rows, begins, ends, places = _pack_image(image, size, pixels, places)
         table.append(rows)
         edges.append((begins, ends))
-        sizes += [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in image.windows]
+        sizes += [(width, height) for width, height in (image.windows[:, 2:] - image.windows[:, :2]).tolist()]
         pixels += len(image.image)
     flat = np.concatenate([begins for begins, _ in edges] + [ends for _, ends in edges]).astype(np.int32)
     return Windows(
@@ -188,12 +189,13 @@ def _pack_image(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Rows of the table, begins and ends of runs as places, and the first place that is free after them."""
     runs = image.runs
-    x0, y0, x1, y1 = np.array(image.windows, np.int64).reshape(-1, 4).T
+    x0, y0, x1, y1 = image.windows.T
     widths, heights = x1 - x0, y1 - y0
     kept_widths, kept_heights = (np.minimum(extents, MOST_LOOKED_AT * size) for extents in (widths, heights))
     counts = kept_widths * kept_heights
     first_places = first_place + np.cumsum(counts) - counts
-    of_run = [np.repeat(values, np.diff(runs.first)) for values in (x0, y0, heights, first_places)]
+    tops = first_places - x0 * heights  # of the column 0 of the frame
+    of_run = [np.repeat(values, np.diff(runs.first)) for values in (y0, heights, tops)]
     begins, ends = (_places(positions, runs.height, *of_run) for positions in (runs.begins, runs.ends))
     for index in np.flatnonzero(counts < widths * heights).tolist():
         own = slice(runs.first[index], runs.first[index + 1])
@@ -208,13 +210,14 @@ def _pack_image(
 
 
 def _places(
-    positions_N: np.ndarray, height: int, x0_N: np.ndarray, y0_N: np.ndarray, heights_N: np.ndarray, first_N: np.ndarray
+    positions_N: np.ndarray, height: int, y0_N: np.ndarray, heights_N: np.ndarray, tops_N: np.ndarray
 ) -> np.ndarray:
     """Positions in a frame → places in windows that contain the masks, down their columns."""
     columns_N = positions_N // height
+    rows_N = positions_N - columns_N * height - y0_N
     # What ends at the bottom of a column ends at the top of the next one.
-    rows_N = np.clip(positions_N - columns_N * height - y0_N, 0, heights_N)
-    return first_N + (columns_N - x0_N) * heights_N + rows_N
+    rows_N = np.minimum(np.maximum(rows_N, 0, out=rows_N), heights_N, out=rows_N)
+    return tops_N + columns_N * heights_N + rows_N
 
 
 def _thinned(places_N: np.ndarray, width: int, height: int, size: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def test_regions_from_run_length_codes_are_those_of_the_paper(made, size, fill, 
     cut = DeviceCutter(clip_input, fill, torch.device("cpu"), with_masks=True).cut(parts)
     row = 0
     for one, (image, masks) in zip(regions, made, strict=True):
-        for mask, window in zip(masks[one.valid_K], one.windows, strict=True):
+        for mask, window in zip(masks[one.valid_K], map(tuple, one.windows_V4.tolist()), strict=True):
             ys, xs = np.nonzero(mask)
             tight = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
             assert window == expand_box(tight, expand, *mask.shape[::-1])
@@ -122,7 +122,7 @@ def test_of_windows_much_larger_than_the_input_what_is_looked_at_is_enough(shape
     regions = ImageRegions(image, Masks.encode(masks), 1.0)
     clip_input = ClipInput(16)
     cut = DeviceCutter(clip_input, "mean", torch.device("cpu"), with_masks=True).cut([Part(regions, 0, 2)])
-    for row, window in enumerate(regions.windows):
+    for row, window in enumerate(map(tuple, regions.windows_V4.tolist())):
         pixels, inside = exact(image, masks[row], window, clip_input, "mean")
         torch.testing.assert_close(cut.pixels[row].double(), pixels, atol=1e-5, rtol=0)
         assert torch.equal(cut.masks[row], inside)

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.masks.boxes import expand_box
+from pipeline.masks.boxes import expand_box, expand_boxes
 from pipeline.regions import masked_regions, tight_boxes
 from pipeline.regions.clip_input import ClipInput
 
@@ -154,3 +154,4 @@ def test_expanded_boxes_contain_the_box_and_stay_inside(x0, y0, w, h, factor):
     assert x0 + w <= bx1 <= width
     assert y0 + h <= by1 <= height
     assert expand_box(box, 1.0, width, height) == box
+    assert expand_boxes(np.array([box, box]), factor, width, height).tolist() == [[bx0, by0, bx1, by1]] * 2
