@@ -24,7 +24,7 @@ from pipeline.regions.cutters import Cut, Cutter, DeviceCutter, HostCutter, Imag
 Companion = TypeVar("Companion")
 
 _IMAGES_AHEAD = 2
-_BATCHES_AHEAD = 1
+_BATCHES_AHEAD = 2
 _BATCHES_ON_GPU = 2
 """Batches whose features are not fetched yet: while one is encoded, the host hands over the next."""
 
@@ -49,7 +49,7 @@ class RegionEncoder:
     """Cuts the masked regions out of images and encodes them in batches of fixed size.
 
     The composition of the batches depends on the order of the input alone, so the same input has the same features, bit
-    by bit. In flight are a few images, and two batches of CLIP inputs (three on a GPU).
+    by bit. In flight are a few images and as many batches of CLIP inputs as the cutter has buffers, four on a GPU.
     """
 
     def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):

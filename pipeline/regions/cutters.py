@@ -98,15 +98,20 @@ class Cutter(Protocol):
         """The regions of all parts, one after the other."""
 
 
+_BUFFERS_BYTES = 2**28
+
+
 class HostCutter:
-    """With OpenCV, into two buffers in turn: one is filled while the other is used."""
+    """With OpenCV, into two buffers in turn: one is filled while the other is used. Into three if they are small: then a
+    batch is short against what an image takes before its first region.
+    """
 
     def __init__(self, clip_input: ClipInput, fill: Fill, batch_size: int, *, with_masks: bool):
         self._clip_input, self._fill = clip_input, fill
         self._with_masks = with_masks
         size = clip_input.size
         self._free: SimpleQueue[tuple[torch.Tensor, torch.Tensor]] = SimpleQueue()
-        for _ in range(2):
+        for _ in range(3 if 3 * batch_size * 3 * size**2 * 4 <= _BUFFERS_BYTES else 2):
             masks_R1SS = torch.empty((batch_size if with_masks else 0, 1, size, size), dtype=torch.bool)
             self._free.put((torch.empty((batch_size, 3, size, size)), masks_R1SS))
 
