@@ -102,8 +102,8 @@ _BUFFERS_BYTES = 2**28
 
 
 class HostCutter:
-    """With OpenCV, into two buffers in turn: one is filled while the other is used. Into three if they are small: then a
-    batch is short against what an image takes before its first region.
+    """With OpenCV, into two buffers in turn: one is filled while the other is used. Into three if they are small: what
+    an image takes before its first region is then long against a batch.
     """
 
     def __init__(self, clip_input: ClipInput, fill: Fill, batch_size: int, *, with_masks: bool):
