@@ -45,6 +45,16 @@ def _mining(architecture: str, most: int) -> Callable[[Path, str, int], list[str
     return lambda folder, coco, images: [str(folder / "mine-{version}"), coco, str(min(images, most)), architecture]
 
 
+def _loader_rows(crops: str) -> tuple[Row, ...]:
+    samples = "samples per CPU second"
+    return (
+        Row(f"training loader, {crops} crops: {samples}", "samples_per_cpu_second", 3, more_is_better=True),
+        Row("the training process beside it, CPU-µs a sample", "trainer_us_per_sample"),
+        Row("cutting there if its device is the CPU, CPU-µs a sample", "cutting_us_per_sample"),
+        Row(f"loader and that cutting: {samples}", "samples_per_cpu_second_with_cutting", more_is_better=True),
+    )
+
+
 PARTS = {
     "clip": Part(
         "clip_stage",
@@ -87,35 +97,13 @@ PARTS = {
     ),
     "loader": Part(
         "loader",
-        (
-            Row(
-                "training loader, drawn crops: samples per CPU second", "samples_per_cpu_second", 3, more_is_better=True
-            ),
-            Row("the training process beside it, CPU-µs a sample", "trainer_us_per_sample"),
-            Row("cutting there if its device is the CPU, CPU-µs a sample", "cutting_us_per_sample"),
-            Row(
-                "loader and that cutting: samples per CPU second",
-                "samples_per_cpu_second_with_cutting",
-                more_is_better=True,
-            ),
-        ),
+        _loader_rows("drawn"),
         lambda folder, coco, images: [str(folder / "drawn-{version}")],
         on_photographs=False,
     ),
     "loader-mined": Part(
         "loader",
-        (
-            Row(
-                "training loader, mined crops: samples per CPU second", "samples_per_cpu_second", 3, more_is_better=True
-            ),
-            Row("the training process beside it, CPU-µs a sample", "trainer_us_per_sample"),
-            Row("cutting there if its device is the CPU, CPU-µs a sample", "cutting_us_per_sample"),
-            Row(
-                "loader and that cutting: samples per CPU second",
-                "samples_per_cpu_second_with_cutting",
-                more_is_better=True,
-            ),
-        ),
+        _loader_rows("mined"),
         lambda folder, coco, images: [str(folder / "mined-{version}"), coco],
         on_photographs=False,
         needs_coco=True,
