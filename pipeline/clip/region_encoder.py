@@ -53,6 +53,12 @@ class RegionEncoder:
     """
 
     def __init__(self, clip: Clip, config: RegionsConfig, batch_size: int):
+        """
+        Raises:
+            ValueError: the CLIP's tower is compiled for batches of another size.
+        """
+        if clip.compiled_batch not in (None, batch_size):
+            raise ValueError(f"the tower is compiled for batches of {clip.compiled_batch}, not of {batch_size}")
         self._clip = clip
         self._vision = clip.region_vision
         self._config = config
@@ -77,8 +83,10 @@ class RegionEncoder:
             ValueError: the masks of an image are in another frame than the image.
         """
         cutter = self._spare_cutters.pop() if self._spare_cutters else self._new_cutter()
-        read = read_ahead(images, _IMAGES_AHEAD if ahead else 0)
-        with closing(read_ahead(self._cut(cutter, read), _BATCHES_AHEAD if ahead else 0)) as batches:
+        with (
+            closing(read_ahead(images, _IMAGES_AHEAD if ahead else 0)) as read,
+            closing(read_ahead(self._cut(cutter, read), _BATCHES_AHEAD if ahead else 0)) as batches,
+        ):
             left = np.zeros((0, 0), np.float32)  # features of images that have not ended yet
             for features_RD, ended in self._encode(batches):
                 left = np.concatenate([left, features_RD]) if len(left) else features_RD

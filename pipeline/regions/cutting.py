@@ -116,6 +116,7 @@ def cut_windows(windows: Windows, clip_input: ClipInput, fill: Fill) -> tuple[to
         pixels, masks = cut_in_bulk(windows, clip_input, fill)
         assert masks is not None  # they were asked for
         return pixels, masks
+    blank_colour(clip_input, fill, _CPU)  # an unknown fill is told without windows, too
     size = clip_input.size
     pixels_R3SS = torch.empty((len(windows), 3, size, size))
     masks_R1SS = torch.empty((len(windows), 1, size, size), dtype=torch.bool)

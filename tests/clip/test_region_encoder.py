@@ -1,5 +1,7 @@
 """Embeddings of masked regions, batched across images."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -165,3 +167,8 @@ def test_a_compiled_tower_gets_batches_of_one_size(tiny_folder):
         found, RegionEncoder(plain, RegionsConfig(), 8).encode(given), strict=True
     ):
         np.testing.assert_allclose(features, expected, atol=1e-4)
+
+
+def test_a_tower_compiled_for_other_batches_is_refused(tiny):
+    with pytest.raises(ValueError, match="compiled for batches of 8, not of 16"):
+        RegionEncoder(dataclasses.replace(tiny, compiled_batch=8), RegionsConfig(), 16)

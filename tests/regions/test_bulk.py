@@ -14,6 +14,7 @@ from pipeline.regions import Windows, masked_regions
 from pipeline.regions.bulk import cut_in_bulk
 from pipeline.regions.clip_input import ClipInput
 from pipeline.regions.cutters import DeviceCutter, HostCutter, ImageRegions, Part
+from pipeline.regions.windows import DenseMasks
 
 FILLS = st.sampled_from(["mean", "zero", "none"])
 FACTORS = st.sampled_from([1.0, 1.8])
@@ -147,3 +148,17 @@ def test_mean_fill_is_exactly_zero():
     regions = ImageRegions(image, Masks.encode(mask), 1.0)
     cut = DeviceCutter(ClipInput(20), "mean", torch.device("cpu"), with_masks=True).cut([Part(regions, 0, 1)])
     assert (cut.pixels[0, :, 5:, 12:] == 0).all()
+
+
+@pytest.mark.parametrize("size", [1, 16])
+def test_no_windows_give_empty_tensors(size):
+    nothing = Windows(
+        (torch.zeros((12, 3), dtype=torch.uint8),),
+        DenseMasks(torch.zeros(0, dtype=torch.bool)),
+        torch.zeros((0, 7), dtype=torch.int64),
+        (),
+        thinned=False,
+    )
+    pixels, masks = cut_in_bulk(nothing, ClipInput(size), "mean")
+    assert (pixels.shape, pixels.dtype) == ((0, 3, size, size), torch.float32)
+    assert (masks.shape, masks.dtype) == ((0, 1, size, size), torch.bool)

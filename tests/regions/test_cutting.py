@@ -126,9 +126,10 @@ def test_two_different_sizes_are_refused():
         masked_regions(torch.zeros(3, 4, 4, dtype=torch.uint8), torch.ones(1, 4, 4), size=100, clip_input=ClipInput(64))
 
 
-def test_an_unknown_fill_is_named():
+@pytest.mark.parametrize("count", [0, 1])
+def test_an_unknown_fill_is_named(count):
     with pytest.raises(ValueError, match=r"fill must be one of \('mean', 'zero', 'none'\), is 'grey'"):
-        masked_regions(torch.zeros(3, 4, 4, dtype=torch.uint8), torch.ones(1, 4, 4), fill="grey")
+        masked_regions(torch.zeros(3, 4, 4, dtype=torch.uint8), torch.ones(count, 4, 4), fill="grey")
 
 
 @given(data=st.data(), height=st.integers(1, 20), width=st.integers(1, 20))
