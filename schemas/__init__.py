@@ -218,6 +218,27 @@ REJECTS = _schema(
     ],
 )
 
+# Beside a dataset that is whole without them: mining writes no such table.
+QUALITY = _schema(
+    "quality",
+    [
+        _field("key", pa.string(), "key of the pair, as the manifest of the shard has it, in its order"),
+        _field("p_right", pa.float32(), "probability that the region shows what the noun names, 0..1"),
+    ],
+)
+
+# One row per image that gave pairs or came as far as matching (mining with `keep_proposals`).
+PROPOSALS = _schema(
+    "proposals",
+    [
+        *_SHARD,
+        *_IMAGE,
+        *_FRAME,
+        _field("mask_rles", pa.list_(pa.string()), "masks in the image's frame: COCO compressed run-length counts"),
+        _field("scores", pa.list_(pa.float32()), "scores that the proposal backend gave the masks, best first"),
+    ],
+)
+
 _BRANCH = _field("branch", pa.string(), "where classes come from: proposals, clip, fused, oracle or true_masks")
 
 # One row per log line of a training run, and one per validation.

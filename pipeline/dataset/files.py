@@ -13,7 +13,7 @@ from pipeline.dataset.layout import Layout, checked_file, shard_of
 from pipeline.storage.documents import damaged, read_json
 
 _HASH = re.compile("[0-9a-f]{64}")
-_OF_A_SHARD = ("manifests", "captions", "candidates", "rejects", "shards")
+_OF_A_SHARD = ("manifests", "captions", "candidates", "proposals", "rejects", "shards")
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,25 @@ from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.storage.output_directory import OutputDirectory
 
-FOLDERS = ("manifests", "captions", "candidates", "rejects", "shards", "statistics", "attempts", "errors", "listing")
+FOLDERS = (
+    "manifests",
+    "quality",
+    "captions",
+    "candidates",
+    "proposals",
+    "rejects",
+    "shards",
+    "statistics",
+    "attempts",
+    "errors",
+    "listing",
+)
 """All folders of a dataset; manifests first, since they make a shard count."""
 
 _STEM = "([0-9]{6}|[1-9][0-9]{6,8})"
 _TABLE, _RECORD = rf"{_STEM}\.parquet", rf"{_STEM}\.json"
 _NAMES = {
-    **dict.fromkeys(("manifests", "captions", "candidates", "rejects", "listing"), _TABLE),
+    **dict.fromkeys(("manifests", "quality", "captions", "candidates", "proposals", "rejects", "listing"), _TABLE),
     **dict.fromkeys(("statistics", "errors"), _RECORD),
     "shards": rf"{_STEM}\.tar",
     "attempts": rf"{_STEM}\.[a-z_]+\.json|seconds_per_image\.json",
@@ -42,7 +54,7 @@ KEY = rf"{_STEM}-[0-9]{{5,9}}(-[0-9]{{3,9}})?"
 """Pattern of the key of a sample; it is part of file names."""
 
 _REFERRED = re.compile(
-    rf"(?:manifests|captions|candidates|rejects|listing)/{_TABLE}|shards/{_STEM}\.tar|vocabulary\.parquet|config\.yaml"
+    rf"(?:manifests|captions|candidates|proposals|rejects|listing)/{_TABLE}|shards/{_STEM}\.tar|vocabulary\.parquet|config\.yaml"
 )
 
 
@@ -93,7 +105,7 @@ class Layout(OutputDirectory):
         return self.path("README.md")
 
     def table(self, kind: str, shard: int) -> str:
-        """A Parquet table of one shard; `kind`: captions, manifests, candidates or rejects."""
+        """A Parquet table of one shard; `kind`: captions, manifests, candidates, proposals, rejects or quality."""
         return self.path(kind, f"{stem(shard)}.parquet")
 
     def tar(self, shard: int) -> str:

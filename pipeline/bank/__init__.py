@@ -1,0 +1,1 @@
+"""Mined regions as a bank: segmentation asks the nearest ones, so that CLIP is adapted without training."""

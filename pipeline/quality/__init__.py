@@ -1,0 +1,1 @@
+"""Which mined pairs are right: labels of people, precision with an interval, and the probability of every pair."""
