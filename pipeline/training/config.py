@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pipeline.clip.config import TemplateSet
 from pipeline.configuration.limits import Limit
-from pipeline.configuration.markers import LocalPath, Running
+from pipeline.configuration.markers import AbsentMeans, LocalPath, Running
 from pipeline.regions.config import Fill
 from pipeline.weights.precision import Precision
 
@@ -48,6 +48,11 @@ class DataConfig:
     """Share of the samples that are shown with their background and an all-ones mask (Alpha-CLIP takes 0.1)."""
     held_out_share: Annotated[float, Limit(ge=0, le=1)] = 0.01
     """Share of the images that are kept from training for validation; which ones depends on their image_id alone."""
+    fold: Annotated[Annotated[int, Limit(ge=0)] | None, AbsentMeans(None)] = None
+    """Train on the images of this fold alone, 0..folds-1; empty: on all. For cross-fitting: the images of one fold are
+    mined by a CLIP that was adapted on the others. The held-out images stay those of all folds."""
+    folds: Annotated[int, Limit(ge=2), AbsentMeans(2)] = 2
+    """Number of folds; which one an image is in depends on its image_id and on this number alone."""
     loaders: Annotated[int, Limit(ge=0), Running] = 2
     """Processes per training worker that read and decode; 0: the training worker does it itself, between its steps."""
     shuffle_shards: Annotated[int, Limit(ge=1)] | None = None

@@ -18,13 +18,13 @@ from pipeline import storage
 from pipeline.clip import Clip, load_clip
 from pipeline.execution import metrics
 from pipeline.training.averaging import average_with_original
-from pipeline.training.bank import noun_bank
 from pipeline.training.checkpoints import RunState, load_tuned, read_checkpoint, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
 from pipeline.training.crops import cut_batches
 from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
+from pipeline.training.noun_embeddings import embed_nouns
 from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 from pipeline.training.order import PhaseSteps
 from pipeline.training.phases import Phase, plan_phases, prepare, train_mode, with_prompts
@@ -217,7 +217,7 @@ class Worker:
         )
 
     def _embed(self, samples: Samples) -> torch.Tensor:
-        return noun_bank(self._clip, samples.nouns, self._config.model.templates)
+        return embed_nouns(self._clip, samples.nouns, self._config.model.templates)
 
     def _validate(self) -> dict[str, float]:
         if self._validated_bank_ND is None:

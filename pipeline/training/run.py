@@ -69,7 +69,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     check_size(config, len(samples.train))
     validation = None
     if config.validation.dataset:
-        whole = replace(config.data, where=None, held_out_share=1.0)
+        whole = replace(config.data, where=None, fold=None, held_out_share=1.0)
         validation = select_samples(config.validation.dataset, whole)
     clip = load_model(config)
     # Only now: a mistake in the configuration must not cost the run that is there.
@@ -114,7 +114,7 @@ def _write_or_check(directory: RunDirectory, description: dict) -> None:
             raise
         raise UserError(
             f"{error}\nThe manifests are the same, but other samples came out of them (dataset.{_SAMPLES}): data.where "
-            "gives others every time, or data.where, data.held_out_share or the version of DuckDB has changed"
+            "gives others every time, or data.where, data.held_out_share, data.fold or the version of DuckDB is another"
         ) from None
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -15,6 +15,7 @@ import schemas
 from pipeline import storage
 from pipeline.configuration import limits
 from pipeline.dataset.files import CONTENT_DIFFERS, Damage, check_file, listed_files, size_differs
+from pipeline.dataset.folds import fold_of
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, parse_manifest
 from pipeline.dataset.opening import MinedDataset, open_mined_dataset
@@ -106,6 +107,11 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
         OSError: storage cannot be read.
     """
     limits.check(config, "data")
+    if config.fold is not None and config.fold >= config.folds:
+        raise UserError(
+            f"data.fold is {config.fold}, but there are data.folds = {config.folds}, which count from 0: give one "
+            "below that, or more folds"
+        )
     opened = open_mined_dataset(dataset, "dataset")
     opened.check_begun()
     layout = opened.layout
@@ -138,7 +144,7 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
     for manifest in manifests:
         assert manifest.sha256 is not None  # it was read whole
         digest.update(manifest.sha256.encode())
-    return Samples(dataset, digest.hexdigest(), skipped, _sample_table(pairs, config.held_out_share))
+    return Samples(dataset, digest.hexdigest(), skipped, _sample_table(pairs, config))
 
 
 def _read_manifests(dataset: MinedDataset, optional: list[str]) -> tuple[list[Manifest], list[Damage]]:
@@ -210,20 +216,28 @@ def _check_tars(layout: Layout, tars: dict[str, dict], whole: bool) -> list[Dama
     return [damage for damages in found for damage in damages]
 
 
-def _sample_table(pairs: pa.Table, held_out_share: float) -> pa.Table:
+def _sample_table(pairs: pa.Table, config: DataConfig) -> pa.Table:
     pairs = pairs.sort_by("key").combine_chunks()
-    images = pairs["image_id"].unique()
-    held_out = pa.array([_fraction(image) < held_out_share for image in images.to_pylist()])
-    held_out = held_out.take(pc.index_in(pairs["image_id"], images).combine_chunks())
+    held_out = _per_image(pairs, lambda image: is_held_out(image, config.held_out_share))
     table = pairs.select(["key", "shard", "tar_offset", "tar_length", _CHECKSUM, "noun"]).append_column(
         "held_out", held_out
     )
+    if config.fold is not None:
+        of_fold = _per_image(pairs, lambda image: fold_of(image, config.folds) == config.fold)
+        table = table.filter(pc.or_(held_out, of_fold))
     return _with_sorted_nouns(table.replace_schema_metadata(None))
 
 
-def _fraction(image_id: str) -> float:
-    """A number in 0..1 for an image, spread evenly and the same in every run."""
-    return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8]) / 2**64
+def _per_image(pairs: pa.Table, holds: Callable[[str], bool]) -> pa.Array:
+    """Per pair whether something holds for its image, bool."""
+    images = pairs["image_id"].unique()
+    held = pa.array([holds(image) for image in images.to_pylist()], pa.bool_())
+    return held.take(pc.index_in(pairs["image_id"], images).combine_chunks())
+
+
+def is_held_out(image_id: str, share: float) -> bool:
+    """Whether an image is kept from training: spread evenly, and the same in every run."""
+    return int.from_bytes(hashlib.sha256(image_id.encode()).digest()[:8]) / 2**64 < share
 
 
 def _with_sorted_nouns(table: pa.Table) -> pa.Table:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.dataset.folds import fold_of
 from pipeline.errors import UserError
 from pipeline.microworld.pair_shards import describe_pairs
 from pipeline.training.samples import DataConfig, Samples, select_samples
@@ -82,6 +83,29 @@ def test_held_out_images_are_known_by_their_id_and_share_no_pair_with_training(t
     assert len(held_out(held_out_share=1.0)) == 600
 
 
+def test_a_fold_is_part_of_what_is_trained_on_and_changes_nothing_of_what_is_held_out(tmp_path):
+    folder = write_dataset(tmp_path, shards=2, images=40, side=4)
+    images = {row["key"]: row["image_id"] for row in pq.read_table(folder / "manifests").to_pylist()}
+
+    def keys(samples: Samples) -> tuple[set[str], set[str]]:
+        train, held_out = ({samples.key(row) for row in rows} for rows in (samples.train, samples.held_out))
+        return train, held_out
+
+    every, held_out = keys(select(folder, held_out_share=0.2))
+    parts = []
+    for fold in range(3):
+        part, apart = keys(select(folder, held_out_share=0.2, fold=fold, folds=3))
+        assert apart == held_out
+        assert part == {key for key in every if fold_of(images[key], 3) == fold}
+        parts.append(part)
+    assert sum(map(len, parts)) == len(set.union(*parts)) == len(every)
+
+
+def test_a_fold_beyond_their_number(dataset):
+    with pytest.raises(UserError, match=r"^data\.fold is 2, but there are data\.folds = 2, which count from 0"):
+        select(dataset, fold=2)
+
+
 @given(least=st.floats(0, 0.12), noun=st.sampled_from(NOUNS))
 @settings(deadline=None, max_examples=20)
 def test_a_condition_selects_what_it_says(dataset, least, noun):
@@ -135,6 +159,8 @@ def test_a_condition_that_is_none_is_refused(dataset, where, reason):
         ({"held_out_share": float("nan")}, "data.held_out_share is nan; it must be at least 0 and at most 1"),
         ({"loaders": -1}, "data.loaders is -1; it must be at least 0"),
         ({"shuffle_shards": 0}, "data.shuffle_shards is 0; it must be at least 1"),
+        ({"fold": -1}, "data.fold is -1; it must be at least 0"),
+        ({"folds": 1}, "data.folds is 1; it must be at least 2"),
         ({"cache_gb": 0}, "data.cache_gb is 0; it must be above 0"),
     ],
 )

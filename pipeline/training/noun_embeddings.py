@@ -8,14 +8,14 @@ from pipeline.clip.templates import TemplateSet
 from pipeline.training.ranks import Ranks
 
 
-def noun_bank(clip: Clip, nouns: list[str], templates: TemplateSet) -> torch.Tensor:
+def embed_nouns(clip: Clip, nouns: list[str], templates: TemplateSet) -> torch.Tensor:
     """Unit-length embeddings float32 [N,D] on the CLIP's device. Each rank embeds its share, and all get all."""
     ranks = Ranks.of_process_group()
     shares = [TextEmbedder(clip, templates)(nouns[ranks.rank :: ranks.world_size])]
     if ranks.world_size > 1:
         shares *= ranks.world_size
         dist.all_gather_object(shares, shares[0])
-    bank_ND = torch.empty(len(nouns), shares[0].shape[1])
+    nouns_ND = torch.empty(len(nouns), shares[0].shape[1])
     for first, share_ND in enumerate(shares):
-        bank_ND[first :: ranks.world_size] = share_ND
-    return bank_ND.to(clip.device)
+        nouns_ND[first :: ranks.world_size] = share_ND
+    return nouns_ND.to(clip.device)
