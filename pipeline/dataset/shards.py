@@ -1,8 +1,8 @@
 """One shard of the dataset: tar, candidates, rejects and manifest, and the order in which they are written.
 
-The manifest is written last, by one atomic put, and carries the checksums of the others: its presence commits
-the shard. A tar without a manifest is not part of the dataset. Nothing in these files depends on the time, the
-host or the number of workers, so writing a shard again makes the same bytes.
+The manifest is written last, by one atomic put, and carries the checksums of the others, the proposals if they are kept
+among them: its presence commits the shard. A tar without a manifest is not part of the dataset. Nothing in these files
+depends on the time, the host or the number of workers, so writing a shard again makes the same bytes.
 """
 
 import io
@@ -126,12 +126,14 @@ def commit_shard(
     candidates: list[dict],
     rejects: list[dict],
     config: ShardsConfig,
+    proposals: pa.Table | None = None,
 ) -> list[dict]:
     """Write all files of a shard, the manifest last. Returns the rows of the manifest.
 
     Args:
         images: number of images in the shard.
         samples: consumed once, in order; only their rows are kept.
+        proposals: `schemas.PROPOSALS`, all masks of its images; None: they are not kept.
 
     Raises:
         IncompleteShardError: images with pairs and rejected images are not all images.
@@ -146,7 +148,11 @@ def commit_shard(
 
     storage.write_table(pa.Table.from_pylist(candidates, schemas.CANDIDATES), layout.table("candidates", shard))
     storage.write_table(pa.Table.from_pylist(rejects, schemas.REJECTS), layout.table("rejects", shard))
-    for kind in ("captions", "candidates", "rejects"):
+    kinds = ["captions", "candidates", "rejects"]
+    if proposals is not None:
+        storage.write_table(proposals, layout.table("proposals", shard))
+        kinds.append("proposals")
+    for kind in kinds:
         uri = layout.table(kind, shard)
         files[layout.relative(uri)] = file_checksum(uri)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from pipeline.captions.config import CaptionsConfig
 from pipeline.clip.config import ClipConfig
 from pipeline.configuration.limits import Limit
-from pipeline.configuration.markers import LocalPath, Running
+from pipeline.configuration.markers import AbsentMeans, LocalPath, Running
 from pipeline.dataset.config import ShardsConfig
 from pipeline.images.config import ImagesConfig
 from pipeline.nouns.config import NounsConfig
@@ -99,6 +99,9 @@ class MineConfig:
     images: ImagesConfig = field(default_factory=ImagesConfig)
     nouns: NounsConfig = field(default_factory=NounsConfig)
     proposals: ProposalsConfig = field(default_factory=ProposalsConfig)
+    keep_proposals: Annotated[bool, AbsentMeans(False)] = False
+    """Keep all proposals in the dataset, as `proposals/*.parquet`, so that `proposals.backend: mined` takes them from
+    there: mining the same images again, with another CLIP, then needs no backend. 10 to 40 kB an image."""
     regions: RegionsConfig = field(default_factory=RegionsConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)

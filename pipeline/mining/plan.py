@@ -22,6 +22,7 @@ from pipeline.mining.resources import check_resources, machines
 from pipeline.nouns import NounExtractor, union
 from pipeline.proposals import Proposer, load_proposer, resolve_proposals
 from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals.mined import Mined
 
 _SAMPLED_IMAGES = 512
 
@@ -42,13 +43,18 @@ def resolve(config: MineConfig) -> MineConfig:
         UserError: naming the key.
     """
     limits.check(config)
-    return replace(with_absolute_paths(config), proposals=resolve_proposals(config.proposals))
+    resolved = replace(with_absolute_paths(config), proposals=resolve_proposals(config.proposals))
+    if resolved.proposals.backend == "mined":
+        dataset = str(resolved.proposals.options["dataset"]).rstrip("/")
+        if dataset == resolved.output.rstrip("/"):
+            raise UserError(f"proposals.options.dataset: {dataset} is the output itself; mine into another directory")
+    return resolved
 
 
 class _Met:
-    """A source that notices, as its rows pass, whether the annotations know any of its images."""
+    """A source that notices, as its rows pass, whether the annotations, or the dataset mined before, know any image."""
 
-    def __init__(self, source: CaptionSource, truth: GroundTruth):
+    def __init__(self, source: CaptionSource, truth: GroundTruth | Mined):
         self._source = source
         self._truth = truth
         self.any = False
@@ -76,10 +82,17 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
     truth = proposer if isinstance(proposer, GroundTruth) else None
     if truth and (warning := truth.check()):
         print(printable(f"warning: {warning}"), file=sys.stderr)
-    met = _Met(source, truth) if truth else None
+    known = truth or (proposer if isinstance(proposer, Mined) else None)
+    met = _Met(source, known) if known else None
     listing = measure_listing(met or source, config.shards.images_per_shard, config.limit)
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
+    if met and not met.any and not truth:
+        raise UserError(
+            f"proposals.options.dataset: {config.proposals.options['dataset']} lists none of the {listing.images} "
+            f"images of captions.path, {config.captions.path}, which are called {met.first!r} and the like: is it a "
+            "dataset of these images?"
+        )
     if truth and met and not met.any:
         remedy = "are they annotations of these images?"
         if config.captions.format == "table":
@@ -112,7 +125,7 @@ def print_plan(config: MineConfig) -> None:
     storage.check_writable(config.output, "output")
     check_resources(config, machines())
     source = ImagesLookedFor(open_captions(config.captions), config.captions)
-    annotated = config.proposals.backend == "ground_truth"
+    annotated = config.proposals.backend in ("ground_truth", "mined")
     listing = measure_source(config, source, load_proposer(config.proposals) if annotated else None)
     batch = next(source.batches()).slice(0, min(config.limit or _SAMPLED_IMAGES, _SAMPLED_IMAGES))
     per_image = None if config.captions_per_image == "all" else config.captions_per_image

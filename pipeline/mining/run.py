@@ -251,7 +251,7 @@ def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: l
             resources.proposal_workers,
         ),
         match=Pool(MatchStage, matching, resources.clip_cpus, resources.clip_gpus, resources.clip_workers),
-        write=Tasks(write_stage, (run, config.matching, config.shards), WRITE_CPUS),
+        write=Tasks(write_stage, (run, config.matching, config.shards, config.keep_proposals), WRITE_CPUS),
     )
 
 

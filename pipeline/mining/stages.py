@@ -208,7 +208,9 @@ class MatchStage:
         return _advance(self._run, "matching", block, _reading_ahead(self._step), self._turns)
 
 
-def write_stage(block: pa.Table, run: Run, matching: MatchingConfig, shards: ShardsConfig) -> pa.Table:
+def write_stage(
+    block: pa.Table, run: Run, matching: MatchingConfig, shards: ShardsConfig, keep_proposals: bool
+) -> pa.Table:
     """Packed shard → block {shard, statistics, error}; the shard is committed."""
     from pipeline.mining.steps.write_shard import WriteShard
 
@@ -218,7 +220,7 @@ def write_stage(block: pa.Table, run: Run, matching: MatchingConfig, shards: Sha
     if not shard.error:
         started = time.perf_counter()
         try:
-            step = WriteShard(run.layout, matching, shards)
+            step = WriteShard(run.layout, matching, shards, keep_proposals=keep_proposals)
             with _attempt(run, "writing", shard.number) as announce:
                 pairs = len(step(shard, announce))
             shard.seconds["writing"] = time.perf_counter() - started

@@ -21,6 +21,7 @@ BACKENDS = {
     "detectron2": "pipeline.proposals.detectron2.backend:Detectron2",
     "mask2former": "pipeline.proposals.mask2former:Mask2Former",
     "sam2": "pipeline.proposals.sam2:Sam2",
+    "mined": "pipeline.proposals.mined:Mined",
 }
 """Short names. All else that there is to know of a backend stands in its file."""
 

@@ -16,9 +16,9 @@ class ProposalsConfig:
     """Where mask proposals come from, and which are kept."""
 
     backend: str = "segments"
-    """`segments` needs no weights and no annotations; `ground_truth` reads COCO annotations; learned are `maskformer`,
-    `detectron2`, `mask2former` and `sam2`. One of your own: `package.module:Class`; see
-    pipeline/proposals/README.md."""
+    """`segments` needs no weights and no annotations; `ground_truth` reads COCO annotations, `mined` what another mined
+    dataset kept; learned are `maskformer`, `detectron2`, `mask2former` and `sam2`. One of your own:
+    `package.module:Class`; see pipeline/proposals/README.md."""
     options: dict[str, OptionValue] = field(default_factory=dict)
     """What the backend named by `backend` can be told, such as its weights. `--proposals.backend NAME --help` lists the
     options of a backend; one of them is set by `--proposals.options.NAME VALUE`."""

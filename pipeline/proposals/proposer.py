@@ -30,6 +30,7 @@ class Proposer(Protocol):
       the type of a number says what it may be, `LocalPath` in that of a path makes it absolute. Without this attribute
       the backend has no options, and its class is called with the configuration alone.
     - `learned`, a class attribute: True if a GPU makes it much faster; it then gets one where there is one.
+    - `reads_pixels`, a class attribute: False if it looks at the sizes of images alone; mining then decodes none.
     - `absence(image_id) -> ImageProblem`, a method that says why an image has no proposals; else the reason is
       `no_proposals`.
     """
@@ -45,7 +46,7 @@ class Proposer(Protocol):
 
         Args:
             images: uint8 [H, W, 3] RGB, upright, of any sizes.
-            image_ids: one per image; only `ground_truth` looks at them.
+            image_ids: one per image; only `ground_truth` and `mined` look at them.
 
         Raises:
             ImageProblem: this image cannot be used, others can.

@@ -53,7 +53,7 @@ class ProposeMasks:
         for batch in _batches(images, self._proposer.batch_size):
             try:
                 announce(*(image.index for image in batch))
-                pixels = [decode_jpeg(_file(image).data) for image in batch]
+                pixels = [self._pixels(image) for image in batch]
             except Exception as error:
                 if not costs_one_image(error):
                     raise
@@ -73,7 +73,13 @@ class ProposeMasks:
 
     def _alone(self, image: Image, announce: Callable[..., None]) -> None:
         announce(image.index)
-        self._propose([image], [decode_jpeg(_file(image).data)])
+        self._propose([image], [self._pixels(image)])
+
+    def _pixels(self, image: Image) -> np.ndarray:
+        file = _file(image)
+        if getattr(self._proposer, "reads_pixels", True):
+            return decode_jpeg(file.data)
+        return np.broadcast_to(np.zeros(1, np.uint8), (file.height, file.width, 3))
 
     def _propose(self, batch: list[Image], pixels: list[np.ndarray]) -> None:
         ids = [image.row["image_id"] for image in batch]

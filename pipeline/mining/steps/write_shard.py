@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from pipeline.dataset.kept_proposals import KeptProposals, proposals_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import Sample, ShardsConfig, commit_shard, image_key
 from pipeline.images import decode_jpeg
@@ -12,14 +13,17 @@ from pipeline.mining.work import Image, Shard, reject_on_error
 class WriteShard:
     """Candidates → the committed shard."""
 
-    def __init__(self, layout: Layout, matching: MatchingConfig, shards: ShardsConfig):
+    def __init__(self, layout: Layout, matching: MatchingConfig, shards: ShardsConfig, *, keep_proposals: bool = False):
         self._layout = layout
         self._matching = matching
         self._shards = shards
+        self._keep_proposals = keep_proposals
 
     def __call__(self, shard: Shard, announce: Callable[[int], None]) -> list[dict]:
         """Commit the shard; returns the rows of its manifest."""
         candidates: list[dict] = []
+        # Before the samples are made: those that pass no threshold leave the shard then.
+        proposals = proposals_table(shard.number, _kept(shard)) if self._keep_proposals else None
         return commit_shard(
             self._layout,
             shard.number,
@@ -28,6 +32,7 @@ class WriteShard:
             candidates,
             shard.rejects,
             self._shards,
+            proposals,
         )
 
     def _samples(self, shard: Shard, announce: Callable[[int], None], candidates: list[dict]) -> Iterator[Sample]:
@@ -60,6 +65,14 @@ class WriteShard:
                     pixels,
                     mask.astype(bool),
                 )
+
+
+def _kept(shard: Shard) -> Iterator[KeptProposals]:
+    """The proposals of every image that was matched."""
+    for image in shard.remaining():
+        assert image.proposals is not None  # only a rejected image is without
+        proposals = image.proposals
+        yield KeptProposals(image.row["image_id"], image.row["image_uri"], proposals.masks, proposals.scores)
 
 
 def _candidate_row(shard: Shard, image: Image, noun: dict, candidate: Candidate, proposals: list[int]) -> dict:
