@@ -5,6 +5,9 @@ python -m jobs.inspect report OUTPUT [--output DIR]                            #
 python -m jobs.inspect report before=EVALUATION after=EVALUATION --output DIR  # evaluations side by side
 python -m jobs.inspect proposals --config mine.yaml [--annotations instances.json] [--limit 50]
 
+The status ends with the lineage: the CLIP that matched a dataset, the run that made it, its dataset, and so on; of a
+training run it is all that is printed.
+
 `report` writes one HTML file, which needs no server: of a mined dataset (pairs, scores, rejects; with annotations also
 precision), of a training run (curves, nouns, regions that changed), or of evaluations (classes, confusions, images).
 `proposals` tries the proposal backend of a mining configuration on the first images, in this process: proposals and
@@ -69,7 +72,9 @@ def _output(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m jobs.inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("output", help="output directory of a mining job, any fsspec URI")
+    parser.add_argument(
+        "output", help="output directory of a mining job, or of a training run for its lineage; any fsspec URI"
+    )
     parser.add_argument(
         "--verify",
         action="store_true",
@@ -85,13 +90,18 @@ def _output(arguments: list[str]) -> int:
     options = parse_arguments(parser, arguments)
     if options.images and not (options.verify or options.repair):
         parser.error("--images belongs to --verify or --repair")
-    from pipeline.inspection.status import print_status
+    from pipeline.configuration.described import read_description
+    from pipeline.configuration.fingerprint import kind_of
+    from pipeline.inspection.status import print_lineage, print_status
     from pipeline.inspection.verify import repair, verify
     from pipeline.storage.checks import check_readable
 
     check_readable(options.output, "output")
     if not options.verify and not options.repair:
-        print_status(options.output)
+        if kind_of(read_description(options.output)) == "train":
+            print_lineage(options.output)
+        else:
+            print_status(options.output)
         return OK
     damages = verify(options.output, images=options.images, remark=lambda remark: print(printable(f"note: {remark}")))
     for damage in damages:

@@ -58,8 +58,9 @@ def with_absolute_paths(config: _Config, prefix: str = "") -> _Config:
             changes[name] = with_absolute_paths(value, key)
         for mark in found:
             if isinstance(mark, LocalPath) and value is not None:
-                refuse_secrets(key, value)
-                changes[name] = _ABSOLUTE[mark](value)
+                refuse_secrets_in(value, key)
+                each = _ABSOLUTE[mark]
+                changes[name] = [each(item) for item in value] if isinstance(value, list) else each(value)
     return replace(config, **changes)
 
 

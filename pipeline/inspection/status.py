@@ -12,7 +12,8 @@ from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, read_manifest
 from pipeline.dataset.opening import open_mined_dataset
 from pipeline.dataset.statistics import read_statistics
-from pipeline.escaping.terminal import escape
+from pipeline.escaping.terminal import escape, printable
+from pipeline.inspection.lineage import described, lineage
 from pipeline.inspection.shares import TimeShares, advice, shares_table, time_shares
 from pipeline.inspection.trouble import FailedShard, SlowShard, read_failures, slow_shards, trouble_tables
 from pipeline.nouns import select_vocabulary
@@ -142,6 +143,18 @@ def print_status(output: str) -> None:
         console.print(reasons)
     for table in trouble_tables(status.failed, status.slow):
         console.print(table)
+    print_lineage(output)
+
+
+def print_lineage(output: str) -> None:
+    """Print what a dataset or a training run was made from.
+
+    Raises:
+        UserError: there is no output of a job.
+    """
+    print("lineage:")
+    for line in described(lineage(output)):
+        print(printable(f"  {line}"))
 
 
 def _printable(detail: str) -> str:

@@ -104,6 +104,11 @@ class MineConfig:
     there: mining the same images again, with another CLIP, then needs no backend. 10 to 40 kB an image."""
     regions: RegionsConfig = field(default_factory=RegionsConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
+    cross_fit: list[Annotated[str, LocalPath.LOCAL_DIR, AbsentMeans([])]] = field(default_factory=list)
+    """CLIPs, as of `clip.architecture`, that were adapted on parts of these images. Of as many folds, the images of
+    fold f are matched by the f-th, which should not have seen them (`data.fold` of training): of two, first the one
+    trained on fold 1, then the one trained on fold 0. They need the text tower of `clip`, which embeds the nouns. A
+    worker holds all of them in memory."""
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     shards: ShardsConfig = field(default_factory=ShardsConfig)
     resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)

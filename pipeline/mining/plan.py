@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline import storage
 from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, measure_listing, open_captions
-from pipeline.clip import load_clip
+from pipeline.clip import Clip, load_clip
 from pipeline.configuration import limits
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.dataset.layout import Layout
@@ -19,6 +19,7 @@ from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape, printable
 from pipeline.mining.config import MineConfig
 from pipeline.mining.resources import check_resources, machines
+from pipeline.mining.stages import matching_clips
 from pipeline.nouns import NounExtractor, union
 from pipeline.proposals import Proposer, load_proposer, resolve_proposals
 from pipeline.proposals.ground_truth import GroundTruth
@@ -34,6 +35,13 @@ class ModelIdentities:
     nouns: dict
     proposals: dict
     clip: dict
+    cross_fit: list[dict]
+    """Of the CLIPs that match the folds, if there are such."""
+
+    def described(self) -> dict:
+        """As `config.yaml` has them."""
+        found = {"nouns": self.nouns, "proposals": self.proposals, "clip": self.clip}
+        return found | ({"cross_fit": self.cross_fit} if self.cross_fit else {})
 
 
 def resolve(config: MineConfig) -> MineConfig:
@@ -106,13 +114,36 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
 
 
 def check_models(config: MineConfig, proposer: Proposer) -> ModelIdentities:
-    """Load every other model once in this process, so that what is absent is said now, and take all hashes."""
+    """Load every other model once in this process, so that what is absent is said now, and take all hashes.
+
+    Raises:
+        UserError: one cannot be loaded, or one of `cross_fit` has another text tower than `clip`.
+    """
     clip = load_clip(config.clip.architecture, config.clip.weights)
     return ModelIdentities(
         nouns=NounExtractor.from_config(config.nouns).identity,
         proposals=dict(proposer.identity),
         clip={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
+        cross_fit=_check_cross_fit(config, clip),
     )
+
+
+def _check_cross_fit(config: MineConfig, clip: Clip) -> list[dict]:
+    """Identities of the CLIPs of the folds, one in memory at a time."""
+    if len(config.cross_fit) == 1:
+        raise UserError("cross_fit: one CLIP would match all images; name one for each of at least two folds")
+    expected, found = clip.text_weights_sha256() if config.cross_fit else "", []
+    for fold, matching in enumerate(matching_clips(config) if config.cross_fit else ()):
+        adapted = load_clip(matching.architecture, matching.weights)
+        if adapted.text_weights_sha256() != expected:
+            raise UserError(
+                f"cross_fit[{fold}]: {matching.architecture} has another text tower than clip.architecture, "
+                f"{config.clip.architecture}, so that its regions cannot be compared with the nouns that clip embeds; "
+                "name CLIPs that were adapted from that one with the text tower frozen"
+            )
+        identity = {"sha256": adapted.weights_sha256(), "image_size": adapted.input.size}
+        found.append({"architecture": matching.architecture, **identity})
+    return found
 
 
 def print_plan(config: MineConfig) -> None:
@@ -149,6 +180,8 @@ def print_plan(config: MineConfig) -> None:
         ),
         ("proposals", config.proposals.backend),
         ("CLIP", f"{config.clip.architecture}, {config.clip.weights}"),
+        *((f"CLIP of fold {fold}", name) for fold, name in enumerate(config.cross_fit)),
+        *([("CLIPs in a worker's memory", len(config.cross_fit))] if config.cross_fit else []),
         ("output", config.output),
     ):
         table.add_row(name, escape(str(value)))

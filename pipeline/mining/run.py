@@ -44,6 +44,7 @@ from pipeline.mining.stages import (
     MatchStage,
     ProposeStage,
     Run,
+    matching_clips,
     read_stage,
     write_stage,
 )
@@ -97,7 +98,7 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     del proposer  # the workers have their own
     prepare_output(layout.uri, "mine", OWN_FILES, overwrite=overwrite)
     description = fingerprint.describe(
-        "mine", MineConfig, asdict(config), source=asdict(listing), models=asdict(models)
+        "mine", MineConfig, asdict(config), source=asdict(listing), models=models.described()
     )
     fingerprint.write_or_check(layout.config, MineConfig, description)
     if (dataset := _finished(layout, listing)) is not None:
@@ -239,7 +240,8 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
 
 def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: list[ray.ObjectRef]) -> Dataset:
     resources = planned(config.resources)
-    matching = (run, config.clip, resources.clip_gpus, config.regions, config.matching.candidates, vocabulary)
+    clips = matching_clips(config)
+    matching = (run, clips, resources.clip_gpus, config.regions, config.matching.candidates, vocabulary)
     return mining_graph(
         shards,
         read=Tasks(read_stage, (run, config.images, vocabulary), READ_CPUS),

@@ -11,8 +11,8 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ from pipeline.dataset.layout import Layout, stem
 from pipeline.execution import metrics
 from pipeline.execution.worker_log import worker_log
 from pipeline.images.config import ImagesConfig
-from pipeline.mining.config import MatchingConfig
+from pipeline.mining.config import MatchingConfig, MineConfig
 from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.faults.watchdog import StragglerLimit, Watchdog
 from pipeline.mining.packing import pack, unpack
@@ -184,12 +184,12 @@ class ProposeStage:
 
 
 class MatchStage:
-    """Packed shard → packed shard with candidates."""
+    """Packed shard → packed shard with candidates. `clips`: see `matching_clips`."""
 
     def __init__(
         self,
         run: Run,
-        config: ClipConfig,
+        clips: Sequence[ClipConfig],
         gpus: float,
         regions: RegionsConfig,
         candidates: int,
@@ -200,8 +200,8 @@ class MatchStage:
 
         self._run = run
         self._turns = Turns()
-        encoder = RegionEncoder(_load_clip(config, gpus), regions, config.batch_size)
-        self._step = MatchRegions(encoder, candidates, ray.get(vocabulary[0]))
+        encoders = [RegionEncoder(_load_clip(config, gpus), regions, config.batch_size) for config in clips]
+        self._step = MatchRegions(encoders, candidates, ray.get(vocabulary[0]))
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Match the masks of every image with nouns; a shard that failed already passes as it is."""
@@ -243,6 +243,12 @@ def _tell_committed(layout: Layout, shard: Shard, counts: dict[str, int]) -> Non
         stem(shard.number), layout.uri, counts["images"], rejected.total(), counts["regions"], counts["pairs"],
         ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in shard.seconds.items()),
     )  # fmt: skip
+
+
+def matching_clips(config: MineConfig) -> list[ClipConfig]:
+    """The CLIPs that match regions: `clip`, or one for each fold of `cross_fit`."""
+    adapted = [replace(config.clip, architecture=name, weights=None) for name in config.cross_fit]
+    return adapted or [config.clip]
 
 
 def _load_clip(config: ClipConfig, gpus: float) -> "Clip":

@@ -73,6 +73,14 @@ def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, Counter, dic
     return manifest.counts, Counter(manifest.table["noun"].to_pylist()), reasons, files
 
 
+def _folds(models: dict) -> str:
+    return "".join(
+        f"\n| CLIP of fold {fold} | {code(clip['architecture'], in_table=True)}, "
+        f"sha256 {escaped(clip['sha256'][:16])}… |"
+        for fold, clip in enumerate(models.get("cross_fit", []))
+    )
+
+
 def dataset_card(dataset: dict, description: dict) -> str:
     """The card of a dataset, Markdown.
 
@@ -116,7 +124,7 @@ the manifests (`image_uri`).
 | nouns | {escaped(models["nouns"]["name"])} {escaped(models["nouns"].get("version", ""))} |
 | proposals | {escaped(models["proposals"].get("name", configuration["proposals"]["backend"]))} |
 | CLIP | {model}, sha256 {escaped(models["clip"]["sha256"][:16])}… |
-| templates | {escaped(clip["templates"])} |
+| templates | {escaped(clip["templates"])} |{_folds(models)}
 
 All settings, versions and hashes are in `config.yaml`; checksums of all files in `dataset.json`.
 

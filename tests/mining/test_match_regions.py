@@ -24,7 +24,7 @@ BOTH = pytest.mark.parametrize("ahead", [True, False])
 def step(tiny) -> MatchRegions:
     nouns_ND = np.eye(2, 32, dtype=np.float32)
     vocabulary = Vocabulary(vocabulary_table(["cat", "dog"], [2, 1], nouns_ND))
-    return MatchRegions(RegionEncoder(tiny, RegionsConfig(), 4), 2, vocabulary)
+    return MatchRegions([RegionEncoder(tiny, RegionsConfig(), 4)], 2, vocabulary)
 
 
 def shard() -> Shard:

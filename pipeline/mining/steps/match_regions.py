@@ -1,10 +1,11 @@
 """Proposals → candidates."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from pipeline.clip import RegionEncoder
+from pipeline.dataset.folds import fold_of
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import decode_jpeg
 from pipeline.masks.masks import Masks
@@ -15,8 +16,9 @@ from pipeline.mining.work import Image, Shard, reject_on_error
 class MatchRegions:
     """Proposals → the candidates of every noun, by CLIP."""
 
-    def __init__(self, encoder: RegionEncoder, candidates: int, vocabulary: Vocabulary):
-        self._encoder = encoder
+    def __init__(self, encoders: Sequence[RegionEncoder], candidates: int, vocabulary: Vocabulary):
+        """`encoders`: one for all images; or several, the f-th for the images of fold f of as many."""
+        self._encoders = encoders
         self._candidates = candidates
         self._vocabulary = vocabulary
 
@@ -29,8 +31,20 @@ class MatchRegions:
                 last need not be the one that is worked on.
         """
 
+        folds = len(self._encoders)
+        by_fold: list[list[Image]] = [[] for _ in range(folds)]
+        for image in shard.remaining():
+            by_fold[fold_of(image.row["image_id"], folds)].append(image)
+        # One after the other: what a batch holds depends on the shard alone.
+        for encoder, images in zip(self._encoders, by_fold, strict=True):
+            self._match(shard, encoder, images, announce, ahead)
+        return shard
+
+    def _match(
+        self, shard: Shard, encoder: RegionEncoder, images: list[Image], announce: Callable[[int], None], ahead: bool
+    ) -> None:
         def inputs() -> Iterator[tuple[np.ndarray, Masks, Image]]:
-            for image in shard.remaining():
+            for image in images:
                 with reject_on_error(shard, image, "matching"):
                     announce(image.index)
                     assert image.jpeg is not None  # only a rejected image is without
@@ -39,8 +53,7 @@ class MatchRegions:
                     assert image.proposals is not None
                     yield pixels, image.proposals.masks, image
 
-        for image, features_VD, valid_K in self._encoder.encode(inputs(), ahead=ahead):
+        for image, features_VD, valid_K in encoder.encode(inputs(), ahead=ahead):
             image.valid = valid_K
             nouns_ND = self._vocabulary.embeddings([noun["noun"] for noun in image.nouns])
             image.matches = match(features_VD, nouns_ND, self._candidates)
-        return shard

@@ -59,7 +59,7 @@ def make_clip(features: Callable[[torch.Tensor], torch.Tensor]) -> Clip:
 def make_stage(features: Callable[[torch.Tensor], torch.Tensor], batch_size: int) -> MatchRegions:
     """The step of mining with a tower that is none."""
     encoder = RegionEncoder(make_clip(features), RegionsConfig(), batch_size)
-    return MatchRegions(encoder, 5, make_vocabulary(WIDTH))
+    return MatchRegions([encoder], 5, make_vocabulary(WIDTH))
 
 
 def make_vocabulary(width: int) -> Vocabulary:

@@ -52,7 +52,7 @@ def _clip_stage(architecture: str, precision: str, photographs: list[Photograph]
 
     clip = load_clip(architecture, "random", precision=precision, device="cuda")
     encoder = RegionEncoder(clip, RegionsConfig(), _BATCH)
-    stage = MatchRegions(encoder, 5, make_vocabulary(clip.vision.visual.output_dim))
+    stage = MatchRegions([encoder], 5, make_vocabulary(clip.vision.visual.output_dim))
     ready = torch.randn(_BATCH, 3, clip.input.size, clip.input.size, device=clip.device)
     ready = ready.to(memory_format=torch.channels_last)  # as they are cut
     regions = sum(len(photograph.codes) for photograph in photographs)
