@@ -1,6 +1,5 @@
 """Cross-fitted matching: every image by the CLIP of its fold, and none that speaks of nouns in another space."""
 
-import copy
 import dataclasses
 from pathlib import Path
 
@@ -25,9 +24,9 @@ from tests.mining.test_match_regions import matched, shard
 
 
 @pytest.fixture
-def other(tiny):
+def other(tiny_folder):
     """A CLIP with another vision tower and the same text tower."""
-    changed = copy.deepcopy(tiny)
+    changed = load_clip(f"local-dir:{tiny_folder}")
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for weights in changed.model.visual.parameters():
