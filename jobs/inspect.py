@@ -18,6 +18,7 @@ Exit codes: 0 fine, 1 damaged files found or storage cannot be read, 2 nothing t
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from jobs.command import Command, parse_arguments
 from jobs.exit_codes import INCOMPLETE, OK, exit_code
@@ -33,11 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str]) -> int:
-    if arguments[:1] == ["proposals"]:
-        return _proposals(arguments[1:])
-    if arguments[:1] == ["report"]:
-        return _report(arguments[1:])
-    return _output(arguments)
+    subcommand = _SUBCOMMANDS.get(arguments[0]) if arguments else None
+    return subcommand(arguments[1:]) if subcommand else _output(arguments)
 
 
 def _proposals(arguments: list[str]) -> int:
@@ -109,9 +107,14 @@ def _output(arguments: list[str]) -> int:
     print(f"{len(damages)} damaged or missing files")
     if options.repair and damages:
         shards = repair(options.output, damages)
+        if any(damage.file.startswith("quality/") for damage in damages):
+            print("deleted: damaged tables of quality/; python -m jobs.inspect quality writes them again")
         print(f"due again: shards {', '.join(map(str, shards)) or 'none'}; run the same mining command")
         return OK
     return INCOMPLETE if damages else OK
+
+
+_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"proposals": _proposals, "report": _report}
 
 
 if __name__ == "__main__":

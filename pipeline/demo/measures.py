@@ -7,11 +7,11 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.dataset.opening import open_mined_dataset
-from pipeline.evaluation import PairPrecision, measure_pairs
 from pipeline.evaluation.result import CLASSES
 from pipeline.microworld.categories import NAMES, THINGS
 from pipeline.microworld.groups import Groups
 from pipeline.proposals.ground_truth import all_annotated
+from pipeline.quality import PairPrecision, measure_pairs
 
 KINDS = ("all", "things", "grounds", "annotated", "captioned", "unnamed")
 """All nouns, those of one kind, those of one group."""

@@ -9,8 +9,8 @@ import numpy as np
 from rich.table import Table
 
 from pipeline.demo.measures import KINDS, MeasuredClip
-from pipeline.evaluation import PairPrecision
 from pipeline.evaluation.published import TUNING
+from pipeline.quality import PairPrecision
 
 DESIGNED = """\
 Designed into this world: things stand on their home grounds in 92 % of the cases, so that CLIP learns to recognise

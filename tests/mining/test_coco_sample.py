@@ -10,11 +10,11 @@ import torch
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.dataset.shards import ShardsConfig
-from pipeline.evaluation import measure_pairs
 from pipeline.mining.config import MineConfig
 from pipeline.mining.run import mine
 from pipeline.proposals import ProposalsConfig
 from pipeline.proposals.ground_truth import all_annotated
+from pipeline.quality import measure_pairs
 from tests.small_clip import build_small_clip
 
 pytestmark = [pytest.mark.soak, pytest.mark.usefixtures("ray_cluster")]

@@ -18,8 +18,8 @@ from PIL import Image
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig, sample_members
 from pipeline.errors import UserError
-from pipeline.evaluation import measure_pairs
 from pipeline.proposals.ground_truth import all_annotated
+from pipeline.quality import measure_pairs
 from pipeline.regions import masked_regions
 from pipeline.report.charts import histogram
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report

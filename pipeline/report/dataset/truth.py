@@ -9,9 +9,9 @@ import numpy as np
 
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import read_manifest
-from pipeline.evaluation import Judgement, judge_pairs
 from pipeline.images import ImageProblem
 from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.quality import Judgement, judge_pairs
 
 _COLUMNS = ["image_id", "image_width", "image_height", "noun", "mask_rle", "clip_score"]
 _MOST = 10_000

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.evaluation import measure_pairs
 from pipeline.masks import rle
 from pipeline.proposals import ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
+from pipeline.quality import measure_pairs
 
 
 def code(y0: int, x0: int, y1: int, x1: int) -> str:
