@@ -35,8 +35,12 @@ class DataConfig:
     """Which samples of a mined dataset are shown, and how."""
 
     where: str | None = None
-    """SQL condition over the columns of the manifests: "clip_score > 0.25 and mask_area > 1024". Empty: all pairs. The
-    same pairs every time: random() and the like are refused."""
+    """SQL condition over the columns of the manifests and `p_right` (python -m jobs.inspect quality):
+    "clip_score > 0.25 and mask_area > 1024", or the best of each noun, "percent_rank() over (partition by noun order by
+    p_right desc) < 0.6". Empty: all pairs. The same pairs every time: random() and the like are refused."""
+    weight: Annotated[str | None, AbsentMeans(None)] = None
+    """SQL expression over the same columns of the pairs that are trained on: how much a pair counts in the loss, from 0
+    (left out), relative to the others: "p_right / sqrt(count(*) over (partition by noun))". Empty: all the same."""
     fill: Fill = "mean"
     """Colour outside the mask: CLIP's mean colour (0 after normalisation), black (zero), or none: the background."""
     expand: Annotated[float, Limit(ge=1)] = 1.0
@@ -47,7 +51,8 @@ class DataConfig:
     unmasked_share: Annotated[float, Limit(ge=0, le=1)] = 0.0
     """Share of the samples that are shown with their background and an all-ones mask (Alpha-CLIP takes 0.1)."""
     held_out_share: Annotated[float, Limit(ge=0, le=1)] = 0.01
-    """Share of the images that are kept from training for validation; which ones depends on their image_id alone."""
+    """Share of the images that are kept from training for validation; which ones depends on their image_id alone,
+    not on `fold`."""
     fold: Annotated[Annotated[int, Limit(ge=0)] | None, AbsentMeans(None)] = None
     """Train on the images of this fold alone, 0..folds-1; empty: on all. For cross-fitting: the images of one fold are
     mined by a CLIP that was adapted on the others. The held-out images stay those of all folds."""

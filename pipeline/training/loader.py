@@ -47,8 +47,8 @@ def training_loader(
     Returns:
         an iterable of dictionaries: `crops` (`Crops`: what `cut_batches` makes `pixels` and `masks` of), `nouns` int64
         [b] (index into `samples.nouns`), `unmasked` bool [b] (shown with background and an all-ones mask), `rows` int64
-        [b]. Iterating raises what reading raised in a loader process: UserError for a damaged sample, OSError of the
-        storage.
+        [b], and `weights` float32 [b] if pairs count differently. Iterating raises what reading raised in a loader
+        process: UserError for a damaged sample, OSError of the storage.
     """
     shards = samples.table["shard"].to_numpy()
     batches = PhaseBatches(samples.train, shards[samples.train], steps, ranks, config.shuffle_shards)
@@ -86,6 +86,7 @@ class _Regions(Dataset):
     def __init__(self, samples: Samples, config: DataConfig, clip_input: ClipInput, seed: int | None):
         self._config, self._clip_input, self._seed = config, clip_input, seed
         self._dataset, self._nouns = samples.dataset, samples.noun_of_row
+        self._weights = None if seed is None else samples.weight_of_row
         table = samples.table
         self._keys = table["key"].combine_chunks()
         self._places = [table[name].to_numpy() for name in ("shard", "tar_offset", "tar_length")]
@@ -107,11 +108,13 @@ class _Regions(Dataset):
     def _batch(self, batch: list[tuple[int, int]]) -> dict:
         images, masks, unmasked = zip(*(self._shown(epoch, row) for epoch, row in batch), strict=True)
         rows = np.array([row for _, row in batch])
+        weights = {} if self._weights is None else {"weights": torch.from_numpy(self._weights[rows])}
         return {
             "crops": Crops.of(images, masks, self._clip_input, self._config.fill),
             "nouns": torch.from_numpy(self._nouns[rows]),
             "unmasked": torch.tensor(unmasked),
             "rows": torch.from_numpy(rows),
+            **weights,
         }
 
     def _shown(self, epoch: int, row: int) -> tuple[np.ndarray, np.ndarray, bool]:

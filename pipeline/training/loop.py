@@ -65,11 +65,11 @@ class Worker:
         self._samples = Samples.read(task.samples)
         self._phases = plan_phases(self._config, len(self._samples.train))
         self._clip = self._load_original()
-        self._bank_ND = None
+        self._embeddings_ND = None
         if self._config.mode != "pretrain":  # there, texts are whole captions, and their embeddings change
-            self._bank_ND = self._embed(self._samples)
+            self._embeddings_ND = self._embed(self._samples)
         self._validated = Samples.read(task.validation) if task.validation else self._samples
-        self._validated_bank_ND = self._embed(self._validated) if task.validation else self._bank_ND
+        self._validated_embeddings_ND = self._embed(self._validated) if task.validation else self._embeddings_ND
         self._state = RunState()
         self._optimizer_state: dict[str, Any] = {}
         if checkpoint := ray.train.get_checkpoint():
@@ -160,8 +160,8 @@ class Worker:
             )
         if whole:
             return PretrainStep(self._clip, trained, self._samples.nouns, scaler=scaler, ranks=self._ranks)
-        assert self._bank_ND is not None  # only mode `pretrain` has none
-        loss = RegionLoss(self._config.loss.kind, self._bank_ND, self._clip.logit_scale, self._ranks)
+        assert self._embeddings_ND is not None  # only mode `pretrain` has none
+        loss = RegionLoss(self._config.loss.kind, self._embeddings_ND, self._clip.logit_scale, self._ranks)
         # Un-masked regions meet no prompt, so that phase has nothing to learn from them.
         distillation = self._config.loss.distillation if phase.name == "full" else 0.0
         return Step(
@@ -220,10 +220,10 @@ class Worker:
         return embed_nouns(self._clip, samples.nouns, self._config.model.templates)
 
     def _validate(self) -> dict[str, float]:
-        if self._validated_bank_ND is None:
+        if self._validated_embeddings_ND is None:
             return {}
         if self._config.mode == "pretrain":
-            self._validated_bank_ND = self._embed(self._validated)
+            self._validated_embeddings_ND = self._embed(self._validated)
         loader = validation_loader(
             self._validated,
             self._config.data,
@@ -233,7 +233,7 @@ class Worker:
             batch_size=self._config.micro_batch_size or self._config.batch_size // self._ranks.world_size,
             pin_memory=self._device.type == "cuda",
         )
-        found = validate(self._clip, cut_batches(loader, self._device), self._validated_bank_ND)
+        found = validate(self._clip, cut_batches(loader, self._device), self._validated_embeddings_ND)
         if not len(found.rows):
             return {}
         if self._ranks.rank == 0:

@@ -1,7 +1,7 @@
-"""What the image tower is trained for. The text tower is frozen: nouns are rows of a bank of embeddings.
+"""What the image tower is trained for. The text tower is frozen: nouns are rows of a table of embeddings.
 
-Shape suffixes: B regions of this rank, G regions of all ranks, N nouns of the bank, U distinct nouns of the global
-batch, D embedding width.
+Shape suffixes: B regions of this rank, G regions of all ranks, N nouns with an embedding, U distinct nouns of the
+global batch, D embedding width.
 """
 
 import math
@@ -13,6 +13,7 @@ from open_clip.loss import ClipLoss
 
 from pipeline.training.config import LossKind
 from pipeline.training.ranks import Ranks
+from pipeline.training.weighted_losses import WeightedInBatchLoss, weighted_classification
 
 
 class MultiPositiveLoss(torch.nn.Module):
@@ -31,13 +32,13 @@ class MultiPositiveLoss(torch.nn.Module):
         self._world_size = world_size
 
     def forward(
-        self, regions_BD: torch.Tensor, nouns_B: torch.Tensor, bank_ND: torch.Tensor, scale: torch.Tensor
+        self, regions_BD: torch.Tensor, nouns_B: torch.Tensor, embeddings_ND: torch.Tensor, scale: torch.Tensor
     ) -> torch.Tensor:
         """Loss of this rank, whose mean over ranks is that of the global batch.
 
         Args:
             regions_BD: unit length.
-            nouns_B: rows of the bank.
+            nouns_B: rows of the embeddings.
             scale: factor on the cosine similarities.
         """
         regions_GD, nouns_G = regions_BD, nouns_B
@@ -47,7 +48,7 @@ class MultiPositiveLoss(torch.nn.Module):
             torch.distributed.all_gather(gathered, nouns_B)
             nouns_G = torch.cat(gathered)
         distinct_U = nouns_G.unique()  # sorted
-        texts_UD = bank_ND[distinct_U]
+        texts_UD = embeddings_ND[distinct_U]
         regions_to_nouns = F.cross_entropy(scale * regions_BD @ texts_UD.T, torch.searchsorted(distinct_U, nouns_B))
         positive_UG = (distinct_U[:, None] == nouns_G[None, :]).float()
         targets_UG = positive_UG / positive_UG.sum(dim=1, keepdim=True)
@@ -62,9 +63,9 @@ class RegionLoss(torch.nn.Module):
     gradient: what DistributedDataParallel computes, whatever the number of ranks.
     """
 
-    def __init__(self, kind: LossKind, bank_ND: torch.Tensor, logit_scale: torch.nn.Parameter, ranks: Ranks):
+    def __init__(self, kind: LossKind, embeddings_ND: torch.Tensor, logit_scale: torch.nn.Parameter, ranks: Ranks):
         super().__init__()
-        self._bank_ND = bank_ND
+        self._embeddings_ND = embeddings_ND
         self.logit_scale = logit_scale
         # As in open_clip at most 100, unless the model comes with more (SigLIP).
         self._max_logit_scale = max(math.log(100), logit_scale.item())
@@ -73,21 +74,30 @@ class RegionLoss(torch.nn.Module):
             local_loss=True, gather_with_grad=True, rank=ranks.rank, world_size=ranks.world_size
         )
         self._multi_positive = MultiPositiveLoss(ranks.world_size)
+        self._weighted = WeightedInBatchLoss(multi_positive=kind == "multi_positive", world_size=ranks.world_size)
 
-    def forward(self, features_BD: torch.Tensor, nouns_B: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, features_BD: torch.Tensor, nouns_B: torch.Tensor, weights_B: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Scalar loss.
 
         Args:
             features_BD: as the image tower returns them, not normalised.
-            nouns_B: int64, rows of the bank.
+            nouns_B: int64, rows of the embeddings.
+            weights_B: float32, above 0: how much each pair counts; None: all the same.
         """
         regions_BD = F.normalize(features_BD.float(), dim=-1)
         scale = self.logit_scale.exp()
         if self._kind == "classification":
-            return F.cross_entropy(scale * regions_BD @ self._bank_ND.T, nouns_B)
+            logits_BN = scale * regions_BD @ self._embeddings_ND.T
+            if weights_B is not None:
+                return weighted_classification(logits_BN, nouns_B, weights_B)
+            return F.cross_entropy(logits_BN, nouns_B)
+        if weights_B is not None:
+            return self._weighted(regions_BD, nouns_B, weights_B, self._embeddings_ND, scale)
         if self._kind == "multi_positive":
-            return self._multi_positive(regions_BD, nouns_B, self._bank_ND, scale)
-        return self._contrastive(regions_BD, self._bank_ND[nouns_B], scale)
+            return self._multi_positive(regions_BD, nouns_B, self._embeddings_ND, scale)
+        return self._contrastive(regions_BD, self._embeddings_ND[nouns_B], scale)
 
     @torch.no_grad()
     def clamp_logit_scale(self) -> None:

@@ -34,6 +34,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
         raise UserError("loss.distillation has nothing to hold in mode mask_prompt: the image tower does not change")
     if config.mode == "pretrain" and (config.micro_batch_size or config.loss.distillation):
         raise UserError("micro_batch_size and loss.distillation do not apply to mode pretrain: leave them out")
+    if config.mode == "pretrain" and config.data.weight:
+        raise UserError("data.weight does not apply to mode pretrain, in which all texts count the same: leave it out")
     check_loggers(config.loggers)
     return with_absolute_paths(config)
 

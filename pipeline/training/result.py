@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,6 +42,7 @@ def write_result(
         "training_samples": len(samples.train),
         "held_out_samples": len(samples.held_out),
         "nouns": len(samples.nouns),
+        "selection": samples.selection and asdict(samples.selection),
         "steps": {phase.name: phase.steps for phase in phases},
         "accuracy": list(_accuracies(history)),
     }
@@ -68,9 +70,15 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _weighed(data: dict) -> str:
+    """What else says which pairs count; `config.yaml` of an older version has none of these keys."""
+    weight = f" Weight: {code(data['weight'])}." if data.get("weight") else ""
+    return weight + (f" Fold {data['fold']} of {data['folds']}." if data.get("fold") is not None else "")
+
+
 def _card(result: dict, description: dict, clip: Clip) -> str:
     configuration = description["configuration"]
-    model, loss = configuration["model"], configuration["loss"]
+    model, loss, data = configuration["model"], configuration["loss"], configuration["data"]
     source = code(model["architecture"] or model["weights"])
     original = ", ".join(code(part, in_table=True) for part in (model["architecture"], model["weights"]) if part)
     phases = "\n".join(
@@ -124,7 +132,7 @@ tags: [{tag}]
 
 ## Data
 {code(result["dataset"])}: {result["training_samples"]} samples with {result["nouns"]} texts,
-{result["held_out_samples"]} samples held out. Condition: {code(configuration["data"]["where"])}.
+{result["held_out_samples"]} samples held out. Condition: {code(data["where"])}.{_weighed(data)}
 SHA-256 of the manifests: `{result["manifest_sha256"]}`.
 
 ## Recipe

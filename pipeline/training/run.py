@@ -66,10 +66,11 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     if storage.list_names(directory.path("manifests")):
         raise UserError(f"output: {config.output} holds a mined dataset; choose another directory for the run")
     samples = select_samples(config.dataset, config.data)
+    print(f"{config.dataset}: {samples.selection}", file=sys.stderr)
     check_size(config, len(samples.train))
     validation = None
     if config.validation.dataset:
-        whole = replace(config.data, where=None, fold=None, held_out_share=1.0)
+        whole = replace(config.data, where=None, weight=None, fold=None, held_out_share=1.0)
         validation = select_samples(config.validation.dataset, whole)
     clip = load_model(config)
     # Only now: a mistake in the configuration must not cost the run that is there.
@@ -84,6 +85,7 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
             "skipped_shards": samples.skipped_shards,
             "validation_manifest_sha256": validation and validation.manifest_sha256,
             f"validation_{_SAMPLES}": validation and validation.sha256,
+            **({"quality_sha256": samples.quality_sha256} if samples.quality_sha256 else {}),
         },
         original={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
     )
@@ -114,7 +116,8 @@ def _write_or_check(directory: RunDirectory, description: dict) -> None:
             raise
         raise UserError(
             f"{error}\nThe manifests are the same, but other samples came out of them (dataset.{_SAMPLES}): data.where "
-            "gives others every time, or data.where, data.held_out_share, data.fold or the version of DuckDB is another"
+            "or data.weight gives others every time, or the configuration of `data`, what p_right was estimated from, "
+            "or the version of DuckDB has changed"
         ) from None
 
 

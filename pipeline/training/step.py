@@ -59,7 +59,7 @@ class Step:
 
         Args:
             batch: `pixels` [B,3,S,S] and `masks` bool [B,1,S,S] on the device of the tower; `nouns` int64 [B],
-                `unmasked` bool [B].
+                `unmasked` bool [B]; `weights` float32 [B] if pairs count differently.
         """
         pixels, masks = batch["pixels"], batch["masks"]
         original_UD = self._original_features(pixels, batch["unmasked"])
@@ -106,7 +106,9 @@ class Step:
     def _total_loss(
         self, features_BD: torch.Tensor, batch: dict[str, torch.Tensor], original_UD: torch.Tensor | None
     ) -> torch.Tensor:
-        loss = self._loss(features_BD, batch["nouns"].to(features_BD.device, non_blocking=True))
-        if original_UD is not None:
+        device = features_BD.device
+        weights_B = batch["weights"].to(device, non_blocking=True) if "weights" in batch else None
+        loss = self._loss(features_BD, batch["nouns"].to(device, non_blocking=True), weights_B)
+        if original_UD is not None:  # what CLIP knew is worth the same of every region
             loss = loss + self._distillation * distillation_loss(features_BD, original_UD, batch["unmasked"])
         return loss

@@ -20,7 +20,7 @@ class Validation:
     rows: np.ndarray
     """Rows of the samples, int64 [R]."""
     nouns: np.ndarray
-    """The noun of each region, int64 [R]: row of the bank."""
+    """The noun of each region, int64 [R]: row of the embeddings."""
     nearest: np.ndarray
     """The up to five nearest nouns, int64 [R,5], nearest first."""
     ranks: np.ndarray
@@ -43,7 +43,7 @@ class Validation:
 
         Args:
             keys: of the samples in `rows`.
-            nouns: of the bank.
+            nouns: by row of the embeddings.
         """
         names = np.asarray(nouns, dtype=object)
         columns = [keys, names[self.nouns], names[self.nearest[:, 0]], self.ranks.astype(np.int32)]
@@ -51,22 +51,22 @@ class Validation:
 
 
 @torch.inference_mode()
-def validate(clip: Clip, batches: Iterable[dict[str, torch.Tensor]], bank_ND: torch.Tensor) -> Validation:
-    """Classify regions by cosine similarity against all nouns of the bank; mask prompts apply if there are some.
+def validate(clip: Clip, batches: Iterable[dict[str, torch.Tensor]], embeddings_ND: torch.Tensor) -> Validation:
+    """Classify regions by cosine similarity against all nouns; mask prompts apply if there are some.
 
     Every rank calls it with its own part of the regions, and all get what all found.
 
     Args:
-        batches: with `pixels`, `masks`, `nouns` (rows of the bank) and `rows`.
-        bank_ND: unit-length embeddings on the CLIP's device.
+        batches: with `pixels`, `masks`, `nouns` (rows of the embeddings) and `rows`.
+        embeddings_ND: unit-length embeddings on the CLIP's device.
     """
     clip.vision.eval()
     parts = []
     for batch in batches:
         with clip.autocast():
             features_BD = clip.vision(batch["pixels"].to(clip.device), batch["masks"].to(clip.device))
-        similarity_BN = F.normalize(features_BD.float(), dim=-1) @ bank_ND.T
-        nearest_B5 = similarity_BN.topk(min(5, len(bank_ND)), dim=1).indices
+        similarity_BN = F.normalize(features_BD.float(), dim=-1) @ embeddings_ND.T
+        nearest_B5 = similarity_BN.topk(min(5, len(embeddings_ND)), dim=1).indices
         nouns_B = batch["nouns"].to(clip.device)
         own_B1 = similarity_BN.gather(1, nouns_B[:, None])
         ranks_B = (similarity_BN > own_B1).sum(1)

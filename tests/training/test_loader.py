@@ -85,6 +85,19 @@ def test_batches_have_the_promised_shapes_and_content(samples, batches):
         assert set(rows) <= set(samples.train.tolist())
 
 
+def test_weights_come_with_their_regions_and_change_nothing_else(dataset, samples, batches):
+    weighted = select_samples(str(dataset), DataConfig(held_out_share=0.3, weight="clip_score + 0.01"))
+    config = DataConfig(loaders=0, unmasked_share=0.4)
+    found = cut(training_loader(weighted, config, STEPS, INPUT))
+    for batch in found:
+        weights = batch.pop("weights")
+        assert weights.dtype == torch.float32
+        assert torch.equal(weights, torch.from_numpy(weighted.weight_of_row)[batch["rows"]])
+    assert equal(found, batches)
+    validation = validation_loader(weighted, config, INPUT, max_regions=9, batch_size=2)
+    assert all("weights" not in batch for batch in validation)
+
+
 def test_every_sample_is_the_region_of_its_seed(dataset, samples, batches):
     """To the bit: seed, epoch and row decide, as if each were read and cut by itself."""
     config, steps = DataConfig(unmasked_share=0.4), len(samples.train) // 4

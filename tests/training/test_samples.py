@@ -131,7 +131,7 @@ def test_a_condition_may_look_at_all_pairs(dataset):
         ("clip_score >", "Parser Error"),
         (" ", "Parser Error"),
         ("noun", "BOOL"),
-        ("count(*) > 1", "aggregates"),
+        ("count(*) > 1", "aggregates need a window"),
         ("clip_score > 0; delete from pairs", "Parser Error"),
         ("clip_score > 0) or (true", "Parser Error"),
         ("true union select 1", "Parser Error"),

@@ -15,6 +15,8 @@ from pipeline.training.step import Step
 
 BATCH, WIDTH, NOUNS = 8, 4, 5
 KINDS = ["contrastive", "multi_positive", "classification"]
+CASES = KINDS, (None, 2), (False, True)
+"""Kinds, sizes of micro-batches, and whether pairs have weights."""
 
 
 class Tower(torch.nn.Module):
@@ -36,10 +38,13 @@ def make_batch() -> dict[str, torch.Tensor]:
         "masks": torch.rand(BATCH, 1, 2, 2, generator=generator) > 0.3,
         "nouns": torch.randint(NOUNS, (BATCH,), generator=generator),
         "unmasked": torch.arange(BATCH) % 3 == 0,
+        "weights": torch.rand(BATCH, generator=generator) * 2 + 0.01,
     }
 
 
-def gradients(kind: str, micro_batch_size: int | None, rank: int = 0, ranks: int = 1) -> list[torch.Tensor]:
+def gradients(
+    kind: str, micro_batch_size: int | None, weighted: bool = False, rank: int = 0, ranks: int = 1
+) -> list[torch.Tensor]:
     """Of the tower's parameters and the temperature, after one step on this rank's part of the batch."""
     torch.manual_seed(0)
     tower, original = Tower(), Tower()
@@ -55,7 +60,10 @@ def gradients(kind: str, micro_batch_size: int | None, rank: int = 0, ranks: int
         distillation=0.7,
     )
     share = BATCH // ranks
-    result = step({name: tensor[rank * share : (rank + 1) * share] for name, tensor in make_batch().items()})
+    batch = {name: tensor[rank * share : (rank + 1) * share] for name, tensor in make_batch().items()}
+    if not weighted:
+        del batch["weights"]
+    result = step(batch)
     assert result.finite.shape == (share,)
     assert result.finite.all()
     loss = result.loss.clone()
@@ -67,8 +75,15 @@ def gradients(kind: str, micro_batch_size: int | None, rank: int = 0, ranks: int
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("micro_batch_size", [1, 3, 7])
-def test_micro_batches_give_the_gradients_of_one_batch(kind, micro_batch_size):
-    torch.testing.assert_close(gradients(kind, micro_batch_size), gradients(kind, None))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_micro_batches_give_the_gradients_of_one_batch(kind, micro_batch_size, weighted):
+    torch.testing.assert_close(gradients(kind, micro_batch_size, weighted), gradients(kind, None, weighted))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_change_the_gradients(kind):
+    weighted, plain = gradients(kind, None, True), gradients(kind, None)
+    assert (weighted[2] - plain[2]).abs().max() > 1e-3
 
 
 def test_the_temperature_learns():
@@ -77,7 +92,7 @@ def test_the_temperature_learns():
 
 def rank_main(rank: int, ranks: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=ranks)
-    found = {case: gradients(*case, rank, ranks) for case in product(KINDS, (None, 2))}
+    found = {case: gradients(*case, rank, ranks) for case in product(*CASES)}
     if rank == 0:
         torch.save(list(found.values()), Path(folder) / "gradients.pt")
     dist.destroy_process_group()
@@ -86,5 +101,6 @@ def rank_main(rank: int, ranks: int, folder: str) -> None:
 def test_two_ranks_give_the_gradients_of_one(tmp_path):
     torch.multiprocessing.spawn(rank_main, args=(2, str(tmp_path)), nprocs=2)
     found = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    for (kind, micro_batch_size), of_two in zip(product(KINDS, (None, 2)), found, strict=True):
-        torch.testing.assert_close(of_two, gradients(kind, None), msg=f"{kind}, micro-batches of {micro_batch_size}")
+    for (kind, micro_batch_size, weighted), of_two in zip(product(*CASES), found, strict=True):
+        message = f"{kind}, micro-batches of {micro_batch_size}, weighted: {weighted}"
+        torch.testing.assert_close(of_two, gradients(kind, None, weighted), msg=message)
