@@ -8,6 +8,8 @@ import numpy as np
 import schemas
 from pipeline import storage
 from pipeline.dataset.layout import Layout
+from pipeline.dataset.manifests import read_whole_manifest
+from pipeline.dataset.quality import write_quality
 from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
 from pipeline.microworld.pair_shards import describe_pairs
 from tests.shard_samples import make_sample
@@ -43,6 +45,19 @@ def write_dataset(folder: Path, shards: int = 3, images: int = 4, side: int = 16
     if complete:
         storage.write_bytes(layout.dataset, json.dumps({"files": files}).encode())
     return folder
+
+
+def judge(folder: Path, seed: int = 0) -> None:
+    """Write a quality table for every shard, with probabilities as `p_right` draws them."""
+    layout = Layout(str(folder))
+    for shard in sorted(layout.committed()):
+        manifest = read_whole_manifest(layout, shard)
+        write_quality(layout, manifest, p_right(len(manifest.table), shard, seed), {"model": "drawn"})
+
+
+def p_right(count: int, shard: int, seed: int = 0) -> np.ndarray:
+    """Probabilities for the pairs of a shard, float32 [count]."""
+    return np.random.default_rng((seed, shard)).random(count).astype(np.float32)
 
 
 def tar(folder: Path, shard: int) -> Path:

@@ -14,7 +14,13 @@ from tests.training.configs import command_line
 
 pytestmark = pytest.mark.soak
 
-ARGUMENTS = ["--full.epochs=5", "--checkpoints.every_steps=1", "--checkpoints.keep=100", "--data.loaders=1"]
+ARGUMENTS = [
+    "--full.epochs=5",
+    "--checkpoints.every_steps=1",
+    "--checkpoints.keep=100",
+    "--data.loaders=1",
+    "--data.weight=mask_area",
+]
 
 
 def checkpoints(output: Path) -> int:

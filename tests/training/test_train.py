@@ -3,12 +3,14 @@
 import hashlib
 import json
 import math
+import shutil
 from pathlib import Path
 
 import open_clip
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 import schemas
@@ -18,6 +20,7 @@ from pipeline.training.config import FullConfig, LossConfig, MaskPromptConfig, W
 from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, Samples
 from tests.training.configs import train_config
+from tests.training.datasets import judge
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +155,46 @@ def test_mask_prompt_changes_the_prompts_and_nothing_else(mined, small_clip, ray
     assert original.keys() | {"prompts"} == tuned.keys()
     with pytest.raises(UserError, match="depth"):
         train(train_config(mined, f"local-dir:{tmp_path / 'model'}", tmp_path / "again", mode="mask_prompt"))
+
+
+def test_weighted_pairs_of_a_fold(mined, small_clip, ray_cluster, tmp_path, capsys):
+    """The best of each noun by what was learnt; what it was learnt from is part of the run."""
+    dataset, output = tmp_path / "mined", tmp_path / "out"
+    shutil.copytree(mined, dataset)
+    judge(dataset)
+    config = train_config(
+        dataset,
+        small_clip,
+        output,
+        mode="full",
+        batch_size=8,
+        micro_batch_size=4,
+        data=DataConfig(
+            held_out_share=0.2,
+            loaders=1,
+            where="percent_rank() over (partition by noun order by p_right desc) < 0.8",
+            weight="p_right / sqrt(count(*) over (partition by noun))",
+            fold=1,
+        ),
+        full=FullConfig(epochs=1, learning_rate=1e-3, warmup_steps=2),
+    )
+    result = train(config)
+    samples, selection = Samples.read(str(output / "samples.parquet")), result["selection"]
+    assert selection["pairs"] == pq.read_table(mined / "manifests").num_rows > selection["fulfilling"]
+    assert selection["training_pairs"] == result["training_samples"] == len(samples.train)
+    assert selection["effective_pairs"] < selection["training_pairs"] < selection["fulfilling"]
+    assert f"training on {len(samples.train)} of {selection['pairs']} pairs" in capsys.readouterr().err
+    described = yaml.safe_load((output / "config.yaml").read_text())["dataset"]
+    assert described["quality_sha256"] == samples.quality_sha256
+    card = (output / "model" / "README.md").read_text()
+    assert "Weight: `p_right / sqrt(count(*) over (partition by noun))`. Fold 1 of 2." in card
+
+    (dataset / "quality" / "000000.parquet").unlink()
+    with pytest.raises(UserError, match=r"quality/000000\.parquet"):
+        train(config)
+    judge(dataset, seed=1)
+    with pytest.raises(UserError, match=r"dataset\.quality_sha256: .* → "):
+        train(config)
 
 
 def test_full_with_every_option(mined, small_clip, ray_cluster, tmp_path):

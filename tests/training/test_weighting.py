@@ -1,5 +1,7 @@
 """Weights of pairs, and what of a dataset is selected with them."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,19 +18,8 @@ from pipeline.errors import UserError
 from pipeline.training.expression import parse_expression
 from pipeline.training.samples import DataConfig, Samples, select_samples
 from pipeline.training.weighting import weigh_pairs
-from tests.training.datasets import write_dataset
-
-
-def p_right(count: int, shard: int) -> np.ndarray:
-    return np.random.default_rng(shard).random(count).astype(np.float32)
-
-
-def judge(folder) -> None:
-    """Write a quality table for every shard."""
-    layout = Layout(str(folder))
-    for shard in sorted(layout.committed()):
-        manifest = read_whole_manifest(layout, shard)
-        write_quality(layout, manifest, p_right(len(manifest.table), shard), {"model": "drawn"})
+from tests.conftest import REPOSITORY
+from tests.training.datasets import judge, p_right, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +179,27 @@ def test_weights_are_relative_to_their_mean(values):
     counted = found > 0
     assert (scaled[~counted] < 1e-12).all()
     np.testing.assert_allclose(found[counted], scaled[counted] / scaled[counted].mean(), rtol=1e-9)
+
+
+def recipes() -> list[tuple[str, str]]:
+    """The settings in the table of training's README."""
+    text = (REPOSITORY / "pipeline" / "training" / "README.md").read_text()
+    return re.findall(r'^\|.*\| `data\.(where|weight): "(.*)"` \|$', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "text"), recipes())
+def test_the_recipes_of_the_readme_work(dataset, name, text):
+    thresholds = {"0.25": "0.1", "1024": "4", "limit 200": "limit 2"}  # of a small dataset
+    for there, here in thresholds.items():
+        text = text.replace(there, here)
+    samples = select(dataset, **{name: text})
+    if name == "where":
+        assert 0 < len(samples.table) <= 240
+    else:
+        assert len(samples.table) == 240
+        assert (samples.weight_of_row is None) == text.startswith("1 / count")  # each noun has as many pairs
+
+
+def test_the_readme_has_recipes():
+    assert {name for name, _ in recipes()} == {"where", "weight"}
+    assert len(recipes()) > 10
