@@ -34,6 +34,8 @@ class Expression:
     text: str
     names: frozenset[str]
     """The functions and columns in it, in lower case."""
+    columns: frozenset[str]
+    """The columns that it needs: all where it has a subquery, a star, or a name that is no column."""
 
     def over(self, pairs: pa.Table, kind: str) -> pa.Array:
         """Its value for every pair, cast to an SQL type.
@@ -79,7 +81,7 @@ def parse_expression(key: str, text: str) -> Expression:
                 f"{key}: {text!r} uses {found[0]}, which gives other pairs every time, so that the run could not go "
                 "on after an interruption; take a share of the pairs by a hash instead: hash(key) % 10 < 5"
             )
-    return Expression(key, text, names)
+    return Expression(key, text, names, _needed(parsed))
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -142,18 +144,33 @@ def _changing(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {name for (name,) in listed} | of_moments | {*_MOMENTS, *_TEXTS, _SAMPLED}
 
 
+def _needed(parsed: Any) -> frozenset[str]:
+    every = frozenset(_COLUMNS)
+    columns: set[str] = set()
+    for part in _parts(parsed):
+        if part.get("class") in ("SUBQUERY", "STAR"):
+            return every
+        columns.update(name.lower() for name in part.get("column_names") or [])
+    return frozenset(columns) if columns <= every else every
+
+
 def _named(parsed: Any) -> Iterator[str]:
     """The functions and columns that a parsed expression names; `tablesample` if it takes some rows at random."""
+    for part in _parts(parsed):
+        if part.get("sample"):
+            yield _SAMPLED
+        if isinstance(name := part.get("function_name"), str):
+            yield name
+        yield from part.get("column_names") or []
+
+
+def _parts(parsed: Any) -> Iterator[dict]:
+    """All objects of a tree in JSON, however deep."""
     waiting = [parsed]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
-            if part.get("sample"):
-                yield _SAMPLED
-            if isinstance(name := part.get("function_name"), str):
-                yield name
-            for name in part.get("column_names") or []:
-                yield str(name)
+            yield part
             waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)

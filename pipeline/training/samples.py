@@ -52,9 +52,9 @@ def select_samples(dataset: str, config: DataConfig) -> Samples:
     )
     opened = open_mined_dataset(dataset, "dataset")
     opened.check_begun()
-    manifests, damages = read_manifests(
-        opened, [name for name in schemas.MANIFEST.names if name not in REQUIRED] if where or weight else [_CHECKSUM]
-    )
+    needed = {_CHECKSUM}.union(*(expression.columns for expression in (where, weight) if expression))
+    optional = [name for name in schemas.MANIFEST.names if name in needed and name not in REQUIRED]
+    manifests, damages = read_manifests(opened, optional)
     check_damages(dataset, damages, config)
     judged = any(P_RIGHT in expression.names for expression in (where, weight) if expression)
     pairs, quality_sha256 = _pairs(opened.layout, manifests, judged)

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import schemas
 from pipeline.errors import UserError
 from pipeline.training.condition import filter_pairs
 from pipeline.training.expression import parse_expression
@@ -178,3 +179,19 @@ def test_it_sees_the_pairs_and_nothing_else(text, reason):
 )
 def test_it_is_known_whether_it_names_a_column(text, judged):
     assert ("p_right" in parse_expression("data.where", text).names) == judged
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("clip_score > 0.5 and hash(Key) % 2 = 0", {"clip_score", "key"}),
+        ("count(*) over (partition by noun order by mask_margin) > 2", {"noun", "mask_margin"}),
+        ("clip_score > (select 0.5)", None),
+        ("max(columns('clip.*')) over () > 0.5", None),
+        ("hash(pairs) % 2 = 0", None),
+        ("pairs.clip_score > 0", None),
+        ("list_sum(list_transform([clip_score], lambda x: x)) > 0", None),
+    ],
+)
+def test_only_the_columns_that_it_needs_are_read(text, columns):
+    assert parse_expression("data.where", text).columns == (columns or {*schemas.MANIFEST.names, "p_right"})
