@@ -68,18 +68,35 @@ def decode_runs(rles: Sequence[bytes], height: int, width: int) -> Runs:
     Raises:
         ValueError: a code is none, or does not fill the frame.
     """
+    begins, ends, first = runs_of_frames(rles, np.full(len(rles), height), np.full(len(rles), width))
+    return Runs(begins, ends, first, height, width)
+
+
+def runs_of_frames(
+    rles: Sequence[bytes], heights_K: np.ndarray, widths_K: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The runs of K codes, each of a frame of its own: `begins`, `ends` and `first` as `Runs` has them.
+
+    Args:
+        heights_K: of the frames, int64 [K], pixels.
+        widths_K: likewise.
+
+    Raises:
+        ValueError: a code is none, or does not fill its frame.
+    """
     if not len(rles):
-        return Runs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64), height, width)
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64)
     zeros, ones, first, _ = _lengths(rles)
     ends = _running_sums(zeros + ones, first[:-1])
     pixels = ends[first[1:] - 1]
-    if (wrong := np.flatnonzero(pixels != height * width)).size:
+    if (wrong := np.flatnonzero(pixels != heights_K * widths_K)).size:
+        height, width = int(heights_K[wrong[0]]), int(widths_K[wrong[0]])
         raise ValueError(
             f"a run-length code of {pixels[wrong[0]]} pixels does not fill a frame of height {height} × "
             f"width {width} = {height * width} pixels"
         )
     solid = ones > 0
-    return Runs((ends - ones)[solid], ends[solid], np.append(0, np.cumsum(solid))[first], height, width)
+    return (ends - ones)[solid], ends[solid], np.append(0, np.cumsum(solid))[first]
 
 
 def run_lengths(rle: bytes) -> np.ndarray:
