@@ -147,7 +147,7 @@ def _differences(stored: dict, now: dict, config_type: type) -> Iterator[str]:
 def _shaping(description: dict, config_type: type) -> Iterator[tuple[str, Any]]:
     """The leaves of a description that shape what is written, by dotted key; without those that are as if absent."""
     running, absent = running_keys(config_type), absent_keys(config_type)
-    for key, value in _leaves(description):
+    for key, value in leaves(description):
         part, _, name = key.partition(".")
         configured = part == "configuration"
         runs = configured and any(f"{name}.".startswith(f"{prefix}.") for prefix in running)
@@ -156,9 +156,10 @@ def _shaping(description: dict, config_type: type) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a description that is no dictionary, with its dotted key."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from leaves(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value

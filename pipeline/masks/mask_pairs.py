@@ -27,14 +27,16 @@ class FramedMasks:
 
 @dataclass(frozen=True)
 class _Runs:
-    begins_N: np.ndarray
-    ends_N: np.ndarray
+    begins: np.ndarray
+    """int64 [N]."""
+    ends: np.ndarray
+    """int64 [N]."""
     first: np.ndarray
     """Where the runs of each mask begin, int64 [K+1]."""
 
     @property
-    def which_N(self) -> np.ndarray:
-        """The mask of each run."""
+    def which(self) -> np.ndarray:
+        """The mask of each run, int64 [N]."""
         return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
 
@@ -57,27 +59,27 @@ def iou_of_pairs(one: FramedMasks, other: FramedMasks) -> np.ndarray:
     # One line of positions for all pairs, so that one search finds what all runs meet.
     offsets = np.append(0, np.cumsum(heights * widths))[:-1]
     first, second = (_moved(own, offsets) for own in runs)
-    areas, other_areas = (_sums(own.ends_N - own.begins_N, own.first) for own in runs)
-    if len(first.begins_N) > len(second.begins_N):
+    areas, other_areas = (_sums(own.ends - own.begins, own.first) for own in runs)
+    if len(first.begins) > len(second.begins):
         first, second = second, first
-    intersections = _sums(_covered(second, first.ends_N) - _covered(second, first.begins_N), first.first)
+    intersections = _sums(_covered(second, first.ends) - _covered(second, first.begins), first.first)
     unions = (areas + other_areas - intersections).astype(np.float64)
     return np.divide(intersections, unions, out=np.zeros_like(unions), where=unions > 0).astype(np.float32)
 
 
 def _moved(runs: _Runs, offsets: np.ndarray) -> _Runs:
     """The runs of each mask at its offset, int64 [K]."""
-    offsets_N = offsets[runs.which_N]
-    return _Runs(runs.begins_N + offsets_N, runs.ends_N + offsets_N, runs.first)
+    offsets_N = offsets[runs.which]
+    return _Runs(runs.begins + offsets_N, runs.ends + offsets_N, runs.first)
 
 
 def _covered(runs: _Runs, positions: np.ndarray) -> np.ndarray:
     """Pixels of the runs before each position, int64, as many as positions."""
-    if not len(runs.begins_N):
+    if not len(runs.begins):
         return np.zeros(len(positions), np.int64)
-    before = np.append(0, np.cumsum(runs.ends_N - runs.begins_N))
-    last = np.searchsorted(runs.begins_N, positions, side="right") - 1
-    inside = np.minimum(positions, runs.ends_N[last]) - runs.begins_N[last]
+    before = np.append(0, np.cumsum(runs.ends - runs.begins))
+    last = np.searchsorted(runs.begins, positions, side="right") - 1
+    inside = np.minimum(positions, runs.ends[last]) - runs.begins[last]
     return np.where(last < 0, 0, before[last] + inside)
 
 
@@ -88,9 +90,9 @@ def _sums(values_N: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 def _scaled(runs: _Runs, masks: FramedMasks, heights: np.ndarray, widths: np.ndarray) -> _Runs:
     """The runs of the masks scaled to frames of other sizes; those of masks whose frame stays are as they are."""
-    which = runs.which_N
+    which = runs.which
     changes_N = (masks.heights != heights)[which] | (masks.widths != widths)[which]
-    which_c, begins, ends = which[changes_N], runs.begins_N[changes_N], runs.ends_N[changes_N]
+    which_c, begins, ends = which[changes_N], runs.begins[changes_N], runs.ends[changes_N]
     # Each run as its pieces in single columns.
     height = masks.heights[which_c]
     columns = begins // height
@@ -106,8 +108,8 @@ def _scaled(runs: _Runs, masks: FramedMasks, heights: np.ndarray, widths: np.nda
     which_s, x = np.repeat(which_p, times), np.repeat(left, times) + _counted(times)
     top, bottom = (np.repeat(edge, times) + x * heights[which_s] for edge in (top, bottom))
     which_all = np.concatenate([which[~changes_N], which_s])
-    begins_all = np.concatenate([runs.begins_N[~changes_N], top])
-    ends_all = np.concatenate([runs.ends_N[~changes_N], bottom])
+    begins_all = np.concatenate([runs.begins[~changes_N], top])
+    ends_all = np.concatenate([runs.ends[~changes_N], bottom])
     order = np.lexsort((begins_all, which_all))
     first = np.append(0, np.cumsum(np.bincount(which_all, minlength=len(heights))))
     return _Runs(begins_all[order], ends_all[order], first)

@@ -48,10 +48,7 @@ def test_pairs_of_equal_frames_overlap_as_pycocotools_says():
 
 
 def test_a_code_of_another_frame_is_refused():
-    good, wrong = (
-        framed([np.ones((2, 3), bool)]),
-        FramedMasks(rle.encode(np.ones((1, 2, 2), bool)), *[np.array([2])] * 2),
-    )
-    wrong = FramedMasks(wrong.rles, np.array([2]), np.array([3]))
+    good, smaller = framed([np.ones((2, 3), bool)]), framed([np.ones((2, 2), bool)])
+    wrong = FramedMasks(smaller.rles, good.heights, good.widths)
     with pytest.raises(ValueError, match="does not fill a frame of height 2 × width 3"):
         iou_of_pairs(good, wrong)
