@@ -239,6 +239,50 @@ PROPOSALS = _schema(
     ],
 )
 
+# Of two mined datasets, A and B: one row for each pair (image, noun) that differs, sorted by image and noun.
+_ABSENT_A, _ABSENT_B, _ABSENT = "A has no such pair", "B has no such pair", "one of them has no such pair"
+DIFFERENCES = _schema(
+    "differences",
+    [
+        _field("category", pa.string(), "added (in B alone), lost (in A alone), moved (to another region) or shifted"),
+        _field("reason", pa.string(), "code of the reason; unexplained if the tables do not tell"),
+        _field("detail", pa.string(), "what was found, in words; empty where the code says all"),
+        _field("image_id", pa.string(), "identifier of the image in its source"),
+        _NOUN,
+        _field("key_a", pa.string(), "key of the sample in A", null=_ABSENT_A),
+        _field("key_b", pa.string(), "key of the sample in B", null=_ABSENT_B),
+        _field("iou", pa.float32(), "intersection over union of the two masks, 0..1", null=_ABSENT),
+        _field("score_a", pa.float32(), "clip_score in A", null=_ABSENT_A),
+        _field("score_b", pa.float32(), "clip_score in B", null=_ABSENT_B),
+        _field("rank_change", pa.float32(), "change of the score's rank (0..1) in the pairs of both", null=_ABSENT),
+        _field("mask_area_a", pa.int64(), "foreground pixels of the mask in A", unit="px", null=_ABSENT_A),
+        _field("mask_area_b", pa.int64(), "foreground pixels of the mask in B", unit="px", null=_ABSENT_B),
+        _field("image_resized", pa.bool_(), "the image was mined at two sizes", null=_ABSENT),
+        _field(
+            "image_changed",
+            pa.bool_(),
+            "the image's file has another content in B",
+            null="one of them has no such pair, or does not tell its image's SHA-256",
+        ),
+    ],
+)
+
+# Of two mined datasets: one row for each noun that has a pair in either, sorted by noun.
+NOUN_DIFFERENCES = _schema(
+    "noun_differences",
+    [
+        _NOUN,
+        _field("pairs_a", pa.int64(), "pairs in A"),
+        _field("pairs_b", pa.int64(), "pairs in B"),
+        _field("shared", pa.int64(), "images that have the pair in both"),
+        _field("agreeing", pa.int64(), "of these, those whose regions agree"),
+        _field("images_a", pa.int64(), "images of A whose captions name it", unit="images", null="not in A's captions"),
+        _field("images_b", pa.int64(), "images of B whose captions name it", unit="images", null="not in B's captions"),
+        _field("kept_a", pa.bool_(), "whether it is in A's vocabulary", null="not in A's captions"),
+        _field("kept_b", pa.bool_(), "whether it is in B's vocabulary", null="not in B's captions"),
+    ],
+)
+
 _BRANCH = _field("branch", pa.string(), "where classes come from: proposals, clip, fused, oracle or true_masks")
 
 # One row per log line of a training run, and one per validation.

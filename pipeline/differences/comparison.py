@@ -1,7 +1,7 @@
 """Two mined datasets → their differences."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pipeline.configuration import limits
@@ -52,17 +52,13 @@ def open_comparison(a: str, b: str, config: DifferencesConfig = DEFAULT) -> Iter
         UserError, OSError: as `compare`.
     """
     limits.check(config)
-    datasets = [open_mined_dataset(uri, key) for uri, key in ((a, "A"), (b, "B"))]
-    descriptions = [dataset.description for dataset in datasets]
-    settings = differing_settings(*descriptions, MineConfig)
-    comparable = scores_comparable(*descriptions)
-    with open_workspace(config.memory_mb) as workspace:
-        loaded = [load(workspace, side, dataset) for side, dataset in zip("ab", datasets, strict=True)]
-        try:
-            join(workspace, *loaded, config, comparable=comparable)
-            explain(workspace, *loaded, comparable=comparable)
-            differences = count(workspace, *loaded, settings, comparable=comparable)
-            yield Comparison(*datasets, config, workspace, differences)
-        finally:
-            for one in loaded:
-                one.codes.close()
+    dataset_a, dataset_b = open_mined_dataset(a, "A"), open_mined_dataset(b, "B")
+    settings = differing_settings(dataset_a.description, dataset_b.description, MineConfig)
+    comparable = scores_comparable(dataset_a.description, dataset_b.description)
+    with open_workspace(config.memory_mb) as workspace, ExitStack() as files:
+        loaded_a = files.enter_context(load(workspace, "a", dataset_a))
+        loaded_b = files.enter_context(load(workspace, "b", dataset_b))
+        join(workspace, loaded_a, loaded_b, config, comparable=comparable)
+        explain(workspace, loaded_a, loaded_b, comparable=comparable)
+        differences = count(workspace, loaded_a, loaded_b, settings, comparable=comparable)
+        yield Comparison(dataset_a, dataset_b, config, workspace, differences)

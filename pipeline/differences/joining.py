@@ -18,8 +18,8 @@ from pipeline.storage.in_threads import in_threads
 CATEGORIES = ("added", "lost", "moved", "shifted", "same")
 """What a pair can be; a pair that moved is not looked at for its score."""
 
-_PAIRS_AT_ONCE = 4096
-_BYTES_AT_ONCE = 2**21
+_COST_AT_ONCE = 2**19
+"""Characters of codes, and columns of masks that are scaled."""
 _THREADS = 2
 
 _JOIN = """
@@ -92,25 +92,21 @@ def _overlaps(workspace: Workspace, a: Loaded, b: Loaded) -> pa.Table:
 def _chunks(workspace: Workspace, a: Loaded, b: Loaded) -> Iterator[tuple[np.ndarray, FramedMasks, FramedMasks]]:
     """Row and both masks of those pairs, as many at a time as fit well into a processor's cache."""
     columns = workspace.connection.execute(
-        "SELECT row_a, start_a, length_a, height_a, width_a, start_b, length_b, height_b, width_b FROM joined "
-        f"WHERE row_a IS NOT NULL AND row_b IS NOT NULL AND NOT same_mask AND NOT ({_APART}) ORDER BY row_a"
+        "SELECT row_a, same_frame, start_a, length_a, height_a, width_a, start_b, length_b, height_b, width_b "
+        f"FROM joined WHERE row_a IS NOT NULL AND row_b IS NOT NULL AND NOT same_mask AND NOT ({_APART}) ORDER BY row_a"
     ).fetchnumpy()
     count = len(columns["row_a"])
-    bytes_before = np.cumsum(columns["length_a"].astype(np.int64) + columns["length_b"])
+    # A mask that is scaled has a run in each column, however short its code is.
+    scaled = ~columns["same_frame"].astype(bool) * (columns["width_a"].astype(np.int64) + columns["width_b"])
+    costs_before = np.cumsum(columns["length_a"].astype(np.int64) + columns["length_b"] + scaled)
     start = 0
     while start < count:
-        used = bytes_before[start - 1] if start else 0
-        end = int(np.searchsorted(bytes_before, used + _BYTES_AT_ONCE))
-        chosen = slice(start, min(max(end, start + 1), start + _PAIRS_AT_ONCE, count))
-        yield (
-            columns["row_a"][chosen],
-            *(
-                FramedMasks(
-                    loaded.codes.read(columns[f"start_{side}"][chosen], columns[f"length_{side}"][chosen]),
-                    columns[f"height_{side}"][chosen].astype(np.int64),
-                    columns[f"width_{side}"][chosen].astype(np.int64),
-                )
-                for side, loaded in (("a", a), ("b", b))
-            ),
-        )
-        start = chosen.stop
+        end = int(np.searchsorted(costs_before, (costs_before[start - 1] if start else 0) + _COST_AT_ONCE))
+        chosen = {name: values[start : max(end, start + 1)] for name, values in columns.items()}
+        start = max(end, start + 1)
+        yield chosen["row_a"], _masks(a, "a", chosen), _masks(b, "b", chosen)
+
+
+def _masks(loaded: Loaded, side: str, chosen: dict[str, np.ndarray]) -> FramedMasks:
+    start, length, height, width = (chosen[f"{name}_{side}"] for name in ("start", "length", "height", "width"))
+    return FramedMasks(loaded.codes.read(start, length), height.astype(np.int64), width.astype(np.int64))

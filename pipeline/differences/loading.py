@@ -4,7 +4,8 @@ Of a dataset `a` come `pairs_a` (all but the masks, which go into a file), `cand
 its source), `named_a` (the nouns of captions), `rejected_a` and `vocabulary_a`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,8 +71,9 @@ class _Shard:
     tables: dict[str, pa.Table | None]
 
 
-def load(workspace: Workspace, side: str, dataset: MinedDataset) -> Loaded:
-    """Bring a dataset into the workspace.
+@contextmanager
+def load(workspace: Workspace, side: str, dataset: MinedDataset) -> Iterator[Loaded]:
+    """Bring a dataset into the workspace; its masks can be read until the context ends.
 
     Args:
         side: what its tables are called by, `a` or `b`.
@@ -83,7 +85,17 @@ def load(workspace: Workspace, side: str, dataset: MinedDataset) -> Loaded:
     """
     dataset.check_begun()
     workspace.connection.execute(_TABLES.format(side=side))
-    loaded = Loaded(dataset, CodeFile(workspace.folder / f"codes_{side}"))
+    with closing(CodeFile(workspace.folder / f"codes_{side}")) as codes:
+        loaded = Loaded(dataset, codes)
+        _load_shards(workspace, side, loaded)
+        _load_vocabulary(workspace, side, loaded)
+        workspace.flush()
+        _check_unique(workspace, side, dataset)
+        yield loaded
+
+
+def _load_shards(workspace: Workspace, side: str, loaded: Loaded) -> None:
+    dataset = loaded.dataset
     for shard in in_threads(lambda number: _read_shard(dataset, number), dataset.shards, _READERS):
         _insert_pairs(workspace, side, loaded, shard)
         for name, table in shard.tables.items():
@@ -94,10 +106,6 @@ def load(workspace: Workspace, side: str, dataset: MinedDataset) -> Loaded:
                 _insert(workspace, side, "named", _named(table))
             else:
                 _insert(workspace, side, name, table)
-    _load_vocabulary(workspace, side, loaded)
-    workspace.flush()
-    _check_unique(workspace, side, dataset)
-    return loaded
 
 
 def _read_shard(dataset: MinedDataset, shard: int) -> _Shard:
