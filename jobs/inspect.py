@@ -3,6 +3,7 @@
 python -m jobs.inspect OUTPUT [--verify | --repair] [--images]
 python -m jobs.inspect report OUTPUT [--output DIR]                            # a page to look at
 python -m jobs.inspect report before=EVALUATION after=EVALUATION --output DIR  # evaluations side by side
+python -m jobs.inspect diff A B [--output DIR] [--evaluations a b] [--near CLASS]  # two mined datasets
 python -m jobs.inspect proposals --config mine.yaml [--annotations instances.json] [--limit 50]
 
 The status ends with the lineage: the CLIP that matched a dataset, the run that made it, its dataset, and so on; of a
@@ -21,6 +22,7 @@ import sys
 from collections.abc import Callable
 
 from jobs.command import Command, parse_arguments
+from jobs.differences import diff
 from jobs.exit_codes import INCOMPLETE, OK, exit_code
 from pipeline.escaping.terminal import printable
 from pipeline.mining.config import MineConfig
@@ -114,7 +116,7 @@ def _output(arguments: list[str]) -> int:
     return INCOMPLETE if damages else OK
 
 
-_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"proposals": _proposals, "report": _report}
+_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"diff": diff, "proposals": _proposals, "report": _report}
 
 
 if __name__ == "__main__":

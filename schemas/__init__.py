@@ -283,6 +283,40 @@ NOUN_DIFFERENCES = _schema(
     ],
 )
 
+# Of a mined dataset B that is compared with A: the pairs whose regions a CLIP finds nearest to a class, or to two.
+NEAREST_PAIRS = _schema(
+    "nearest_pairs",
+    [
+        _field("class", pa.string(), "name of the class; of two that are confused, the true one"),
+        _field("taken_for", pa.string(), "the class that it is taken for", null="one class was asked for"),
+        _field("rank", pa.int32(), "0 for the nearest pair, 1 for the next, …"),
+        _field("key", pa.string(), "key of the pair in B"),
+        _field("image_id", pa.string(), "identifier of the image in its source"),
+        _NOUN,
+        _field("similarity", pa.float32(), "cosine similarity of the masked region and the class"),
+        _field(
+            "similarity_taken_for",
+            pa.float32(),
+            "cosine similarity of the masked region and the class that it is taken for",
+            null="one class was asked for",
+        ),
+        _field("category", pa.string(), "what became of the pair since A: added, moved, shifted or same"),
+    ],
+)
+
+# Of two evaluations of one data set beside two mined datasets: one row a class, the one that lost most first.
+CLASS_CHANGES = _schema(
+    "class_changes",
+    [
+        _field("name", pa.string(), "first name of the class"),
+        _field("iou_a", pa.float64(), "intersection over union in the first evaluation, 0..1"),
+        _field("iou_b", pa.float64(), "in the second one"),
+        _field("nouns", pa.list_(pa.string()), "mined nouns that are one of its names, in singular or plural"),
+        _field("pairs_a", pa.int64(), "pairs of these nouns in A"),
+        _field("pairs_b", pa.int64(), "pairs of these nouns in B"),
+    ],
+)
+
 _BRANCH = _field("branch", pa.string(), "where classes come from: proposals, clip, fused, oracle or true_masks")
 
 # One row per log line of a training run, and one per validation.

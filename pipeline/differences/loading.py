@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import schemas
 from pipeline import storage
 from pipeline.dataset.checked_tables import read_columns
+from pipeline.dataset.layout import stem
 from pipeline.dataset.manifests import Manifest, read_manifest
 from pipeline.dataset.opening import MinedDataset
 from pipeline.differences.workspace import CodeFile, Workspace
@@ -114,6 +116,8 @@ def _read_shard(dataset: MinedDataset, shard: int) -> _Shard:
     for name in _REQUIRED:
         if manifest.table[name].null_count:
             raise damaged(manifest.uri, f"{name} is missing in some rows")
+    if not pc.all(pc.starts_with(manifest.table["key"], f"{stem(shard)}-")).as_py() and len(manifest.table):
+        raise damaged(manifest.uri, f"it has keys of other shards than {shard}")
     tables = {
         "candidates": _read(layout.table("candidates", shard), schemas.CANDIDATES, _CANDIDATES),
         "captions": _read(layout.table("captions", shard), schemas.CAPTIONS, _CAPTIONS),
@@ -154,8 +158,8 @@ def _insert(workspace: Workspace, side: str, name: str, table: pa.Table) -> None
 def _named(captions: pa.Table) -> pa.Table:
     """image_id and noun of every noun that was found in captions."""
     nouns = captions["nouns"].combine_chunks()
-    named = pa.compute.struct_field(nouns.flatten(), "noun")
-    images = captions["image_id"].take(pa.compute.list_parent_indices(nouns))
+    named = pc.struct_field(nouns.flatten(), "noun")
+    images = captions["image_id"].take(pc.list_parent_indices(nouns))
     return pa.table({"image_id": images, "noun": named})
 
 

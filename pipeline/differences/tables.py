@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pyarrow as pa
@@ -9,14 +10,17 @@ import pyarrow.parquet as pq
 
 import schemas
 from pipeline import storage
+from pipeline.differences.classes import ClassChange
 from pipeline.differences.comparison import Comparison
+from pipeline.differences.questions import Nearest
 
-DIFFERENCES, NOUNS = "differences.parquet", "nouns.parquet"
+DIFFERENCES, NOUNS, CLASSES, NEAREST = (f"{name}.parquet" for name in ("differences", "nouns", "classes", "nearest"))
 
 _ROWS = """
-SELECT category, reason, detail, image_id, noun, key_a, key_b, CAST(iou AS FLOAT) AS iou, score_a, score_b, rank_change,
-    area_a AS mask_area_a, area_b AS mask_area_b, NOT same_frame AS image_resized, image_changed
-FROM compared JOIN explained USING (image_id, noun)
+SELECT category, coalesce(reason, '') AS reason, coalesce(detail, '') AS detail, image_id, noun, key_a, key_b,
+    CAST(iou AS FLOAT) AS iou, score_a, score_b, rank_change, area_a AS mask_area_a, area_b AS mask_area_b,
+    NOT same_frame AS image_resized, image_changed
+FROM compared LEFT JOIN explained USING (image_id, noun)
 """
 _NOUN_ROWS = """
 SELECT noun, count(row_a) AS pairs_a, count(row_b) AS pairs_b, count(row_a + row_b) AS shared,
@@ -27,8 +31,11 @@ GROUP BY noun ORDER BY noun
 """
 
 
-def write_tables(comparison: Comparison, to: str) -> None:
-    """Write `differences.parquet` and `nouns.parquet` into a folder, any fsspec URI.
+def write_tables(
+    comparison: Comparison, to: str, changes: Sequence[ClassChange] = (), nearest: Sequence[Nearest] = ()
+) -> None:
+    """Write `differences.parquet` and `nouns.parquet` into a folder, any fsspec URI; `classes.parquet` and
+    `nearest.parquet`, too, where there is something to write into them.
 
     Raises:
         OSError: storage cannot be written.
@@ -41,7 +48,7 @@ def write_tables(comparison: Comparison, to: str) -> None:
         "config": asdict(comparison.config),
     }
     for name, sql, schema in (
-        (DIFFERENCES, f"{_ROWS} ORDER BY image_id, noun", schemas.DIFFERENCES),
+        (DIFFERENCES, f"{_ROWS} WHERE category <> 'same' ORDER BY image_id, noun", schemas.DIFFERENCES),
         (NOUNS, _NOUN_ROWS, schemas.NOUN_DIFFERENCES),
     ):
         # Written as it comes, so that it need not fit into memory.
@@ -51,6 +58,11 @@ def write_tables(comparison: Comparison, to: str) -> None:
                 for batch in comparison.workspace.stream(sql):
                     writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(described))
             storage.upload(file.name, storage.join(to, name))
+    if changes:
+        rows = [{**asdict(change), "nouns": list(change.nouns)} for change in changes]
+        storage.write_table(pa.Table.from_pylist(rows, schemas.CLASS_CHANGES), storage.join(to, CLASSES))
+    if nearest:
+        storage.write_table(pa.concat_tables([found.table for found in nearest]), storage.join(to, NEAREST))
 
 
 def noun_rows(comparison: Comparison) -> list[dict]:
@@ -66,3 +78,14 @@ def sampled_rows(comparison: Comparison, category: str, count: int, seed: int = 
         f"ORDER BY md5(concat({int(seed)}, ' ', image_id, ' ', noun)), image_id, noun LIMIT {int(count)}"
     )
     return comparison.workspace.stream(sql).read_all().to_pylist()
+
+
+def pairs_by_key(comparison: Comparison, keys: Sequence[str]) -> list[dict]:
+    """Pairs of B by their keys, in the order given, as rows of `schemas.DIFFERENCES`; of a pair that is the same,
+    reason and detail are empty.
+    """
+    comparison.workspace.connection.register("wanted", pa.table({"key_b": pa.array(list(keys), pa.string())}))
+    rows = comparison.workspace.stream(f"{_ROWS} WHERE key_b IN (SELECT key_b FROM wanted)").read_all().to_pylist()
+    comparison.workspace.connection.unregister("wanted")
+    places = {key: place for place, key in enumerate(keys)}
+    return sorted(rows, key=lambda row: places[row["key_b"]])

@@ -1,19 +1,22 @@
 """The differences of two datasets, or two evaluations, on a terminal."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.differences.classes import ClassChange, sign_agreement
 from pipeline.differences.counts import Differences
 from pipeline.differences.joining import CATEGORIES
+from pipeline.differences.questions import Nearest
 from pipeline.differences.reasons import REASONS
 from pipeline.escaping.terminal import escape
 
 _SHOWN = 160
 """Characters of a value that are shown."""
-_NOUNS = 12
+_NOUNS, _CLASSES, _PAIRS = 12, 15, 15
 
 
 def print_differences(found: Differences, nouns: Sequence[dict]) -> None:
@@ -52,6 +55,45 @@ def print_differences(found: Differences, nouns: Sequence[dict]) -> None:
         console.print(settings)
     else:
         console.print("both were made with the same configuration, source, models and versions")
+
+
+def print_changes(changes: Sequence[ClassChange]) -> None:
+    """Print the classes of two evaluations beside the pairs that name them."""
+    agreement, console = sign_agreement(changes), Console()
+    table = Table("class", "IoU a", "IoU b", "points", "pairs A", "pairs B", "nouns")
+    chosen = changes if len(changes) <= 2 * _CLASSES else [*changes[:_CLASSES], *changes[-_CLASSES:]]
+    for change in chosen:
+        table.add_row(
+            escape(_short(change.name)),
+            *(f"{100 * iou:.1f}" for iou in (change.iou_a, change.iou_b)),
+            f"{100 * change.gain:+.1f}",
+            *(f"{pairs:,}" for pairs in (change.pairs_a, change.pairs_b)),
+            escape(_short(", ".join(change.nouns))),
+        )
+    console.print(table)
+    if len(chosen) < len(changes):
+        console.print(f"the {_CLASSES} classes that lost and gained most, of {len(changes):,}")
+    console.print(
+        f"of {agreement.changed:,} classes of which both changed, IoU and pairs changed in one direction in "
+        f"{agreement.alike:,}",
+        soft_wrap=True,
+    )
+
+
+def print_nearest(found: Nearest) -> None:
+    """Print the pairs that are nearest to a class, and how often each of their nouns is among them."""
+    console = Console()
+    two = len(found.question.names) > 1
+    console.print(f"[bold]pairs {escape(found.question.title)}[/], of {found.looked_at:,} of {found.pairs:,}")
+    rows = found.table.to_pylist()
+    table = Table("noun", "similarity", *(["to the other"] if two else []), "since A", "pair")
+    for row in rows[:_PAIRS]:
+        other = [f"{row['similarity_taken_for']:.3f}"] if two else []
+        table.add_row(escape(_short(row["noun"])), f"{row['similarity']:.3f}", *other, row["category"], row["key"])
+    console.print(table)
+    nouns = Counter(row["noun"] for row in rows).most_common(_NOUNS)
+    named = ", ".join(f"{_short(noun)} {count}" for noun, count in nouns)
+    console.print(f"nouns of the nearest {len(rows)}: {escape(named)}", soft_wrap=True)
 
 
 def _totals(found: Differences) -> Table:

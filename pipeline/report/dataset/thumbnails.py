@@ -83,19 +83,29 @@ def draw(region: Region, side: int, fill: str, expand: float) -> Thumbnail:
     """
     details = region.details
     stored = tuple(details[f"crop_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+    pixels, inside = _pixels(region, side)
+    # CLIP's window may be smaller than the stored one.
+    box = tuple(details[f"box_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
+    window = expand_box(box, expand, details["image_width"], details["image_height"])
+    x0, y0, x1, y1 = _inside(window, stored, (inside.shape[1], inside.shape[0]))
+    blanked = _blank(pixels, inside, fill)[y0:y1, x0:x1]
+    return Thumbnail(details, _webp(_outline(pixels, inside)), _webp(blanked))
+
+
+def draw_outlined(region: Region, side: int) -> str:
+    """Draw the first of both pictures alone: WebP in base64. Raises as `draw` does."""
+    return _webp(_outline(*_pixels(region, side)))
+
+
+def _pixels(region: Region, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The stored window, uint8 [h,w,3], and what of it is in the mask, bool [h,w]; `side` is the longer one."""
     mask = open_image(region.mask, ("PNG",)).convert("L")
     scale = min(_ENLARGED, side / max(mask.size))
     width, height = (max(1, round(length * scale)) for length in mask.size)
     size = width, height
     picture = open_image(region.jpeg, ("JPEG",), draft=size)  # at a fraction of its size where that is enough
     pixels = np.array(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC))
-    inside = np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
-    # CLIP's window may be smaller than the stored one.
-    box = tuple(details[f"box_{edge}"] for edge in ("x0", "y0", "x1", "y1"))
-    window = expand_box(box, expand, details["image_width"], details["image_height"])
-    x0, y0, x1, y1 = _inside(window, stored, size)
-    blanked = _blank(pixels, inside, fill)[y0:y1, x0:x1]
-    return Thumbnail(details, _webp(_outline(pixels, inside)), _webp(blanked))
+    return pixels, np.asarray(mask.resize(size, Image.Resampling.BOX)) >= 128
 
 
 @dataclass(frozen=True)
