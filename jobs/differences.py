@@ -35,10 +35,9 @@ def diff(arguments: list[str]) -> int:
     from pipeline.differences.tables import noun_rows, write_tables
     from pipeline.differences.terminal import print_changes, print_differences, print_nearest
     from pipeline.report.differences import DifferencesReportOptions, write_differences_report
-    from pipeline.storage.checks import check_writable
 
     if options.output:
-        check_writable(options.output, "--output")
+        _check_output(options.output)
     evaluations = None
     if options.evaluations:
         from pipeline.report.differences.classes import changes_of, read_both
@@ -62,6 +61,17 @@ def diff(arguments: list[str]) -> int:
             page = DifferencesReportOptions(samples=options.samples)
             print(write_differences_report(comparison, options.output, page, changes, nearest))
     return OK
+
+
+def _check_output(output: str) -> None:
+    """Refuse where tables of the same names would be overwritten, as those of an evaluation."""
+    from pipeline import storage
+
+    if output.endswith((".html", ".htm")):
+        raise UserError(f"--output: {output} names a page; tables are written beside it, so name a folder")
+    if storage.exists(storage.join(output, "config.yaml")):
+        raise UserError(f"--output: {output} is the output directory of a job; choose another folder")
+    storage.check_writable(output, "--output")
 
 
 def _parser() -> argparse.ArgumentParser:

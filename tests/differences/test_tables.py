@@ -149,6 +149,8 @@ def test_what_cannot_be_compared_is_refused(damage, both, capsys):
         (["--samples", "0"], "--samples, --count and --regions must be at least 1"),
         (["--near", "dog"], "need a CLIP: name it by --clip.architecture"),
         (["--evaluations", "{a}", "{b}"], "no result.json"),
+        (["--output", "{a}"], "is the output directory of a job; choose another folder"),
+        (["--output", "page.html"], "names a page; tables are written beside it"),
     ],
 )
 def test_options_that_have_no_meaning(arguments, words, both, capsys):
