@@ -26,7 +26,9 @@ _NOUN_ROWS = """
 SELECT noun, count(row_a) AS pairs_a, count(row_b) AS pairs_b, count(row_a + row_b) AS shared,
     count(*) FILTER (category IN ('same', 'shifted')) AS agreeing, any_value(a.images) AS images_a,
     any_value(b.images) AS images_b, any_value(a.kept) AS kept_a, any_value(b.kept) AS kept_b
-FROM compared LEFT JOIN vocabulary_a a USING (noun) LEFT JOIN vocabulary_b b USING (noun)
+FROM compared
+LEFT JOIN (SELECT noun, max(images) AS images, bool_or(kept) AS kept FROM vocabulary_a GROUP BY noun) a USING (noun)
+LEFT JOIN (SELECT noun, max(images) AS images, bool_or(kept) AS kept FROM vocabulary_b GROUP BY noun) b USING (noun)
 GROUP BY noun ORDER BY noun
 """
 

@@ -54,4 +54,4 @@ def test_names_of_a_data_set_that_is_gone_are_told(evaluated, tmp_path, capsys):
         assert inspect.main(["diff", a, a, "--evaluations", *evaluated]) == 0
     finally:
         config.write_text(text)
-    assert "note: only the first name of each class is known" in capsys.readouterr().out
+    assert "note: other names of the classes than their first are not known" in capsys.readouterr().out
