@@ -61,10 +61,16 @@ def _report(arguments: list[str]) -> int:
         "--samples", type=int, help="how many pairs, changed regions, or images of each group the page shows"
     )
     parser.add_argument("--annotations", help="of a dataset: COCO instances or panoptic JSON of its images")
+    parser.add_argument(
+        "--label",
+        type=int,
+        metavar="PAIRS",
+        help="of a dataset: draw so many pairs to be labelled on the page as right or wrong, such as 200",
+    )
     options = parse_arguments(parser, arguments)
     from pipeline.report.directory import write_report
 
-    print(write_report(options.paths, options.output, options.samples, options.annotations))
+    print(write_report(options.paths, options.output, options.samples, options.annotations, options.label))
     return OK
 
 

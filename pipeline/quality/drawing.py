@@ -56,6 +56,7 @@ class DrawnSample:
     stratum: np.ndarray
     """int32 [S], index into `strata`."""
     strata: tuple[Stratum, ...]
+    seed: int
 
     @property
     def weights(self) -> np.ndarray:
@@ -86,7 +87,7 @@ def draw_sample(columns: DrawingColumns, count: int, seed: int) -> DrawnSample:
     order = np.argsort(np.concatenate(places), kind="stable")
     chosen = np.repeat(np.arange(len(names), dtype=np.int32), drawn)
     strata = tuple(Stratum(*values) for values in zip(names, sizes.tolist(), drawn.tolist(), strict=True))
-    return DrawnSample(np.concatenate(rows)[order], chosen[order], strata)
+    return DrawnSample(np.concatenate(rows)[order], chosen[order], strata, seed)
 
 
 def _allocate(sizes: np.ndarray, count: int) -> np.ndarray:

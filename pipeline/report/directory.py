@@ -32,7 +32,11 @@ def kind_of_output(uri: str) -> Kind:
 
 
 def write_report(
-    paths: Sequence[str], to: str | None = None, samples: int | None = None, annotations: str | None = None
+    paths: Sequence[str],
+    to: str | None = None,
+    samples: int | None = None,
+    annotations: str | None = None,
+    label: int | None = None,
 ) -> str:
     """Write the report of an output directory, or of several evaluations side by side; returns the URI of its page.
 
@@ -42,10 +46,11 @@ def write_report(
         samples: pairs of a dataset, changed regions of a training run, or images of an evaluation's groups to show.
             Empty: as many as each report shows by itself.
         annotations: of a dataset: COCO instances or panoptic JSON of its images.
+        label: of a dataset: so many pairs can be labelled on the page.
 
     Raises:
         UserError: what lies there has no report or is not complete, several directories that are not evaluations of
-            the same data, or annotations of something else than a dataset.
+            the same data, or annotations of, or labels for, something else than a dataset.
         OSError: storage cannot be read or written.
     """
     named = default_labels(paths)
@@ -60,12 +65,14 @@ def write_report(
         raise UserError("a report of several evaluations belongs to none of them: say with --output where it goes")
     if annotations and kinds[first] != "dataset":
         raise UserError(f"--annotations: they belong to a mined dataset; {first} is none ({kinds[first]})")
+    if label is not None and kinds[first] != "dataset":
+        raise UserError(f"--label: pairs of a mined dataset are labelled; {first} is none ({kinds[first]})")
     if samples is not None and samples < 1:
         raise UserError(f"--samples is {samples}; it must be at least 1")
     target = to or storage.join(first, "report")
     if kinds[first] == "dataset":
         shown = {} if samples is None else {"samples": samples}
-        return write_dataset_report(first, target, DatasetReportOptions(annotations=annotations, **shown))
+        return write_dataset_report(first, target, DatasetReportOptions(annotations=annotations, label=label, **shown))
     try:
         if kinds[first] == "training":
             return write_training_report(first, target, samples)

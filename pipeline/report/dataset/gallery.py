@@ -38,35 +38,43 @@ def describe(
     shows.
     """
     rows: list[dict] = []
-    blocks: list[str] = []
-    parts: list[str] = []
-    offset = 0
-    for index, (pair, thumbnail) in enumerate(zip(sample.pairs.tolist(), thumbnails, strict=True)):
-        if index % _ROWS_PER_BLOCK == 0 and index:
-            blocks.append("".join(parts))
-            parts, offset = [], 0
-        middle, end = offset + len(thumbnail.outlined), offset + thumbnail.size
+    places, blocks = in_blocks(thumbnails)
+    for index, (pair, thumbnail, place) in enumerate(zip(sample.pairs.tolist(), thumbnails, places, strict=True)):
         member_of = [group for group in GROUPS if sample.groups[group][index]]
         right = judged.get(thumbnail.details["key"])
         if right is not None:
             member_of.append("right" if right else "wrong")
         rows.append(
             {
-                **_texts(thumbnail.details),
+                **texts(thumbnail.details),
                 **_numbers(pairs, pair),
                 "others": _others(pairs, shared, pair),
                 "groups": [*member_of, "all"],
-                "picture": [len(blocks), offset, middle, end],
+                "picture": place,
             }
         )
-        parts += [thumbnail.outlined, thumbnail.blanked]
-        offset = end
     counts = {name: sum(name in row["groups"] for row in rows) for name in _NAMES}
     groups = [(name, _NAMES[name], count) for name, count in counts.items() if count]
-    return {"rows": rows, "blocks": [*blocks, "".join(parts)], "groups": groups}
+    return {"rows": rows, "blocks": blocks, "groups": groups}
 
 
-def _texts(details: dict) -> dict:
+def in_blocks(thumbnails: Sequence[Thumbnail]) -> tuple[list[tuple[int, int, int, int]], list[str]]:
+    """Pictures in long texts of base64; by thumbnail the index of its text, and where in it the outlined region begins,
+    where the blanked one begins, and where that ends.
+    """
+    places: list[tuple[int, int, int, int]] = []
+    blocks: list[str] = []
+    for first in range(0, len(thumbnails), _ROWS_PER_BLOCK):
+        offset, together = 0, thumbnails[first : first + _ROWS_PER_BLOCK]
+        for thumbnail in together:
+            places.append((len(blocks), offset, offset + len(thumbnail.outlined), offset + thumbnail.size))
+            offset += thumbnail.size
+        blocks.append("".join(part for thumbnail in together for part in (thumbnail.outlined, thumbnail.blanked)))
+    return places, blocks
+
+
+def texts(details: dict) -> dict:
+    """What a row says of its pair in words."""
     caption, start, end = details["caption"], details["char_start"], details["char_end"]
     return {
         "key": details["key"],

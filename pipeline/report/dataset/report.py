@@ -7,7 +7,7 @@ from pipeline.dataset.opening import open_mined_dataset
 from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
-from pipeline.report.dataset import content, gallery
+from pipeline.report.dataset import content, gallery, labelling
 from pipeline.report.dataset.reading import read_pairs
 from pipeline.report.dataset.shared import find_shared
 from pipeline.report.dataset.shown import choose
@@ -17,7 +17,8 @@ from pipeline.report.dataset.truth import judge, measure_precision
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.storage.documents import damaged
 
-_SCRIPTS = ("gallery.js", "thresholds.js", "nouns.js")
+_SCRIPTS = ("pictures.js", "gallery.js", "thresholds.js", "nouns.js")
+_LABELLING_SCRIPTS = ("label_store.js", "label_estimate.js", "labelling.js", "label_files.js")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class DatasetReportOptions:
     """Size of the page; the pictures are as large as that allows."""
     seed: int = 0
     """Which pairs are chosen."""
+    label: int | None = None
+    """Pairs to label, in a section of the page; None: no such section."""
 
 
 def write_dataset_report(
@@ -47,11 +50,13 @@ def write_dataset_report(
 
     Raises:
         UserError: no dataset, nothing of it committed yet, one of an older version, damaged tars, or annotations that
-            cannot be read; options out of range.
+            cannot be read; options out of range, or more pairs to label than the page has room for.
         OSError: storage cannot be read or written.
     """
     if options.samples < 1:
         raise UserError(f"samples is {options.samples}; it must be at least 1")
+    if options.label is not None and options.label < 1:
+        raise UserError(f"--label is {options.label}; it must be at least 1")
     dataset = open_mined_dataset(output)
     layout, description, shards = dataset.layout, dataset.description, dataset.shards
     try:  # before the work: all that the page says of it
@@ -71,15 +76,22 @@ def write_dataset_report(
     state = content.State(dataset.complete, len(shards), len(read_failures(layout, set(shards))))
     words = content.describe(output, description, state, pairs, totals, shared, curves, precision)
 
-    sample = choose(pairs, shared, options.samples, options.seed)
+    words["labelling"], scripts = None, _SCRIPTS
     room = options.max_bytes - len(render("dataset.html", _SCRIPTS, **words, **gallery.EMPTY).encode())
+    if options.label:
+        to_label = labelling.sample_to_label(pairs, pictures, options.label, options.seed, int(labelling.SHARE * room))
+        words["labelling"] = labelling.describe(output, dataset, to_label)
+        scripts += _LABELLING_SCRIPTS if to_label.thumbnails else ()
+        room -= to_label.size
+
+    sample = choose(pairs, shared, options.samples, options.seed)
     side = pictures.fitting_side(pairs, sample.pairs, room - gallery.ROW_BYTES * len(sample.pairs))
     thumbnails = list(pictures.draw(pairs, sample.pairs, side))
     judged = _judged(thumbnails, truth) if truth else {}
 
     def page(shown: int) -> str:
         values = gallery.describe(pairs, shared, sample.first(shown), thumbnails[:shown], judged)
-        return render("dataset.html", _SCRIPTS, **words, **values)
+        return render("dataset.html", scripts, **words, **values)
 
     uri = page_uri(to or layout.path("report"))
     write_page(_fitting(page, len(thumbnails), options.max_bytes), uri)

@@ -3,7 +3,7 @@
 import io
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -138,14 +138,14 @@ class Thumbnails:
 
         return in_threads(one, chosen, _READERS)
 
-    def fitting_side(self, pairs: Pairs, chosen: np.ndarray, room: int) -> int:
-        """The largest of `SIDES` at which the chosen pairs take about `room` bytes of a page, going by the first."""
+    def fitting_side(self, pairs: Pairs, chosen: np.ndarray, room: int, sides: Sequence[int] = SIDES) -> int:
+        """The largest of `sides` at which the chosen pairs take about `room` bytes of a page, going by the first."""
         tried = chosen[:_TRIED]
-        for side in SIDES[:-1]:
+        for side in sides[:-1]:
             sizes = [thumbnail.size for thumbnail in self.draw(pairs, tried, side)]
             if sum(sizes) * len(chosen) <= room * len(tried):
                 return side
-        return SIDES[-1]
+        return sides[-1]
 
 
 def _outline(pixels: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -5,21 +5,8 @@
   const element = (id) => document.getElementById(id);
   const ranged = ["score", "noun_margin", "mask_margin", "area"];
   const collator = new Intl.Collator("en");
-  const blocks = new Map();
   let shown = rows;
   let page = 0;
-
-  // The text of a block is long: it is taken out of the document once.
-  function picture(row, part) {
-    const [block, start, middle, end] = row.picture;
-    if (!blocks.has(block)) {
-      const script = element(`pictures-${block}`);
-      if (!script || (document.readyState === "loading" && !script.nextElementSibling)) return null; // still on its way
-      blocks.set(block, script.textContent);
-    }
-    const [from, to] = part === "outlined" ? [start, middle] : [middle, end];
-    return `data:image/webp;base64,${blocks.get(block).slice(from, to)}`;
-  }
 
   function wanted() {
     const group = element("group").value;
@@ -81,7 +68,7 @@
     const item = element("card").content.cloneNode(true).firstElementChild;
     const part = (name) => item.querySelector(`[data-of="${name}"]`);
     for (const name of ["outlined", "blanked"]) {
-      const url = picture(row, name);
+      const url = pictureUrl("pictures", row.picture, name);
       if (url) part(name).src = url;
     }
     part("outlined").alt = `Region with its mask outlined, chosen for ${row.noun}`;
