@@ -65,6 +65,8 @@ def test_a_report_on_s3_is_shown_as_s3_hands_it_out(s3, s3_uri, outputs, browser
         (["a={evaluation}", "b={evaluation}"], "say with --output where it goes"),
         (["{training}", "--annotations=panoptic.json"], "--annotations: they belong to a mined dataset"),
         (["{evaluation}", "--samples=0"], "--samples is 0"),
+        (["{training}", "--label=50"], "--label: pairs of a mined dataset are labelled"),
+        (["{dataset}", "--label=0"], "--label is 0"),
         (["{nothing}"], "no config.yaml"),
         (["/nowhere/at/all"], "/nowhere/at/all"),
     ],

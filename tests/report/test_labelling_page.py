@@ -132,9 +132,9 @@ def test_all_of_the_sample_and_its_estimate(page: "Page", pairs: list[dict], rep
     assert said(page).endswith("That was the last one.")
     of_all = sum(strata[pair["stratum"]]["pairs"] / strata[pair["stratum"]]["drawn"]
                  for pair, value in zip(pairs, right, strict=True) if value) / 60  # fmt: skip
-    assert page.locator("#label-estimate").text_content() == f"{100 * of_all:.0f} %"
+    assert page.locator("#label-estimate").text_content() == f"{100 * of_all:.0f}\u00a0%"
     low, high = (int(part.split()[-1]) / 100 for part in
-                 page.locator("#label-interval").text_content().removesuffix(" %").split(" % to "))  # fmt: skip
+                 page.locator("#label-interval").text_content().removesuffix("\u00a0%").split("\u00a0% to "))  # fmt: skip
     assert 0.3 < low < of_all < high < 0.9
     press(page, "ArrowRight", "Backspace")
     assert page.locator("#label-count").text_content() == f"{SAMPLE - 1} of {SAMPLE}"

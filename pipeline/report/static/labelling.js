@@ -11,7 +11,7 @@
     Backspace: "back", z: "back", n: "next", p: "previous",
   };
   const count = (value) => value.toLocaleString("en");
-  const percent = (value) => `${(100 * value).toFixed(0)} %`;
+  const percent = (value) => `${(100 * value).toFixed(0)}\u00a0%`;
 
   const store = openLabels(data, () => {
     progress();
