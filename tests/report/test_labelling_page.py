@@ -1,6 +1,7 @@
 """Labelling in a browser: what is answered by keys and buttons is what the reader of labels gets."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,8 +134,8 @@ def test_all_of_the_sample_and_its_estimate(page: "Page", pairs: list[dict], rep
     of_all = sum(strata[pair["stratum"]]["pairs"] / strata[pair["stratum"]]["drawn"]
                  for pair, value in zip(pairs, right, strict=True) if value) / 60  # fmt: skip
     assert page.locator("#label-estimate").text_content() == f"{100 * of_all:.0f}\u00a0%"
-    low, high = (int(part.split()[-1]) / 100 for part in
-                 page.locator("#label-interval").text_content().removesuffix("\u00a0%").split("\u00a0% to "))  # fmt: skip
+    interval = page.locator("#label-interval").text_content()
+    low, high = (int(number) / 100 for number in re.findall(r"\d+", interval))
     assert 0.3 < low < of_all < high < 0.9
     press(page, "ArrowRight", "Backspace")
     assert page.locator("#label-count").text_content() == f"{SAMPLE - 1} of {SAMPLE}"

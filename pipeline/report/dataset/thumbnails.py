@@ -26,6 +26,8 @@ _QUALITY = 72
 _TRIED = 16
 _ENLARGED = 4.0
 """Small regions are drawn larger, so that the outline does not hide them."""
+_PER_LINE = 200
+"""Pixels of a picture's longer side for each that its lines are wide: large pictures are shown smaller than they are."""
 _CLIP_MEAN = tuple(round(255 * value) for value in OPENAI_MEAN)
 # The marker of the page's texts (page.css: --mark), between dark lines, so that it shows on any picture.
 _OUTLINE, _CASING = (240, 228, 66), (20, 24, 28)
@@ -152,13 +154,14 @@ def _outline(pixels: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The picture with the edge of the mask drawn inside it, and a dark line on both sides of that."""
     mask = inside.astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    width = max(1, round(max(mask.shape) / _PER_LINE))
 
     def shrunk(by: int) -> np.ndarray:  # the picture's border is an edge of the mask, too
         return cv2.erode(mask, kernel, iterations=by, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
 
     drawn = pixels.copy()
-    drawn[(cv2.dilate(mask, kernel) > 0) & ~shrunk(3)] = _CASING
-    drawn[inside & ~shrunk(2)] = _OUTLINE
+    drawn[(cv2.dilate(mask, kernel, iterations=width) > 0) & ~shrunk(3 * width)] = _CASING
+    drawn[inside & ~shrunk(2 * width)] = _OUTLINE
     return drawn
 
 
