@@ -76,7 +76,8 @@ def write_dataset_report(
     state = content.State(dataset.complete, len(shards), len(read_failures(layout, set(shards))))
     words = content.describe(output, description, state, pairs, totals, shared, curves, precision)
 
-    words["labelling"], scripts = None, _SCRIPTS
+    words["labelling"] = None
+    scripts: tuple[str, ...] = _SCRIPTS
     room = options.max_bytes - len(render("dataset.html", _SCRIPTS, **words, **gallery.EMPTY).encode())
     if options.label:
         to_label = labelling.sample_to_label(pairs, pictures, options.label, options.seed, int(labelling.SHARE * room))

@@ -27,7 +27,7 @@ _TRIED = 16
 _ENLARGED = 4.0
 """Small regions are drawn larger, so that the outline does not hide them."""
 _PER_LINE = 200
-"""Pixels of a picture's longer side for each that its lines are wide: large pictures are shown smaller than they are."""
+"""Pixels of the longer side for each that lines are wide: large pictures are shown smaller than they are."""
 _CLIP_MEAN = tuple(round(255 * value) for value in OPENAI_MEAN)
 # The marker of the page's texts (page.css: --mark), between dark lines, so that it shows on any picture.
 _OUTLINE, _CASING = (240, 228, 66), (20, 24, 28)
