@@ -99,8 +99,15 @@
     element("label-not-kept").hidden = store.kept;
   }
 
-  function say(text) {
-    element("label-status").textContent = text;
+  function say(...parts) {
+    element("label-status").replaceChildren(...parts);
+  }
+
+  // A noun within a sentence, whatever its direction of writing.
+  function named(index) {
+    const noun = document.createElement("bdi");
+    noun.textContent = pairs[index].noun;
+    return noun;
   }
 
   function answer(name) {
@@ -111,8 +118,9 @@
     contradicted.delete(index);
     progress();
     move(1, filter() === "open");
-    const next = pairs[list[place]];
-    say(`${pairs[index].noun}: ${name}. ${next && list[place] !== index ? `Next: ${next.noun}.` : "That was the last one."}`);
+    const next = list[place];
+    const then = next === undefined || next === index ? ["That was the last one."] : ["Next: ", named(next), "."];
+    say(named(index), `: ${name}. `, ...then);
   }
 
   // To the next pair of the list; `open`: that has no label yet, going on at the beginning.
@@ -138,7 +146,7 @@
     } else {
       choose("open", index);
     }
-    say(`Taken back: ${pairs[index].noun}.`);
+    say("Taken back: ", named(index), ".");
   }
 
   function act(name) {
