@@ -2,7 +2,7 @@
 
 `tables` reads, `shared` and `thresholds` count, `truth` compares with annotations, `sample` chooses and `thumbnails`
 draws what is shown, `content` and `plots` put all pairs into words and charts, `gallery` lists those that are shown,
-`report` writes the page.
+`labelling` draws those that a person labels, `report` writes the page.
 """
 
 from typing import TYPE_CHECKING
