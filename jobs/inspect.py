@@ -4,6 +4,8 @@ python -m jobs.inspect OUTPUT [--verify | --repair] [--images]
 python -m jobs.inspect report OUTPUT [--output DIR]                            # a page to look at
 python -m jobs.inspect report before=EVALUATION after=EVALUATION --output DIR  # evaluations side by side
 python -m jobs.inspect diff A B [--output DIR] [--evaluations a b] [--near CLASS]  # two mined datasets
+python -m jobs.inspect precision OUTPUT --labels labels.json [--wanted 0.9]    # how many pairs are right
+python -m jobs.inspect quality OUTPUT --labels labels.json                     # which ones: p_right of every pair
 python -m jobs.inspect proposals --config mine.yaml [--annotations instances.json] [--limit 50]
 
 The status ends with the lineage: the CLIP that matched a dataset, the run that made it, its dataset, and so on; of a
@@ -11,6 +13,8 @@ training run it is all that is printed.
 
 `report` writes one HTML file, which needs no server: of a mined dataset (pairs, scores, rejects; with annotations also
 precision), of a training run (curves, nouns, regions that changed), or of evaluations (classes, confusions, images).
+`precision` estimates how often pairs are right, with 95 % intervals, from labels that the report's labelling page
+saves, or from annotations. `quality` learns from them which pairs are, and writes `quality/` beside the dataset.
 `proposals` tries the proposal backend of a mining configuration on the first images, in this process: proposals and
 seconds per image, peak memory, and, with COCO annotations at hand, how well they cover the annotated objects.
 
@@ -18,6 +22,7 @@ Exit codes: 0 fine, 1 damaged files found or storage cannot be read, 2 nothing t
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 
@@ -74,6 +79,69 @@ def _report(arguments: list[str]) -> int:
     return OK
 
 
+def _precision(arguments: list[str]) -> int:
+    parser = _answers_parser(
+        "precision", "How often pairs are right: overall, by score, by noun, and above thresholds."
+    )
+    parser.add_argument("--wanted", type=float, default=0.9, help="precision to find thresholds for; by default 0.9")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON instead of tables")
+    options = parse_arguments(parser, arguments)
+    from pipeline.quality.precision import measure_precision
+    from pipeline.quality.precision_tables import print_precision
+
+    report = measure_precision(
+        options.output,
+        labels=options.labels,
+        annotations=options.annotations,
+        opinions=options.opinion,
+        wanted=options.wanted,
+    )
+    if options.json:
+        print(json.dumps(report.as_json(), indent=1, allow_nan=False))
+    else:
+        print_precision(report)
+    return OK
+
+
+def _quality(arguments: list[str]) -> int:
+    parser = _answers_parser("quality", "Learn which pairs are right, and write p_right of every pair into quality/.")
+    parser.add_argument(
+        "--things",
+        help="nouns with commas between them, or a text file with one a line: the share of their pairs that is kept is "
+        "told, since a filter by precision alone favours what fills the picture",
+    )
+    options = parse_arguments(parser, arguments)
+    from pipeline.quality.quality_tables import print_quality
+    from pipeline.quality.scoring import write_quality_tables
+
+    report = write_quality_tables(
+        options.output,
+        labels=options.labels,
+        annotations=options.annotations,
+        opinions=options.opinion,
+        things=options.things,
+    )
+    print_quality(report)
+    return OK
+
+
+def _answers_parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m jobs.inspect {name}", description=description)
+    parser.add_argument("output", help="output directory of a mining job, any fsspec URI")
+    parser.add_argument("--labels", help="JSON file that the report's labelling page saved")
+    parser.add_argument(
+        "--annotations",
+        help="in place of labels: COCO instances or panoptic JSON of the images; judges all pairs it can",
+    )
+    parser.add_argument(
+        "--opinion",
+        action="append",
+        default=[],
+        help="Parquet table with key and one or more columns of scores: what another model says; may be given again",
+    )
+    return parser
+
+
 def _output(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m jobs.inspect", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -122,7 +190,13 @@ def _output(arguments: list[str]) -> int:
     return INCOMPLETE if damages else OK
 
 
-_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {"diff": diff, "proposals": _proposals, "report": _report}
+_SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "diff": diff,
+    "precision": _precision,
+    "proposals": _proposals,
+    "quality": _quality,
+    "report": _report,
+}
 
 
 if __name__ == "__main__":

@@ -31,8 +31,31 @@ CONFIGURATIONS = {
     "serve": ServerConfig,
     "inspect proposals": MineConfig,
 }
-JOBS = (*CONFIGURATIONS, "inspect", "inspect report", "export", "demo", "train export", "evaluate compare")
-HEAVY = ("torch", "open_clip", "spacy", "ray", "transformers", "pyarrow", "aiohttp", "botocore", "duckdb", "cv2")
+JOBS = (
+    *CONFIGURATIONS,
+    "inspect",
+    "inspect report",
+    "inspect precision",
+    "inspect quality",
+    "export",
+    "demo",
+    "train export",
+    "evaluate compare",
+)
+HEAVY = (
+    "torch",
+    "open_clip",
+    "spacy",
+    "ray",
+    "transformers",
+    "pyarrow",
+    "aiohttp",
+    "botocore",
+    "duckdb",
+    "cv2",
+    "sklearn",
+    "scipy",
+)
 _RUN = """
 import json, sys
 from importlib import import_module

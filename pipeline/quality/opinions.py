@@ -1,0 +1,91 @@
+"""Second opinions: what another model says of the pairs, in Parquet tables beside the dataset.
+
+Such a table has a column `key` (of the pairs, each once, in any order) and one or more columns of numbers or truth
+values: the higher, the more probably the pair is right. Pairs that it does not know are told and counted.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.dataset.checked_tables import parse_columns
+from pipeline.errors import UserError
+from pipeline.quality.columns import PairColumns
+
+_MOST_BYTES = 2**32
+_MOST_COLUMNS = 16
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One column of a second opinion."""
+
+    name: str
+    """`opinion`, counted where there are several, and the column's name."""
+    score: np.ndarray
+    """float32 [P], nan where it knows nothing of the pair."""
+    sha256: str
+    """Of its file."""
+
+    @property
+    def missing(self) -> int:
+        """Pairs of which it knows nothing."""
+        return int(np.isnan(self.score).sum())
+
+
+def read_opinions(uris: Sequence[str], pairs: PairColumns) -> list[Opinion]:
+    """Read tables of second opinions.
+
+    Raises:
+        UserError: one is not there, is no such table, or knows no pair of this dataset; says which and why.
+        OSError: storage cannot be read.
+    """
+    found: list[Opinion] = []
+    for number, uri in enumerate(uris):
+        found += _read(uri, f"opinion{number + 1 if len(uris) > 1 else ''}", pairs)
+    return found
+
+
+def _read(uri: str, prefix: str, pairs: PairColumns) -> list[Opinion]:
+    try:
+        data = storage.read_at_most(uri, _MOST_BYTES)
+    except FileNotFoundError:
+        raise UserError(f"--opinion {uri}: there is no such file") from None
+    except storage.TooManyBytes as error:
+        raise UserError(f"--opinion {uri}: it has {error}, which is too large for a table of opinions") from error
+    table = parse_columns(pa.BufferReader(data), uri, None, [])
+    names = [name for name in table.column_names if name != "key"]
+    if "key" not in table.column_names or table["key"].type not in (pa.string(), pa.large_string()) or not names:
+        raise UserError(
+            f"--opinion {uri}: it has the columns {', '.join(table.column_names)[:200]}; there have to be key (text) "
+            "and at least one column of scores"
+        )
+    if len(names) > _MOST_COLUMNS:
+        raise UserError(f"--opinion {uri}: it has {len(names)} columns of scores; give at most {_MOST_COLUMNS}")
+    keys = table["key"].cast(pa.string()).combine_chunks()
+    if keys.null_count or len(keys.unique()) != len(keys):
+        raise UserError(f"--opinion {uri}: it has keys that are empty or occur twice; each pair has to be there once")
+    row = pairs.rows_of(keys)
+    known = row >= 0
+    if not known.any():
+        raise UserError(
+            f"--opinion {uri}: none of its {len(keys)} keys is a pair of this dataset; is it of another one?"
+        )
+    digest = hashlib.sha256(data).hexdigest()
+    found = []
+    for name in names:
+        score = np.full(len(pairs), np.nan, np.float32)
+        score[known] = _numbers(table[name], uri, name)[row[known]]
+        found.append(Opinion(f"{prefix}.{name}", np.where(np.isfinite(score), score, np.nan), digest))
+    return found
+
+
+def _numbers(column: pa.ChunkedArray, uri: str, name: str) -> np.ndarray:
+    kind = column.type
+    if not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise UserError(f"--opinion {uri}: the column {name[:80]!r} has the type {kind}; scores are numbers")
+    return column.cast(pa.float64(), safe=False).to_numpy().astype(np.float32)
