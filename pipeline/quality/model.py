@@ -161,7 +161,7 @@ def _folds(right: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _fit(X: np.ndarray, y: np.ndarray, strength: float) -> Linear:
-    fitted = LogisticRegression(C=strength, max_iter=1000).fit(X, y)
+    fitted = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=1000).fit(X, y)
     # Rounded far below what matters, so that the last bits of a library leave no trace.
     return Linear(np.round(fitted.coef_[0], 6), float(np.round(fitted.intercept_[0], 6)))
 

@@ -48,18 +48,16 @@ def print_quality(report: QualityReport) -> None:
 
 def _chosen_table(report: QualityReport) -> Table:
     things = report.chosen[0].things is not None
-    columns = ["best", "by", "labels", "right, %", "95 %", "nouns", "tail, %"]
-    table = Table(
-        *columns,
-        *(["things, %"] if things else []),
-        title="By labels that the model has not seen; tail and things that are kept",
-    )
+    columns = ["best", "by", "right", "95 %", "nouns", "tail", *(["things"] if things else [])]
+    title = f"Per cent by labels that the model has not seen; what is kept of {report.nouns} nouns, tail nouns, things"
+    table = Table(*columns, title=title)
     for number, found in enumerate(report.chosen):
-        if number and found.share != report.chosen[number - 1].share:
+        first = not number or found.share != report.chosen[number - 1].share
+        if number and first:
             table.add_section()
-        row = [f"{found.share:.0%}", escape(found.key), str(found.precision.labels)]
+        row = [f"{found.share:.0%}" if first else "", escape(found.key)]
         row += [f"{100 * found.precision.value:.1f}" if found.precision.labels else "unknown"]
-        row += [interval(found.precision).removesuffix(" %"), f"{found.nouns} of {report.nouns}"]
+        row += [interval(found.precision).removesuffix(" %"), str(found.nouns)]
         row += [f"{100 * kept:.0f}" for kept in (found.tail, found.things) if kept is not None]
         table.add_row(*row)
     return table
