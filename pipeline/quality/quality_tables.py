@@ -22,7 +22,9 @@ def print_quality(report: QualityReport) -> None:
     summary.add_row("columns", str(len(report.fit.names)))
     summary.add_row("C (of 5, by cross-validation)", f"{model.strength:g}")
     calibration = (
-        "none: too few labels" if model.platt is None else f"Platt, {model.platt[0]:+.2f} {model.platt[1]:.2f}"
+        "none: too few labels for it, or no gain"
+        if model.platt is None
+        else f"Platt, {model.platt[0]:+.2f} {model.platt[1]:.2f}"
     )
     summary.add_row("calibration", calibration)
     summary.add_row("Brier score", f"{report.brier:.3f} (a constant: {report.brier_constant:.3f})")

@@ -1,5 +1,6 @@
 """p_right of every pair, learned from answers and written beside the dataset; and what it is worth."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -129,8 +130,13 @@ def write_quality_tables(
         float(np.mean((p - right) ** 2)),
         float(np.mean((right.mean() - right) ** 2)),
         log_loss(p, right),
-        tuple((share, float(falling[int(share * len(falling)) - 1])) for share in SHARES if share * len(falling) >= 1),
+        tuple((share, _least(falling, share)) for share in SHARES),
     )
+
+
+def _least(falling: np.ndarray, share: float) -> float:
+    """The least of the best share of values, rounded down, so that what is printed keeps them all."""
+    return math.floor(float(falling[max(int(share * len(falling)) - 1, 0)]) * 1e4) / 1e4
 
 
 def _write(dataset: MinedDataset, pairs: PairColumns, index: int, fitted: Fit, about: dict) -> bool:
@@ -145,13 +151,17 @@ def _chosen(
     pairs: PairColumns, source: Source, fitted: Fit, things: np.ndarray | None, opinions: Sequence[Opinion]
 ) -> list[Chosen]:
     rows = source.answers.row
-    keys = {
-        "p_right": (fitted.blind, fitted.blind_labels),
-        "clip_score": (pairs.score, pairs.score[rows]),
-        "noun_margin": (_known(pairs.noun_margin), _known(pairs.noun_margin)[rows]),
-        "noun's mean": (pairs.noun_score[pairs.noun], pairs.noun_score[pairs.noun][rows]),
+    others = {
+        "clip_score": pairs.score,
+        "noun_margin": _known(pairs.noun_margin),
+        "noun's mean": pairs.noun_score[pairs.noun],
+        # The best key without labels that keeps most nouns: the README of this room has it as SQL.
+        "both margins": _known(pairs.mean_by_noun(pairs.noun_margin)[pairs.noun])
+        + np.nan_to_num(pairs.noun_margin) / 2,
+        **{opinion.name: _known(opinion.score) for opinion in opinions},
     }
-    keys |= {opinion.name: (_known(opinion.score), _known(opinion.score)[rows]) for opinion in opinions}
+    keys = {"p_right": (fitted.blind, fitted.blind_labels)}
+    keys |= {name: (values, values[rows]) for name, values in others.items()}
     tail = noun_groups(pairs)[pairs.noun] == 0
     found = []
     for share in SHARES:
@@ -193,9 +203,10 @@ def _bins(source: Source, fitted: Fit) -> list[Bin]:
 def _things(things: str, pairs: PairColumns) -> np.ndarray:
     """bool [N]: which nouns are things."""
     try:
-        text = storage.read_at_most(things, _MOST_BYTES).decode()
+        # With a comma it is a list, however long: no name of a file.
+        text = things.replace(",", "\n") if "," in things else storage.read_at_most(things, _MOST_BYTES).decode()
     except (FileNotFoundError, IsADirectoryError):
-        text = things.replace(",", "\n")
+        text = things  # one noun
     except (UnicodeDecodeError, storage.TooManyBytes) as error:
         raise UserError(f"--things {things}: it is no list of nouns, one a line: {error}") from error
     named = {line.strip() for line in text.splitlines()}
