@@ -7,8 +7,8 @@ chosen on those predictions, out of five.
 
 Calibration: with `_LEAST_PLATT` labels and a tenth of these of each answer, the out-of-fold log odds z become a + b z
 by a second logistic regression (Platt, "Probabilistic outputs for support vector machines", 1999; cross-validated for
-the figures), if that lowers the loss out of fold. With fewer it would add more noise than it removes. Isotonic regression is not used: its steps give many
-pairs the same p_right, which then cannot be ordered.
+the figures), if that lowers the loss out of fold. With fewer labels it would add more noise than it removes. Isotonic
+regression is not used: its steps give many pairs the same p_right, which then cannot be ordered.
 """
 
 from dataclasses import dataclass
