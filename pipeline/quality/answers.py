@@ -31,9 +31,13 @@ class Answers:
         return len(self.row)
 
     @cached_property
+    def counts(self) -> np.ndarray:
+        """int64 [H]: answers in each stratum."""
+        return np.bincount(self.stratum, minlength=len(self.stratum_pairs))
+
+    @cached_property
     def _share(self) -> np.ndarray:
-        counts = np.bincount(self.stratum, minlength=len(self.stratum_pairs))
-        return np.divide(counts, self.stratum_pairs, out=np.ones(len(counts)), where=self.stratum_pairs > 0)
+        return np.divide(self.counts, self.stratum_pairs, out=np.ones(len(self.counts)), where=self.stratum_pairs > 0)
 
     @cached_property
     def weights(self) -> np.ndarray:

@@ -14,7 +14,7 @@ are too few labels to find it. Predictions have to be cross-fitted: of each labe
 (Zrnic, Candès, "Cross-prediction-powered inference", PNAS 121, 2024).
 
 The variance is that of the linearised ratio, u = c (y − θ) / mean of c, less λ (f − mean of f), in a stratified draw
-without replacement, Σ w² (1 − n_h / N_h) s_h² / (Σ w)². A stratum with three labels, all right, does not vary by
+without replacement, Σ w² (1 − n_h / N_h) (s_h² + (1 − share of n_h in D) (mean of u in h)²) / (Σ w)². A stratum with three labels, all right, does not vary by
 nothing: each s_h² is drawn towards θ (1 − θ) of all of D as if by `_PRIOR` more labels, and to all is added what one
 right and one wrong label more would add to θ (1 − θ) (Agresti, Coull, The American Statistician 52, 1998). The interval
 is Wilson's score interval for a sample of the effective size θ (1 − θ) / variance, with Student's quantile (Korn,
@@ -104,7 +104,11 @@ def estimate(answers: Answers, inside: np.ndarray, pairs: int, predicted: Predic
         power, kept = _tune(residual, centred, factor, stratum, size)
         value += power * (predicted.mean - (weight * f).sum() / total)
         residual = residual - power * centred
-    variance = _variance(residual, factor, stratum, size, kept * spread, kept * extra) / total**2
+    variance = _variance(residual, factor, stratum, size, kept * spread, kept * extra)
+    # How many labels of a stratum fall into the domain is chance, too.
+    outside = 1 - np.bincount(stratum, minlength=size) / np.maximum(answers.counts, 1)
+    means = residual - _within(residual, stratum, size)
+    variance = (variance + (factor * means**2 * outside[stratum]).sum()) / total**2
     value = float(np.clip(value, 0, 1))
     quantile = float(stdtrit(max(labels - 1, _LEAST_DF), 0.975))
     low, high = _wilson(value, smooth * (1 - smooth) / variance if variance > 0 else np.inf, quantile)

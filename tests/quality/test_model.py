@@ -58,14 +58,19 @@ def test_few_labels_find_the_right_pairs():
 
 
 def test_probabilities_are_calibrated():
-    """Also where the penalty makes a model shy: labels without noise."""
-    for noise in (1.0, 0.05):
-        model, *_ = fitted(1000, noise=noise)
-        X, right, _ = data(20_000, noise=noise, seed=5)
-        p = model.p_right(X)
-        for low in np.arange(0, 1, 0.2):
-            inside = (p >= low) & (p < low + 0.2)
-            assert p[inside].mean() == pytest.approx(right[inside].mean(), abs=0.06)
+    model, *_ = fitted(1000)
+    X, right, _ = data(20_000, seed=5)
+    p = model.p_right(X)
+    for low in np.arange(0, 1, 0.2):
+        inside = (p >= low) & (p < low + 0.2)
+        assert p[inside].mean() == pytest.approx(right[inside].mean(), abs=0.06)
+
+
+def test_where_the_penalty_makes_a_model_shy_it_is_calibrated():
+    """Labels almost without noise."""
+    model, *_ = fitted(1000, noise=0.05)
+    X, right, _ = data(20_000, noise=0.05, seed=5)
+    p = model.p_right(X)
     assert model.platt is not None
     assert model.platt[1] > 1
     shy = 1 / (1 + np.exp(-model.whole.logits(X)))
