@@ -14,10 +14,10 @@ are too few labels to find it. Predictions have to be cross-fitted: of each labe
 (Zrnic, Candès, "Cross-prediction-powered inference", PNAS 121, 2024).
 
 The variance is that of the linearised ratio, u = c (y − θ) / mean of c, less λ (f − mean of f), in a stratified draw
-without replacement, Σ w² (1 − n_h / N_h) (s_h² + (1 − share of n_h in D) (mean of u in h)²) / (Σ w)². A stratum with three labels, all right, does not vary by
-nothing: each s_h² is drawn towards θ (1 − θ) of all of D as if by `_PRIOR` more labels, and to all is added what one
-right and one wrong label more would add to θ (1 − θ) (Agresti, Coull, The American Statistician 52, 1998). The interval
-is Wilson's score interval for a sample of the effective size θ (1 − θ) / variance, with Student's quantile (Korn,
+without replacement, Σ w² (1 − n_h / N_h) (s_h² + (1 − share of n_h in D) (mean of u in h)²) / (Σ w)². A stratum
+with three labels, all right, does not vary by nothing: each s_h² is drawn towards θ (1 − θ) of all of D as if by
+`_PRIOR` more labels, and to all is added what one right and one wrong label more would add to θ (1 − θ) (Agresti,
+Coull, The American Statistician 52, 1998). The interval is Wilson's score interval for a sample of the effective size θ (1 − θ) / variance, with Student's quantile (Korn,
 Graubard, Survey Methodology 24, 1998, who put the same size into Clopper and Pearson's, which is wider than it says).
 """
 
