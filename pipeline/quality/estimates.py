@@ -15,11 +15,11 @@ are too few labels to find it. Predictions have to be cross-fitted: of each labe
 
 The variance is that of the linearised ratio, u = c (y − θ) / mean of c, less λ (f − mean of f), in a stratified draw
 without replacement, Σ w² (1 − n_h / N_h) (s_h² + (1 − share of n_h in D) (mean of u in h)²) / (Σ w)². A stratum with
-three labels, all right, does not vary by nothing: each s_h² is drawn towards θ (1 − θ) of all of D as if by `_PRIOR`
-more labels, and to all is added what one right and one wrong label more would add to θ (1 − θ) (Agresti, Coull, The
-American Statistician 52, 1998). The interval is Wilson's score interval for a sample of the effective size
-θ (1 − θ) / variance, with Student's quantile (Korn, Graubard, Survey Methodology 24, 1998, who put the same size into
-Clopper and Pearson's, which is wider than it says).
+three labels, all right, does not vary by nothing: each s_h² is drawn towards θ (1 − θ) of all of D (with enough labels,
+towards what strata vary by in the mean) as if by `_PRIOR` more labels, and to all is added what one right and one wrong
+label more would add to θ (1 − θ) (Agresti, Coull, The American Statistician 52, 1998). The interval is Wilson's score
+interval for a sample of the effective size θ (1 − θ) / variance, with Student's quantile (Korn, Graubard, Survey
+Methodology 24, 1998, who put the same size into Clopper and Pearson's, which is wider than it says).
 """
 
 from dataclasses import dataclass
@@ -141,6 +141,9 @@ def _variance(
     """Σ factor · s_h², each s_h² drawn towards `spread`, and none without `extra`."""
     counts = np.bincount(stratum, minlength=size)
     squares = np.bincount(stratum, _within(residual, stratum, size) ** 2, size)
+    free = len(residual) - int((counts > 0).sum())
+    if free >= _LEAST_FREE:  # enough to know what strata vary by within, which is less
+        spread = min(spread, squares.sum() / free)
     varied = (squares + _PRIOR * spread) / np.maximum(counts - 1 + _PRIOR, 1) + extra
     return float((factor * varied[stratum]).sum())
 
