@@ -67,6 +67,13 @@ class Clip:
             tensors.append(("mask_prompts", self.vision.prompts))
         return _sha256(tensors)
 
+    def vision_weights_sha256(self) -> str:
+        """Hash over the weights of the vision tower and its mask prompts, which decide the embedding of a region."""
+        tensors = sorted(item for item in self.model.state_dict().items() if item[0].startswith("visual."))
+        if self.vision.depth:
+            tensors.append(("mask_prompts", self.vision.prompts))
+        return _sha256(tensors)
+
     def text_weights_sha256(self) -> str:
         """Hash over all weights but those of the vision tower and the scale and bias of the logits."""
         weights = self.model.state_dict().items()

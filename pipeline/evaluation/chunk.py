@@ -1,6 +1,6 @@
 """A few images evaluated together: the unit of work, of retry and of resumption."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline.masks.masks import Masks
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation import UNLABELLED, Prediction, Segmenter
+from pipeline.segmentation.segmenter import ImageIdentity
 
 TABLES = ("confusion", "regions", LABEL_MAPS, "images")
 """Folders of the tables of a chunk; the last one is written last, and its presence says that the chunk is done."""
@@ -41,10 +42,15 @@ class _Image:
     """What has come back, by what it is about: `proposals`, `truth`."""
 
 
-def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids: list[str]) -> dict[str, pa.Table]:
+def evaluate_chunk(
+    dataset: SegmentationDataset, segmenter: Segmenter, image_ids: list[str], identities: Sequence[ImageIdentity] = ()
+) -> dict[str, pa.Table]:
     """The tables of a chunk, by name.
 
     An image that the proposal backend cannot use is segmented without proposals, and its row says why.
+
+    Args:
+        identities: what identifies each image, for a bank that may hold regions of it; none: nothing is known.
 
     Raises:
         UserError: an image or its labels cannot be used, or CLIP's embeddings are not numbers.
@@ -52,6 +58,7 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
     counts: dict[str, ConfusionMatrix] = {}
     regions, kept_maps, images = [], [], []
     threshold = segmenter.config.mask_threshold
+    identity_of = dict(zip(image_ids, identities, strict=True)) if identities else {}
 
     def read() -> Iterator[tuple[np.ndarray, str, tuple[str, LabelledImage]]]:
         for image_id in image_ids:
@@ -70,7 +77,10 @@ def evaluate_chunk(dataset: SegmentationDataset, segmenter: Segmenter, image_ids
             yield pixels, found, threshold, (image, "proposals")
             yield pixels, truth, threshold, (image, "truth")
 
-    for (image, about), result in segmenter.classify(proposed()):
+    def image_of(companion: tuple[_Image, str]) -> ImageIdentity:
+        return identity_of.get(companion[0].image_id, ())
+
+    for (image, about), result in segmenter.classify(proposed(), image_of):
         image.predictions[about] = result
         if len(image.predictions) < 2:
             continue

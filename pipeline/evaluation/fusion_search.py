@@ -1,7 +1,7 @@
 """Which fusion weight and mask threshold segment a held-out split best (OVSeg's results depend on both)."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -9,15 +9,17 @@ import torch
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.evaluation.bank_leakage import image_identities
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.datasets import open_dataset
+from pipeline.evaluation.datasets.contents import file_digests
 from pipeline.execution.progress import Progress
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation.fusion import UNLABELLED
 from pipeline.segmentation.loading import load_segmenter
-from pipeline.segmentation.segmenter import Segmenter
+from pipeline.segmentation.segmenter import ImageIdentity, Segmenter, unknown_image
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def search_fusion(
     samples: Iterable[tuple[np.ndarray, str, np.ndarray]],
     weights: Sequence[float],
     thresholds: Sequence[float],
+    identify: Callable[[str], ImageIdentity] = unknown_image,
 ) -> list[FusionScore]:
     """Try all weights with all thresholds; the best first, of equal ones the first tried.
 
@@ -43,6 +46,7 @@ def search_fusion(
 
     Args:
         samples: image uint8 [H,W,3], its id, and its labels uint16 [H,W]: class index, or 65535 to ignore.
+        identify: what identifies the image of an id, for a bank that may hold regions of it.
 
     Raises:
         UserError: there are no weights or thresholds; and whatever the segmenter raises.
@@ -57,14 +61,21 @@ def search_fusion(
     if not matrices:
         raise UserError("weights, thresholds: name at least one of each to search among")
 
-    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float, tuple[float, np.ndarray]]]:
-        for labels, image, found in segmenter.propose_each(samples):
+    def read() -> Iterator[tuple[np.ndarray, str, tuple[str, np.ndarray]]]:
+        for image, image_id, labels in samples:
+            yield image, image_id, (image_id, labels)
+
+    def proposed() -> Iterator[tuple[np.ndarray, Proposals | Queries, float, tuple[float, str, np.ndarray]]]:
+        for (image_id, labels), image, found in segmenter.propose_each(read()):
             if isinstance(found, Exception):
                 raise found
             for threshold in thresholds:
-                yield image, found, threshold, (threshold, labels)
+                yield image, found, threshold, (threshold, image_id, labels)
 
-    for (threshold, labels), prediction in segmenter.classify(proposed()):
+    def image_of(companion: tuple[float, str, np.ndarray]) -> ImageIdentity:
+        return identify(companion[1])
+
+    for (threshold, _, labels), prediction in segmenter.classify(proposed(), image_of):
         for weight in weights:
             matrices[weight, threshold].update(prediction.label_map(weight), labels)
     found = [FusionScore(*setting, matrix.result().miou) for setting, matrix in matrices.items()]
@@ -93,8 +104,14 @@ def search_dataset(config: EvaluateConfig, weights: Sequence[float], thresholds:
             yield sample.image, image_id, sample.labels
             progress.advance(1)
 
+    def identify(image_id: str) -> ImageIdentity:
+        if config.segmentation.bank.path is None:
+            return ()
+        [identity] = image_identities(dataset, [image_id], [file_digests(dataset, [image_id])[image_id][0]])
+        return identity
+
     try:
-        found = search_fusion(segmenter, samples(), weights, thresholds)
+        found = search_fusion(segmenter, samples(), weights, thresholds, identify)
     finally:
         progress.close()
     content = json.dumps([asdict(score) for score in found], indent=1)

@@ -104,11 +104,17 @@ def region_accuracy(regions: pa.Table) -> RegionAccuracy:
 
 
 def write_result(
-    output: str, evaluation: Evaluation, dataset: SegmentationDataset, fingerprint: str, **files: str
+    output: str,
+    evaluation: Evaluation,
+    dataset: SegmentationDataset,
+    fingerprint: str,
+    bank: dict | None = None,
+    **files: str,
 ) -> dict:
     """Write `classes.parquet` and, last, `result.json`, which says that the evaluation is complete.
 
     Args:
+        bank: what is known of the bank that was asked, see `bank_leakage`.
         files: what identifies the content of the data set's files, beside its identity.
 
     Returns:
@@ -132,6 +138,8 @@ def write_result(
             name: _number(value) for name, value in asdict(region_accuracy(evaluation.regions)).items()
         },
     }
+    if bank is not None:
+        result["bank"] = bank
     content = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
     storage.write_bytes(storage.join(output, RESULT), content.encode())
     return result

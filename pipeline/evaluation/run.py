@@ -15,6 +15,7 @@ from pipeline import storage
 from pipeline.configuration import fingerprint
 from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import UserError
+from pipeline.evaluation.bank_leakage import bank_leakage
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
@@ -75,17 +76,20 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
         storage.remove_leftovers(storage.join(config.output, table))
     size = config.images_per_chunk
     chunks = [image_ids[start : start + size] for start in range(0, len(image_ids), size)]
-    _evaluate_chunks(config, workers, dataset, chunks)
+    _evaluate_chunks(config, workers, dataset, chunks, digests)
     evaluation = read_evaluation(config.output, len(chunks), len(dataset.classes))
-    return write_result(config.output, evaluation, dataset, description["fingerprint"], **files)
+    leakage = bank_leakage(config.segmentation.bank, dataset, digests)
+    return write_result(config.output, evaluation, dataset, description["fingerprint"], bank=leakage, **files)
 
 
 def _evaluate_chunks(
-    config: EvaluateConfig, workers: Workers, dataset: SegmentationDataset, chunks: list[list[str]]
+    config: EvaluateConfig, workers: Workers, dataset: SegmentationDataset, chunks: list[list[str]], digests: Digests
 ) -> None:
     done = set(storage.list_names(storage.join(config.output, TABLES[-1])))
     due = [
-        {"chunk": chunk, "images": images} for chunk, images in enumerate(chunks) if f"{chunk:06d}.parquet" not in done
+        {"chunk": chunk, "images": images, "sha256": [digests[image][0] for image in images]}
+        for chunk, images in enumerate(chunks)
+        if f"{chunk:06d}.parquet" not in done
     ]
     arguments = [config, [ray.put(dataset)]]
     total = sum(map(len, chunks))

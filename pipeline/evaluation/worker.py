@@ -6,13 +6,17 @@ import ray
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.evaluation.bank_leakage import image_identities
 from pipeline.evaluation.chunk import TABLES, chunk_uri, evaluate_chunk
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.segmentation.loading import load_segmenter
 
 
 class EvaluateWorker:
-    """Row {chunk, images} → {images, error, user_error}. The chunk's tables are written; errors are empty then."""
+    """Row {chunk, images, sha256} → {images, error, user_error}.
+
+    The chunk's tables are written; errors are empty then.
+    """
 
     def __init__(self, config: EvaluateConfig, dataset: list[ray.ObjectRef], gpus: float):
         """
@@ -33,7 +37,8 @@ class EvaluateWorker:
         image_ids, chunk = list(row["images"]), int(row["chunk"])
         error = user_error = ""
         try:
-            tables = evaluate_chunk(self._dataset, self._segmenter, image_ids)
+            identities = image_identities(self._dataset, image_ids, list(row["sha256"]))
+            tables = evaluate_chunk(self._dataset, self._segmenter, image_ids, identities)
             for name in TABLES:
                 storage.write_table(tables[name], chunk_uri(self._output, name, chunk))
         except UserError as problem:

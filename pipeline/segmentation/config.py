@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from pipeline.bank.config import BankConfig
 from pipeline.clip.config import TemplateSet
 from pipeline.configuration.limits import Limit
 
@@ -27,3 +28,4 @@ class SegmentationConfig:
     mask_threshold: Annotated[float, Limit(gt=0, lt=1)] = 0.5
     """Probability above which a pixel of a soft mask belongs to the region that CLIP sees. Binary proposals do not
     need it."""
+    bank: BankConfig = field(default_factory=BankConfig)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.bank.search import Neighbours
 from pipeline.masks.masks import Masks
 from pipeline.segmentation.binary_masks import binary_labels
 from pipeline.segmentation.fusion import class_scores
@@ -25,11 +26,13 @@ class Prediction:
     mask_logits: np.ndarray | None
     """float32 [Q,h,w], covering the whole image; None if the proposals are binary."""
     region_logits: np.ndarray
-    """CLIP's, float32 [V,C]."""
+    """CLIP's, fused with those of the bank where there is one, float32 [V,C]."""
     valid: np.ndarray
     """bool [Q]: the masks that have a pixel, so that CLIP could look at them."""
     proposal_logits: np.ndarray | None
     """float32 [Q,C+1], last column: no object; None if the backend does not classify."""
+    neighbours: Neighbours | None = None
+    """The entries of the bank nearest to each of the V regions; None without a bank."""
 
     def label_map(self, weight: float) -> np.ndarray:
         """The class of each pixel, uint16 [H,W]: the largest of the scores that `fuse` defines.

@@ -10,6 +10,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import torch
 
+from pipeline.bank.classifier import BankClassifier
+from pipeline.bank.search import Neighbours
 from pipeline.clip import Clip, RegionEncoder, TextEmbedder
 from pipeline.configuration import limits
 from pipeline.errors import UserError
@@ -24,6 +26,14 @@ from pipeline.segmentation.config import SegmentationConfig
 from pipeline.segmentation.prediction import Prediction
 
 Companion = TypeVar("Companion")
+
+ImageIdentity = Sequence[str | None]
+"""What identifies an image, so far as it is known: SHA-256 of its file, in hexadecimal, and its URI."""
+
+
+def unknown_image(companion: Any) -> ImageIdentity:
+    """Of an image that nothing is known of."""
+    return ()
 
 
 class Segmenter:
@@ -41,6 +51,7 @@ class Segmenter:
         regions: RegionsConfig,
         batch_size: int,
         embed: Callable[[list[str]], torch.Tensor] | None = None,
+        bank: BankClassifier | None = None,
     ):
         """Embed the class names.
 
@@ -49,9 +60,10 @@ class Segmenter:
             regions: how a masked region becomes a CLIP input.
             batch_size: regions per forward pass, gathered across images.
             embed: names → [N,D], of unit length; by default a `TextEmbedder` with the configured templates.
+            bank: mined regions that are asked beside CLIP.
 
         Raises:
-            UserError: see `background_classes`.
+            UserError: see `background_classes`; or the bank's embeddings have another width.
         """
         self.background = background_classes(classes, config, proposer)
         """The names of each background class; their columns of a `Prediction` follow those of the classes."""
@@ -67,6 +79,7 @@ class Segmenter:
         embed = embed or TextEmbedder(clip, config.templates)
         self._texts_ND = embed([name for names in groups for name in names]).numpy()
         self._temperature = config.temperature or float(clip.logit_scale.exp())
+        self._bank = bank.for_classes(groups, self._texts_ND, self._temperature) if bank else None
 
     def predict(self, images: Iterable[tuple[np.ndarray, str, Companion]]) -> Iterator[tuple[Companion, Prediction]]:
         """Segment images one after the other.
@@ -131,21 +144,26 @@ class Segmenter:
         return found
 
     def classify(
-        self, proposed: Iterable[tuple[np.ndarray, Proposals | Queries, float, Companion]]
+        self,
+        proposed: Iterable[tuple[np.ndarray, Proposals | Queries, float, Companion]],
+        image_of: Callable[[Companion], ImageIdentity] = unknown_image,
     ) -> Iterator[tuple[Companion, Prediction]]:
         """The second stage alone.
 
         Args:
             proposed: an image, its masks by `propose_each`, the probability above which pixels of soft masks count, and
                 anything that is to come out with the prediction.
+            image_of: what identifies the image that came with it, so that a bank does not answer with its own regions.
 
         Raises:
             UserError: CLIP's embeddings are not numbers.
         """
-        return self.classify_each((self, *image) for image in proposed)
+        return self.classify_each(((self, *image) for image in proposed), image_of)
 
     def classify_each(
-        self, proposed: Iterable[tuple[Self, np.ndarray, Proposals | Queries, float, Companion]]
+        self,
+        proposed: Iterable[tuple[Self, np.ndarray, Proposals | Queries, float, Companion]],
+        image_of: Callable[[Companion], ImageIdentity] = unknown_image,
     ) -> Iterator[tuple[Companion, Prediction]]:
         """As `classify`, but each image comes with the segmenter whose classes it is for.
 
@@ -166,27 +184,30 @@ class Segmenter:
         )
         for (segmenter, found, masks, companion), features_VD, valid_Q in encoded:
             queries = found if isinstance(found, Queries) else None
+            logits_VC, neighbours = segmenter._region_logits(features_VD, image_of(companion))
             yield (
                 companion,
                 Prediction(
                     classes=len(segmenter.classes),
                     masks=masks,
                     mask_logits=queries.mask_logits if queries else None,
-                    region_logits=segmenter._region_logits(features_VD),
+                    region_logits=logits_VC,
                     valid=valid_Q,
                     proposal_logits=segmenter._proposal_logits(queries.class_logits) if queries else None,
+                    neighbours=neighbours,
                 ),
             )
 
-    def _region_logits(self, features_VD: np.ndarray) -> np.ndarray:
+    def _region_logits(self, features_VD: np.ndarray, image: ImageIdentity) -> tuple[np.ndarray, Neighbours | None]:
         if not len(features_VD):
-            return np.zeros((0, len(self._first_names)), np.float32)
+            return np.zeros((0, len(self._first_names)), np.float32), None
         if not np.isfinite(features_VD).all():
             raise UserError(
                 "clip: the embeddings of some regions are not numbers; the weights are damaged, or clip.precision is "
                 "too low for them (try fp32)"
             )
-        return self._pool(self._temperature * (features_VD @ self._texts_ND.T))
+        logits_VC = self._pool(self._temperature * (features_VD @ self._texts_ND.T))
+        return self._bank.fuse(features_VD, logits_VC, image) if self._bank else (logits_VC, None)
 
     def _proposal_logits(self, class_logits: np.ndarray) -> np.ndarray:
         return np.concatenate([self._pool(class_logits[:, :-1]), class_logits[:, -1:]], axis=1)

@@ -1,6 +1,7 @@
 """The worker of a segmentation job: image files in, label maps, overlays and panoptic segmentations out."""
 
 import errno
+import hashlib
 import json
 import posixpath
 import traceback
@@ -20,6 +21,7 @@ from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.loading import load_segmenter
 from pipeline.segmentation.panoptic import panoptic_png, segments_info
 from pipeline.segmentation.prediction import Prediction
+from pipeline.segmentation.segmenter import ImageIdentity
 from pipeline.storage.in_threads import each_in_threads
 
 # Label maps are of the size of the image, so nothing is scaled down.
@@ -62,6 +64,8 @@ class SegmentWorker:
                 problem = ImageProblem("failed", f"{type(error).__name__}: {error}")
             rejects.append({"image": uri, "reason": problem.reason, "detail": problem.detail})
 
+        digests: dict[str, str] = {}
+
         def read() -> Iterator[tuple[np.ndarray, str, str]]:
             def fetch(uri: str) -> bytes:
                 return storage.read_at_most(uri, _ANY_SIZE.max_bytes)
@@ -69,7 +73,9 @@ class SegmentWorker:
             with closing(each_in_threads(fetch, images, len(images), len(images))) as each:
                 for uri, file in each:
                     try:
-                        image = decode_jpeg(read_upright(file.result(), _ANY_SIZE).data)
+                        data = file.result()
+                        digests[uri] = hashlib.sha256(data).hexdigest()
+                        image = decode_jpeg(read_upright(data, _ANY_SIZE).data)
                     except FileNotFoundError:
                         reject(uri, ImageProblem("missing_file", uri))
                     except storage.TooManyBytes as problem:
@@ -90,7 +96,11 @@ class SegmentWorker:
                 else:
                     yield image, found, self._config.segmentation.mask_threshold, (uri, image)
 
-        for (uri, image), prediction in self._segmenter.classify(proposed()):
+        def image_of(companion: tuple[str, np.ndarray]) -> ImageIdentity:
+            uri, _ = companion
+            return digests[uri], uri
+
+        for (uri, image), prediction in self._segmenter.classify(proposed(), image_of):
             try:
                 self._write(names[uri], image, prediction)
             except OSError as error:

@@ -5,11 +5,13 @@ Shape suffixes: Q masks, C classes and then background names, R runs.
 
 import base64
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from pycocotools import mask as coco_mask
 from pydantic import BaseModel, Field
 
+from pipeline.bank.evidence import Evidence
 from pipeline.segmentation import UNLABELLED, Prediction
 from pipeline.segmentation.drawing import class_colours, label_png
 from pipeline.segmentation.fusion import class_scores
@@ -41,10 +43,22 @@ class NamedScore(BaseModel):
 
     name: str
     score: float = Field(
-        description="0 to 1: CLIP's softmax over the classes and background names, fused with the proposal model's own "
-        "if it classifies."
+        description="0 to 1: CLIP's softmax over the classes and background names, fused with the votes of mined "
+        "regions if the server has a bank, and with the proposal model's own classes if it classifies."
     )
     background: bool = Field(description="Whether it is one of the server's background names.")
+
+
+class MinedRegion(BaseModel):
+    """A mined region that a region's classes rest on, beside CLIP."""
+
+    noun: str = Field(description="What its caption calls it.")
+    similarity: float = Field(description="Cosine similarity of the two regions.")
+    dataset: str = Field(description="The mined dataset, as it was called when the bank was made.")
+    key: str = Field(description="Its pair in that dataset.")
+    thumbnail: str | None = Field(
+        description="The region as a JPEG in a data URL, its surroundings faded; null if its dataset cannot be read."
+    )
 
 
 class Region(BaseModel):
@@ -54,6 +68,10 @@ class Region(BaseModel):
     area: int = Field(description="Pixels.")
     share: float = Field(description="The same as a fraction of the image.")
     names: list[NamedScore] = Field(description="The five classes that fit best, the best first.")
+    mined: list[MinedRegion] = Field(
+        default=[],
+        description="The mined regions most like it that voted, the most similar first; without a bank none.",
+    )
     mask: Mask
 
 
@@ -93,7 +111,7 @@ def draw(segmented: Segmented, classes: Sequence[tuple[str, ...]]) -> dict:
         "labels": base64.b64encode(label_png(labels, len(classes))).decode(),
         "unlabelled": float(np.mean(labels == UNLABELLED)),
         "legend": _legend(labels, classes),
-        "regions": _regions(prediction, segmented.names, segmented.weight),
+        "regions": _regions(prediction, segmented),
     }
 
 
@@ -122,7 +140,11 @@ def _legend(labels: np.ndarray, classes: Sequence[tuple[str, ...]]) -> list[Lege
     return entries
 
 
-def _regions(prediction: Prediction, names: list[str], weight: float) -> list[Region]:
+def _regions(prediction: Prediction, segmented: Segmented) -> list[Region]:
+    names, weight = segmented.names, segmented.weight
+    evidence_Q: list[list[Evidence]] = [[] for _ in prediction.valid]
+    for index, found in zip(np.flatnonzero(prediction.valid).tolist(), segmented.evidence, strict=False):
+        evidence_Q[index] = found
     masks = prediction.masks
     scores_QC = class_scores(prediction.proposal_logits, prediction.region_logits, prediction.valid, weight).numpy()
     areas_Q, boxes_Q4 = masks.areas, masks.boxes()
@@ -143,6 +165,7 @@ def _regions(prediction: Prediction, names: list[str], weight: float) -> list[Re
                     )
                     for column in best
                 ],
+                mined=[MinedRegion(**asdict(one)) for one in evidence_Q[index]],
                 mask=Mask(size=masks.size, counts=masks[index].decode()),
             )
         )

@@ -1,6 +1,7 @@
 """The HTTP side: the page, the API and its description. Decodes and draws; the models are elsewhere."""
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -35,14 +36,15 @@ _DESCRIPTION = """Open-vocabulary segmentation: send an image and the names of w
     curl -F image=@photo.jpg -F classes='dog, sofa/couch, floor' http://127.0.0.1:8000/api/segment
 """
 
-Ask = Callable[[bytes, Classes], Awaitable[Reply]]
+Ask = Callable[[bytes, Classes, str], Awaitable[Reply]]
 
 
 def build_app(config: ServeConfig, ask: Ask, ready: Callable[[], Awaitable[bool]]) -> FastAPI:
     """The application.
 
     Args:
-        ask: an upright JPEG and classes → what the models say; raises Ray Serve's errors.
+        ask: an upright JPEG, classes and the SHA-256 of the file that was sent → what the models say; raises Ray
+            Serve's errors.
         ready: whether the models can be asked.
     """
     app = FastAPI(
@@ -108,7 +110,8 @@ async def _answer(upload: Upload, config: ServeConfig, ask: Ask) -> Answer:
     times = [time.perf_counter()]
     image = await asyncio.to_thread(uploads.read_image, upload.image, config.max_pixels)
     times.append(time.perf_counter())
-    reply, segmented = await _asked(ask, bytes(image.data), upload.classes)
+    sha256 = hashlib.sha256(upload.image).hexdigest()
+    reply, segmented = await _asked(ask, bytes(image.data), upload.classes, sha256)
     times.append(time.perf_counter())
     drawn = await asyncio.to_thread(draw, segmented, upload.classes)
     times.append(time.perf_counter())
@@ -124,14 +127,14 @@ async def _answer(upload: Upload, config: ServeConfig, ask: Ask) -> Answer:
     return Answer(**drawn, timing=timing)
 
 
-async def _asked(ask: Ask, jpeg: bytes, classes: Classes) -> tuple[Reply, Segmented]:
+async def _asked(ask: Ask, jpeg: bytes, classes: Classes, sha256: str) -> tuple[Reply, Segmented]:
     """What the models say, and what they made of the image.
 
     Raises:
         Problem: they do not answer, or cannot use the image or the classes.
     """
     try:
-        reply = await ask(jpeg, classes)
+        reply = await ask(jpeg, classes, sha256)
     except BackPressureError:
         raise Problem(503, "busy", "too many requests are waiting; try again in a few seconds") from None
     except (DeploymentUnavailableError, RayActorError):

@@ -39,6 +39,9 @@ class ServeConfig:
     """Most requests that wait while all replicas are busy; more are refused."""
     replicas: Annotated[int, Limit(ge=1)] = 1
     """How many workers load the models and answer."""
+    neighbours: Annotated[int, Limit(ge=0, le=20)] = 3
+    """With `segmentation.bank`: so many of the mined regions that a region's classes rest on are named, and shown if
+    their dataset can be read; 0: none."""
 
     def check(self) -> None:
         """Check what no limit of a number says.

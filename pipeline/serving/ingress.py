@@ -26,8 +26,8 @@ class Ingress:
         """Called by Ray Serve."""
         return build_app(self._config, self._ask, self._ready)
 
-    async def _ask(self, jpeg: bytes, classes: Classes) -> Reply:
-        response = self._models.segment.remote(Request(jpeg, classes))
+    async def _ask(self, jpeg: bytes, classes: Classes, sha256: str) -> Reply:
+        response = self._models.segment.remote(Request(jpeg, classes, sha256))
         try:
             return await response
         except asyncio.CancelledError:  # it took too long, or who asked has gone

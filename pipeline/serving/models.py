@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.bank.evidence import Evidence, EvidenceReader
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, decode_jpeg
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation import Prediction, Segmenter
 from pipeline.segmentation.classes import parse_classes
-from pipeline.segmentation.loading import load_models
+from pipeline.segmentation.loading import load_bank, load_models
 from pipeline.serving.config import ServerConfig
 from pipeline.serving.names import NameEmbeddings
 
@@ -27,6 +28,8 @@ class Request:
     """Upright; see `pipeline.images.UprightJpeg`."""
     classes: Classes
     """The names of each class, see `parse_classes`."""
+    sha256: str | None = None
+    """Of the file that was sent, in hexadecimal: a bank does not answer with regions of the same file."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Segmented:
     """The first name of each class, and then of each background class: the columns of the prediction."""
     weight: float
     """λ for `Prediction.label_map` and `class_scores`; 1 where proposals have no classes."""
+    evidence: list[list[Evidence]] = field(default_factory=list)
+    """For each region that CLIP could look at the mined regions that it rests on; empty without a bank."""
 
 
 class Models:
@@ -52,6 +57,8 @@ class Models:
         self._config = config
         self._clip, self._proposer = load_models(config, gpu=gpu)
         self._embed = NameEmbeddings(self._clip, config.segmentation.templates)
+        self._bank = load_bank(config, self._clip)
+        self._evidence = EvidenceReader(self._bank.bank) if self._bank and config.serve.neighbours else None
         self._segmenter(tuple(parse_classes(config.serve.classes, "serve.classes")))
 
     def segment(self, requests: Sequence[Request]) -> list[Segmented | ImageProblem | UserError]:
@@ -85,7 +92,8 @@ class Models:
                     yield segmenter, image, found, self._config.segmentation.mask_threshold, index
 
         if due:
-            for index, prediction in segmenters[requests[due[0]].classes].classify_each(proposed()):
+            first = segmenters[requests[due[0]].classes]
+            for index, prediction in first.classify_each(proposed(), lambda index: (requests[index].sha256,)):
                 results[index] = self._segmented(prediction, segmenters[requests[index].classes])
         return [results[index] for index in range(len(requests))]
 
@@ -111,6 +119,7 @@ class Models:
             config.regions,
             config.clip.batch_size,
             embed=self._embed,
+            bank=self._bank,
         )
 
     def _segmented(self, prediction: Prediction, segmenter: Segmenter) -> Segmented:
@@ -119,4 +128,11 @@ class Models:
             names=[names[0] for names in (*segmenter.classes, *segmenter.background)],
             # Of proposals without classes nothing is fused.
             weight=self._config.segmentation.weight if segmenter.classifies else 1.0,
+            evidence=self._read_evidence(prediction),
         )
+
+    def _read_evidence(self, prediction: Prediction) -> list[list[Evidence]]:
+        if self._evidence is None or prediction.neighbours is None:
+            return []
+        bank = self._config.segmentation.bank
+        return self._evidence.read(prediction.neighbours, self._config.serve.neighbours, bank.min_similarity)

@@ -29,7 +29,7 @@ class Asked:
     def __init__(self):
         self.requests = []
 
-    async def __call__(self, jpeg, classes):
+    async def __call__(self, jpeg, classes, sha256):
         self.requests.append((Image.open(io.BytesIO(jpeg)), classes))
         return Reply(ImageProblem("asked", "the models were asked"), 0.0, 1)
 
@@ -172,7 +172,7 @@ def test_files_of_all_kinds_become_upright_rgb(client, asked):
 def test_a_request_that_takes_too_long_is_given_up():
     given_up = []
 
-    async def never(jpeg, classes):
+    async def never(jpeg, classes, sha256):
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -187,7 +187,7 @@ def test_a_request_that_takes_too_long_is_given_up():
 
 
 def test_models_that_fail_or_are_not_there():
-    async def fails(jpeg, classes):
+    async def fails(jpeg, classes, sha256):
         raise RuntimeError("secret")
 
     async def no() -> bool:

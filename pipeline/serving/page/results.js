@@ -49,6 +49,35 @@ export function writeLegend(answer) {
   }
 }
 
+/** The mined regions that a region's names rest on. Nouns and keys come from captions and data sets: text, never markup. */
+function mined(region) {
+  const details = element("details", undefined, "mined");
+  const count = region.mined.length;
+  details.append(element("summary", `${count} mined ${count === 1 ? "region" : "regions"} most like it`));
+  const list = element("ul");
+  for (const { noun, similarity, dataset, key, thumbnail } of region.mined) {
+    const item = element("li");
+    if (thumbnail?.startsWith("data:image/jpeg;base64,")) {
+      const picture = element("img");
+      picture.src = thumbnail;
+      picture.alt = `Mined region of ${noun}`;
+      item.append(picture);
+    } else {
+      item.append(element("span", "no picture", "absent muted"));
+    }
+    const text = element("span");
+    text.append(
+      element("strong", noun),
+      element("span", ` ${similarity.toFixed(2)}`, "number"),
+      element("span", `${key} of ${dataset}`, "muted source"),
+    );
+    item.append(text);
+    list.append(item);
+  }
+  details.append(list);
+  return details;
+}
+
 /** The regions, a few at first. */
 export function writeRegions(answer) {
   const body = get("regions");
@@ -73,6 +102,7 @@ export function writeRegions(answer) {
         list.append(element("li", `${name}${background ? " (background)" : ""} ${percent(score)}`));
       }
       names.append(list);
+      if (region.mined.length) names.append(mined(region));
       row.append(first, element("td", percent(region.share), "number"), names);
       row.addEventListener("pointerenter", () => stress(answer, region));
       row.addEventListener("pointerleave", () => stress(answer, pinned));
