@@ -139,9 +139,7 @@ def _export_bank(options: argparse.Namespace) -> bool:
         bank = export_bank(options.output, options.to, settings)
         before = f", {bank.before} were there before" if bank.before else ""
         print(f"{options.to}: {bank.added} shards encoded{before}")
-    print(
-        f"{options.to}: {bank.entries} mined regions of {bank.datasets} datasets; segmentation.bank.path: {options.to}"
-    )
+    print(f"{options.to}: {bank.entries} mined regions of {bank.datasets} datasets, for segmentation.bank.path")
     if bank.without_sha256:
         print(
             f"warning: {bank.without_sha256} images have no SHA-256, since they were never files; whether they are the "
