@@ -58,7 +58,7 @@ def _main(arguments: list[str] | None) -> None:
         default=[0],
         help="one run for each seed, with a world, a CLIP and groups of nouns of its own",
     )
-    names = list(ablations(0.0))
+    names = [*ablations(0.0), "bank"]
     parser.add_argument(
         "--ablation", nargs="+", choices=[*names, "all"], default=[], help="further variants of the method to compare"
     )

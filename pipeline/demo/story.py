@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.demo.bank import BANK, run_banks
 from pipeline.demo.measures import MeasuredClip, measure, mined_rows
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import QUICK
@@ -44,6 +45,8 @@ def run_seed(runs: DemoRuns, chosen: list[str], say: Callable[[str], None]) -> d
         runs.adapt(variant)
         runs.evaluate(variant.name)
         measured[variant.title] = measure(runs.evaluation(variant.name), runs.groups)
+    if BANK in chosen:
+        measured |= run_banks(runs, say)
     return measured
 
 
@@ -53,6 +56,7 @@ def paper_variants(runs: DemoRuns) -> tuple[Variant, ...]:
 
 
 def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:
+    chosen = [name for name in chosen if name != BANK]
     if not chosen:
         return []
     scores = [row["clip_score"] for row in mined_rows(runs.mined) if row["noun"] not in NON_VISUAL]
