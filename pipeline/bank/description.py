@@ -13,12 +13,15 @@ by another.
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pipeline import storage
+from pipeline.clip.config import TemplateSet
 from pipeline.errors import UserError
+from pipeline.regions.config import Fill
 from pipeline.storage.documents import DamagedFileError, parse_json
 
 FORMAT, VERSION = "ovseg-bank", 1
@@ -192,6 +195,10 @@ def _check(description: BankDescription) -> None:
     """Raise ValueError if something is out of range, or leads out of the bank."""
     if not 1 <= description.width <= _MOST_WIDTH:
         raise ValueError(f"width is {description.width}")
+    if description.regions.fill not in get_args(Fill) or not 1 <= description.regions.expand < math.inf:
+        raise ValueError(f"regions is {description.regions}")
+    if description.templates not in get_args(TemplateSet):
+        raise ValueError(f"templates is {description.templates[:40]!r}")
     for name in ("vision_sha256", "text_sha256"):
         if not _HASH.fullmatch(getattr(description.clip, name)):
             raise ValueError(f"clip.{name} is no SHA-256")

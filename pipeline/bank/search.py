@@ -60,13 +60,14 @@ class ExactSearch:
         rows_QK = torch.full((queries, wanted), -1, dtype=torch.int64)
         features = torch.from_numpy(np.ascontiguousarray(features_QD, np.float32))
         if queries:
+            asked_QD = features.to(self._dtype)
+            buffer = torch.empty(queries * len(self._block_BD), dtype=self._dtype)  # one for all blocks
             for start, block_BD in self._blocks():
-                scores_QB = (features.to(self._dtype) @ block_BD.T).float()
+                scores_QB = buffer[: queries * len(block_BD)].view(queries, -1)
+                torch.mm(asked_QD, block_BD.T, out=scores_QB)
                 if excluded is not None:
-                    inside = excluded[
-                        np.searchsorted(excluded, start) : np.searchsorted(excluded, start + len(block_BD))
-                    ]
-                    scores_QB[:, torch.from_numpy(inside - start)] = -torch.inf
+                    first, end = np.searchsorted(excluded, (start, start + len(block_BD)))
+                    scores_QB[:, torch.from_numpy(excluded[first:end] - start)] = -torch.inf
                 scores_QK, rows_QK = _merged(scores_QK, rows_QK, scores_QB, start)
         if self.precision == "bf16":
             scores_QK = self._rescored(features, rows_QK)
@@ -115,8 +116,8 @@ def _merged(
     scores_QK: torch.Tensor, rows_QK: torch.Tensor, scores_QB: torch.Tensor, start: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The K best of what was found before and of a block. Of equal scores, those before stay."""
-    hits_QB = scores_QB > scores_QK[:, -1:]
-    query_H, column_H = np.nonzero(hits_QB.numpy())
+    hits_QB = scores_QB > scores_QK[:, -1:].to(scores_QB.dtype)
+    query_H, column_H = np.divmod(np.flatnonzero(hits_QB.numpy()), scores_QB.shape[1])
     if not len(query_H):
         return scores_QK, rows_QK
     counts_Q = np.bincount(query_H, minlength=len(scores_QK))
@@ -124,7 +125,7 @@ def _merged(
     found_scores = torch.full((len(scores_QK), int(counts_Q.max())), -torch.inf)
     found_rows = torch.full(found_scores.shape, -1, dtype=torch.int64)
     query, column, place = (torch.from_numpy(index) for index in (query_H, column_H, place_H))
-    found_scores[query, place] = scores_QB[query, column]
+    found_scores[query, place] = scores_QB[query, column].float()
     found_rows[query, place] = column + start
     scores, rows = torch.cat([scores_QK, found_scores], dim=1), torch.cat([rows_QK, found_rows], dim=1)
     order = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, : scores_QK.shape[1]]

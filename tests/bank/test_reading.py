@@ -109,6 +109,8 @@ def with_file(folder, **changes):
         (lambda folder: {"width": 0}, "width is 0"),
         (lambda folder: {"clip": {"size": 3}}, r"clip has \['size'\] instead of"),
         (lambda folder: {"segments": segments(folder) * 2}, "two segments have the same name"),
+        (lambda folder: {"regions": {"fill": "red", "expand": 1.0}}, "regions is BankRegions"),
+        (lambda folder: {"templates": "mine"}, "templates is 'mine'"),
         (lambda folder: {"segments": []}, "it has no entry; add a dataset"),
         (lambda folder: {"segments": with_file(folder, file="../../x.arrow")}, "is no file of segment"),
         (lambda folder: {"segments": with_file(folder, file="segments/" + "f" * 16 + "/000000-0123456789ab.arrow")},
