@@ -67,6 +67,7 @@ class ClassBank:
     def __init__(self, classifier: BankClassifier, assigned_MC: np.ndarray):
         self._classifier = classifier
         self._assigned_MC = assigned_MC
+        self._known_C = assigned_MC.any(axis=0)
 
     def fuse(
         self, features_VD: np.ndarray, region_logits_VC: np.ndarray, image: Sequence[str | None] = ()
@@ -80,7 +81,8 @@ class ClassBank:
         found = self._classifier.nearest(features_VD, image)
         bank, config = self._classifier.bank, self._classifier.config
         assigned_VKC = self._assigned_MC[bank.noun_of_row[np.maximum(found.rows, 0)]]
-        return fused_logits(region_logits_VC, votes(found, assigned_VKC, config), config.weight), found
+        votes_VC = votes(found, assigned_VKC, config)
+        return fused_logits(region_logits_VC, votes_VC, self._known_C, config.weight), found
 
 
 def check_bank(description: BankDescription, clip: Clip, regions: RegionsConfig) -> None:

@@ -19,8 +19,9 @@ class BankConfig:
 
     path: Annotated[str | None, LocalPath.ANY, AbsentMeans(None)] = None
     """Folder that `python -m jobs.export --format bank` wrote, any fsspec URI."""
-    weight: Annotated[float, Limit(ge=0, le=1), AbsentMeans(0.8)] = 0.8
-    """Share of the bank in the classes of a region: 0 takes CLIP's classification alone, 1 the votes alone."""
+    weight: Annotated[float, Limit(ge=0, le=1), AbsentMeans(0.9)] = 0.9
+    """Share of the bank in the classes of a region: 0 takes CLIP's alone, 1 the votes alone, where there are any.
+    Classes that no noun of the bank names keep what CLIP gives them."""
     neighbours: Annotated[int, Limit(ge=1, le=1000), AbsentMeans(16)] = 16
     """The mined regions nearest to a region vote for the class of their noun: this many."""
     temperature: Annotated[float, Limit(gt=0), AbsentMeans(20.0)] = 20.0

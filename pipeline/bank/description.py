@@ -15,10 +15,11 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import get_args
 
 from pipeline import storage
+from pipeline.bank.parsing import parsed
 from pipeline.clip.config import TemplateSet
 from pipeline.errors import UserError
 from pipeline.regions.config import Fill
@@ -146,7 +147,7 @@ def read_description(bank: str, key: str) -> BankDescription:
         )
     known = {name: value for name, value in content.items() if name not in ("format", "version")}
     try:
-        description = _parsed(known, BankDescription, "")
+        description = parsed(known, BankDescription)
         _check(description)
     except ValueError as error:
         raise _damaged(uri, error) from error
@@ -163,32 +164,6 @@ def damaged_bank(bank: str, problem: str) -> UserError:
 
 def _damaged(uri: str, problem: object) -> UserError:
     return UserError(f"{uri} is damaged: {str(problem)[:500]}; export the bank again into another folder")
-
-
-def _parsed(value: Any, kind: Any, where: str) -> Any:
-    """A value of JSON as a dataclass, list, or plain value.
-
-    Raises:
-        ValueError: it has another type.
-    """
-    if isinstance(kind, type) and is_dataclass(kind):
-        names = {field.name for field in fields(kind)}
-        if not isinstance(value, dict) or value.keys() != names:
-            found = sorted(value) if isinstance(value, dict) else type(value).__name__
-            raise ValueError(f"{where or 'the file'} has {str(found)[:200]} instead of {sorted(names)}")
-        hints = get_type_hints(kind)
-        return kind(**{name: _parsed(value[name], hints[name], f"{where}.{name}".lstrip(".")) for name in names})
-    if get_origin(kind) is list:
-        if not isinstance(value, list):
-            raise ValueError(f"{where} is no list")
-        [inner] = get_args(kind)
-        return [_parsed(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
-    allowed = get_args(kind) or (kind,)
-    if float in allowed and type(value) is int:
-        return float(value)
-    if type(value) not in allowed:
-        raise ValueError(f"{where} is {str(value)[:80]!r}")
-    return value
 
 
 def _check(description: BankDescription) -> None:

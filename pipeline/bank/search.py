@@ -19,6 +19,8 @@ from pipeline.bank.config import ScanPrecision
 from pipeline.bank.reading import Bank
 
 _BLOCK = 8192
+_CONVERTED = 256
+"""Entries that are converted at a time: what lies between the formats stays in the cache."""
 _CANDIDATES = 4
 """Candidates of a bf16 scan for each neighbour that is asked for."""
 _LEAST_CANDIDATES = 16
@@ -45,6 +47,7 @@ class ExactSearch:
             warnings.simplefilter("ignore", UserWarning)  # the memory is mapped read-only; nobody writes to it
             self._parts = [_tensor(part_ND) for part_ND in bank.embeddings() if len(part_ND)]
         self._block_BD = torch.empty((min(_BLOCK, max(1, bank.entries)), bank.description.width), dtype=self._dtype)
+        self._converted_RD = torch.empty((_CONVERTED, bank.description.width))
 
     @torch.inference_mode()
     def nearest(self, features_QD: np.ndarray, count: int, excluded: np.ndarray | None = None) -> Neighbours:
@@ -60,15 +63,14 @@ class ExactSearch:
         rows_QK = torch.full((queries, wanted), -1, dtype=torch.int64)
         features = torch.from_numpy(np.ascontiguousarray(features_QD, np.float32))
         if queries:
-            asked_QD = features.to(self._dtype)
-            buffer = torch.empty(queries * len(self._block_BD), dtype=self._dtype)  # one for all blocks
+            asked_DQ = features.to(self._dtype).T.contiguous()
+            scores = torch.empty((len(self._block_BD), queries), dtype=self._dtype)  # one for all blocks
             for start, block_BD in self._blocks():
-                scores_QB = buffer[: queries * len(block_BD)].view(queries, -1)
-                torch.mm(asked_QD, block_BD.T, out=scores_QB)
+                scores_BQ = torch.mm(block_BD, asked_DQ, out=scores[: len(block_BD)])
                 if excluded is not None:
                     first, end = np.searchsorted(excluded, (start, start + len(block_BD)))
-                    scores_QB[:, torch.from_numpy(excluded[first:end] - start)] = -torch.inf
-                scores_QK, rows_QK = _merged(scores_QK, rows_QK, scores_QB, start)
+                    scores_BQ[torch.from_numpy(excluded[first:end] - start)] = -torch.inf
+                scores_QK, rows_QK = _merged(scores_QK, rows_QK, scores_BQ, start)
         if self.precision == "bf16":
             scores_QK = self._rescored(features, rows_QK)
         order_QK = torch.argsort(scores_QK, dim=1, descending=True, stable=True)[:, :count]
@@ -81,8 +83,12 @@ class ExactSearch:
         for part_ND in self._parts:
             taken = 0
             while taken < len(part_ND):
-                step = min(len(block_BD) - filled, len(part_ND) - taken)
-                block_BD[filled : filled + step].copy_(part_ND[taken : taken + step])
+                step = min(len(block_BD) - filled, len(part_ND) - taken, _CONVERTED)
+                if self.precision == "bf16":  # torch converts by way of fp32 in half the time
+                    self._converted_RD[:step].copy_(part_ND[taken : taken + step])
+                    block_BD[filled : filled + step].copy_(self._converted_RD[:step])
+                else:
+                    block_BD[filled : filled + step].copy_(part_ND[taken : taken + step])
                 filled, taken = filled + step, taken + step
                 if filled == len(block_BD):
                     yield start, block_BD
@@ -113,23 +119,33 @@ def embeddings_of(bank: Bank, rows: np.ndarray) -> np.ndarray:
 
 
 def _merged(
-    scores_QK: torch.Tensor, rows_QK: torch.Tensor, scores_QB: torch.Tensor, start: int
+    scores_QK: torch.Tensor, rows_QK: torch.Tensor, scores_BQ: torch.Tensor, start: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The K best of what was found before and of a block. Of equal scores, those before stay."""
-    hits_QB = scores_QB > scores_QK[:, -1:].to(scores_QB.dtype)
-    query_H, column_H = np.divmod(np.flatnonzero(hits_QB.numpy()), scores_QB.shape[1])
-    if not len(query_H):
+    entry_H, query_H = _hits((scores_BQ > scores_QK[:, -1].to(scores_BQ.dtype)).numpy())
+    if not len(entry_H):
         return scores_QK, rows_QK
+    by_query = np.argsort(query_H, kind="stable")
+    entry_H, query_H = entry_H[by_query], query_H[by_query]
     counts_Q = np.bincount(query_H, minlength=len(scores_QK))
     place_H = np.arange(len(query_H)) - np.repeat(np.cumsum(counts_Q) - counts_Q, counts_Q)
     found_scores = torch.full((len(scores_QK), int(counts_Q.max())), -torch.inf)
     found_rows = torch.full(found_scores.shape, -1, dtype=torch.int64)
-    query, column, place = (torch.from_numpy(index) for index in (query_H, column_H, place_H))
-    found_scores[query, place] = scores_QB[query, column].float()
-    found_rows[query, place] = column + start
+    query, entry, place = (torch.from_numpy(index) for index in (query_H, entry_H, place_H))
+    found_scores[query, place] = scores_BQ[entry, query].float()
+    found_rows[query, place] = entry + start
     scores, rows = torch.cat([scores_QK, found_scores], dim=1), torch.cat([rows_QK, found_rows], dim=1)
     order = torch.sort(scores, dim=1, descending=True, stable=True).indices[:, : scores_QK.shape[1]]
     return scores.gather(1, order), rows.gather(1, order)
+
+
+def _hits(hits_BQ: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of what is true, in their order. Mostly nothing is: eight flags are looked at together."""
+    flags = hits_BQ.reshape(-1)
+    words = flags[: len(flags) // 8 * 8].view(np.uint64)
+    places = (np.flatnonzero(words)[:, None] * 8 + np.arange(8)).reshape(-1)
+    places = np.concatenate([places[flags[places]], 8 * len(words) + np.flatnonzero(flags[8 * len(words) :])])
+    return np.divmod(places, hits_BQ.shape[1])
 
 
 def _tensor(part_ND: np.ndarray) -> torch.Tensor:

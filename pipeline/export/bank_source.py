@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.bank.description import BankDescription
-from pipeline.clip.config import TemplateSet
+from pipeline.clip.config import ClipConfig, TemplateSet
+from pipeline.configuration.paths import with_absolute_paths
 from pipeline.dataset.opening import MinedDataset
 from pipeline.errors import UserError
 from pipeline.regions.config import RegionsConfig
@@ -43,7 +44,8 @@ def dataset_clip(
         UserError: nobody says which.
     """
     if settings.architecture or settings.weights:
-        return None, (settings.architecture, settings.weights)
+        named = with_absolute_paths(ClipConfig(architecture=settings.architecture, weights=settings.weights), "clip")
+        return None, (named.architecture, named.weights)
     if bank:
         return None, (bank.clip.architecture, bank.clip.weights)
     models, configured = dataset.description["models"].get("clip"), dataset.description["configuration"].get("clip")

@@ -28,11 +28,13 @@ def test_against_the_formula(seed, regions, neighbours, classes, weight, least, 
     rng = np.random.default_rng(seed)
     rows = rng.integers(-1, 9, (regions, neighbours))
     similarities = np.where(rows >= 0, rng.uniform(-1, 1, rows.shape), -np.inf).astype(np.float32)
+    known = rng.random(classes) < 0.7
     assigned = rng.dirichlet(np.ones(classes), (regions, neighbours)) * rng.integers(0, 2, (regions, neighbours, 1))
+    assigned *= known
     logits = rng.normal(scale=5, size=(regions, classes)).astype(np.float32)
     config = BankConfig(weight=weight, min_similarity=least, temperature=temperature)
     found = votes(Neighbours(rows, similarities), assigned, config)
-    fused = fused_logits(logits, found, weight)
+    fused = fused_logits(logits, found, known, weight)
     assert fused.dtype == np.float32
     for region in range(regions):
         there = rows[region] >= 0
@@ -42,7 +44,7 @@ def test_against_the_formula(seed, regions, neighbours, classes, weight, least, 
             for share, similarity, a in zip(shares, similarities[region][there], assigned[region][there], strict=True):
                 v += share * (similarity >= least) * a
         p = softmax(logits[region].astype(np.float64))
-        b = v + (1 - v.sum()) * p
+        b = np.where(known, p[known].sum() * v + (1 - v.sum()) * p, p)
         np.testing.assert_allclose(np.exp(fused[region]), (1 - weight) * p + weight * b, atol=1e-5)
         np.testing.assert_allclose(softmax(fused[region].astype(np.float64)), np.exp(fused[region]), atol=1e-5)
 
@@ -52,13 +54,23 @@ def test_a_region_like_no_entry_keeps_what_clip_says():
     far = Neighbours(np.array([[4, 2]]), np.array([[0.3, 0.1]], np.float32))
     found = votes(far, np.ones((1, 2, 3)) / 3, BankConfig(min_similarity=0.5))
     assert not found.any()
-    np.testing.assert_allclose(fused_logits(logits, found, 1.0)[0], np.log(softmax(logits[0])), atol=1e-6)
+    np.testing.assert_allclose(
+        fused_logits(logits, found, np.ones(3, bool), 1.0)[0], np.log(softmax(logits[0])), atol=1e-6
+    )
 
 
 def test_all_votes_for_one_class_and_no_part_of_clip():
-    fused = fused_logits(np.zeros((1, 3), np.float32), np.array([[0.0, 1.0, 0.0]]), 1.0)
+    fused = fused_logits(np.zeros((1, 3), np.float32), np.array([[0.0, 1.0, 0.0]]), np.ones(3, bool), 1.0)
     assert np.isfinite(fused).all()
     np.testing.assert_allclose(np.exp(fused), [[0, 1, 0]])
+
+
+def test_a_class_that_no_noun_names_keeps_what_clip_gives_it():
+    known = np.array([True, False, True])
+    logits = np.array([[0.0, 2.0, 1.0]], np.float32)
+    p = softmax(logits[0].astype(np.float64))
+    fused = np.exp(fused_logits(logits, np.array([[1.0, 0.0, 0.0]]), known, 1.0))[0]
+    np.testing.assert_allclose(fused, [p[0] + p[2], p[1], 0], atol=1e-6)
 
 
 def test_names_vote_for_their_classes_whatever_their_case():
