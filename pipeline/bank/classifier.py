@@ -67,7 +67,7 @@ class ClassBank:
     def __init__(self, classifier: BankClassifier, assigned_MC: np.ndarray):
         self._classifier = classifier
         self._assigned_MC = assigned_MC
-        self._known_C = assigned_MC.any(axis=0)
+        self._known_C: np.ndarray = np.asarray(assigned_MC.any(axis=0))
 
     def fuse(
         self, features_VD: np.ndarray, region_logits_VC: np.ndarray, image: Sequence[str | None] = ()
