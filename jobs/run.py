@@ -2,6 +2,7 @@
 
 python -m jobs.run --config jobs/run.yaml --output s3://bucket/run
 python -m jobs.run --mine jobs/mine.yaml --train jobs/train-ViT-B-16.yaml --output ./run    # sections as files
+python -m jobs.run --config jobs/rounds.yaml --output ./run --rounds.labels labels.json     # and again, by its own CLIP
 
 `mine`, `train` and `evaluate` take every key of their jobs; the data set to train on, the CLIP to evaluate and the
 output directories are filled in; OUTPUT/report/index.html shows what came out. The same command after any failure
@@ -38,8 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
             return
         from pipeline.chain.run import run_chain
 
-        results = run_chain(jobs, overwrite=flags["overwrite"], begin=_say_begin, end=_say_end)
-        _print_evaluations(jobs, results)
+        done = run_chain(jobs, overwrite=flags["overwrite"], begin=_say_begin, end=_say_end)
+        for step, result in done:
+            if step.part == "rounds":
+                _print_rounds(result)
+        _print_evaluations(jobs, [(step, result) for step, result in done if step.name == "evaluate"])
 
     return command.run(run, arguments)
 
@@ -59,38 +63,64 @@ def _say_begin(step: ChainStep) -> None:
 
 
 def _say_end(step: ChainStep, result: dict) -> None:
-    if step.name == "mine":
-        figures = f"{result['pairs']} pairs from {result['images_with_pairs']} of {result['images']} images"
-    elif step.name == "train":
-        steps = ", ".join(f"{count} steps {stage}" for stage, count in result["steps"].items())
-        accuracy = "".join(f"; {row['accuracy_top1']:.1%} of held-out regions" for row in result["accuracy"][-1:])
-        figures = steps + accuracy
-    elif step.name == "report":
-        figures = result["page"]
-    else:
-        scores = {branch: found["miou"] for branch, found in result["scores"].items()}
-        figures = ", ".join(f"mIoU {miou:.1%} ({branch})" for branch, miou in scores.items() if miou is not None)
-    print(f"{step.section} is done: {figures}", flush=True)
+    print(f"{step.section} is done: {_SAID[step.part](result)}", flush=True)
 
 
-def _print_evaluations(jobs: Jobs, results: list[dict]) -> None:
+def _mined(result: dict) -> str:
+    return f"{result['pairs']} pairs from {result['images_with_pairs']} of {result['images']} images"
+
+
+def _trained(result: dict) -> str:
+    steps = ", ".join(f"{count} steps {stage}" for stage, count in result["steps"].items())
+    return steps + "".join(f"; {row['accuracy_top1']:.1%} of held-out regions" for row in result["accuracy"][-1:])
+
+
+def _evaluated(result: dict) -> str:
+    scores = {branch: found["miou"] for branch, found in result["scores"].items()}
+    return ", ".join(f"mIoU {miou:.1%} ({branch})" for branch, miou in scores.items() if miou is not None)
+
+
+def _judged(result: dict) -> str:
+    figures = {name: result["measured"][name] for name in ("accuracy", "retention")}
+    said = [f"{name} {value:.1%}" for name, value in figures.items() if value is not None]
+    decision = result["decision"]
+    outcome = "stops here" if decision["stops"] else "goes on" if decision["eligible"] else "violates a guard"
+    return ", ".join([*said, *decision["reasons"], outcome])
+
+
+_SAID = {
+    "mine": _mined,
+    "quality": lambda result: f"p_right of {result['pairs']} pairs from {result['labels']} labels",
+    "train": _trained,
+    "evaluate": _evaluated,
+    "held out": _judged,
+    "rounds": lambda result: f"round {result['best']} is the best: {result['model']}",
+    "report": lambda result: result["page"],
+}
+
+
+def _print_rounds(result: dict) -> None:
+    from pipeline.chain.rounds_table import rounds_table
+
+    Console().print(rounds_table(result))
+
+
+def _print_evaluations(jobs: Jobs, evaluated: list[tuple[ChainStep, dict]]) -> None:
     """The scores of every evaluation, and those that others have published figures for beside them.
 
     Args:
-        results: of all steps.
+        evaluated: the evaluations with their results.
     """
     from jobs.evaluate import print_comparison
-    from pipeline.chain.run import plan_steps
     from pipeline.evaluation.table import result_tables
 
     compared = []
-    evaluated = [result for step, result in zip(plan_steps(jobs), results, strict=True) if step.name == "evaluate"]
-    for evaluation, result in zip(jobs.evaluations, evaluated, strict=True):
+    for evaluation, (step, result) in zip(jobs.evaluations, evaluated, strict=True):
         for table in result_tables(result):
             table.title = f"{escape(evaluation.label)}, {table.title}"
             Console().print(table)
         if evaluation.config.dataset.kind in COLUMNS.values():
-            compared.append(f"{evaluation.label}={evaluation.config.output}")
+            compared.append(f"{evaluation.label}={step.output}")
     if compared:
         try:
             print_comparison(compared)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import storage
+from pipeline.chain.rounds_config import RoundsConfig, resolve_rounds
 from pipeline.clip.config import ClipConfig
 from pipeline.configuration.paths import absolute_output, refuse_secrets
 from pipeline.errors import UserError
@@ -67,6 +68,7 @@ class ChainConfig:
     train: TrainSection = field(default_factory=TrainSection)
     evaluate: list[EvaluateSection] = field(default_factory=list)
     """Evaluations, one after the other, each with the keys of `python -m jobs.evaluate`; none is fine."""
+    rounds: RoundsConfig = field(default_factory=RoundsConfig)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ class Jobs:
     evaluations: list[ChainEvaluation]
     report: str
     """Folder of the pages that show what they made."""
+    output: str
+    """Directory of the chain."""
+    rounds: RoundsConfig
+    """Checked, with nothing empty that has a default."""
 
 
 def resolve(config: ChainConfig) -> Jobs:
@@ -130,6 +136,8 @@ def resolve(config: ChainConfig) -> Jobs:
         _plain(TrainConfig, config.train, dataset=mined, output=adapted),
         evaluations,
         report,
+        output,
+        resolve_rounds(config.rounds, config.train, [evaluation.trained for evaluation in evaluations]),
     )
 
 

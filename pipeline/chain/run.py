@@ -11,28 +11,40 @@ from dataclasses import replace
 from pipeline import storage
 from pipeline.chain.config import ChainEvaluation, Jobs
 from pipeline.chain.report import report
+from pipeline.chain.round_jobs import evaluation_of_round, jobs_of_round
+from pipeline.chain.rounds import Rounds, check_rounds, chosen_before, mining_step, training_step
 from pipeline.chain.steps import STEPS, ChainStep, StepName
 from pipeline.errors import IncompleteError, UserError
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import open_dataset
 from pipeline.evaluation.run import evaluate
 from pipeline.mining.plan import resolve as resolve_mining
-from pipeline.mining.run import mine
 from pipeline.segmentation.loading import check_models
 from pipeline.training.config import ModelConfig
 from pipeline.training.plan import load_model
 from pipeline.training.plan import resolve as resolve_training
-from pipeline.training.run import train
 
 
-def plan_steps(jobs: Jobs) -> list[ChainStep]:
-    """The jobs of a chain in their order, and what shows their results."""
-    return [
-        ChainStep("mine", "mine", jobs.mine.output, lambda overwrite: mine(jobs.mine, overwrite=overwrite)),
-        ChainStep("train", "train", jobs.train.output, lambda overwrite: train(jobs.train, overwrite=overwrite)),
-        *(_evaluation_step(evaluation.config, number) for number, evaluation in enumerate(jobs.evaluations)),
-        ChainStep("report", "report", jobs.report, lambda overwrite: report(jobs, overwrite=overwrite)),
-    ]
+def plan_steps(jobs: Jobs) -> Iterator[ChainStep]:
+    """The jobs of a chain in their order, and what shows their results.
+
+    With rounds, which steps follow depends on those before them: each is to be run before the next one is asked for.
+    Where none is run, they are those of all rounds, and evaluations and report are those of the round that was chosen
+    before, or of round 0.
+    """
+    if jobs.rounds.count:
+        rounds = Rounds(jobs)
+        yield from rounds.steps()
+        best = rounds.best if rounds.rounds else chosen_before(jobs)
+    else:
+        best = 0
+        yield mining_step(jobs_of_round(jobs, 0))
+        yield training_step(jobs_of_round(jobs, 0))
+    for number in range(len(jobs.evaluations)):
+        yield _evaluation_step(evaluation_of_round(jobs, number, best), number)
+    yield ChainStep(
+        "report", "report", jobs.report, lambda overwrite: report(jobs, best, overwrite=overwrite), "report"
+    )
 
 
 def run_chain(
@@ -41,7 +53,7 @@ def run_chain(
     overwrite: StepName | None = None,
     begin: Callable[[ChainStep], None],
     end: Callable[[ChainStep, dict], None],
-) -> list[dict]:
+) -> list[tuple[ChainStep, dict]]:
     """Do what is left of a chain on the Ray cluster that this process is connected to.
 
     Args:
@@ -50,7 +62,7 @@ def run_chain(
         end: called with its result after each.
 
     Returns:
-        the results of the steps.
+        the steps with their results.
 
     Raises:
         UserError: a job's configuration, its source or its output directory has to be changed. What can be known of
@@ -59,13 +71,14 @@ def run_chain(
         OSError: storage failed.
     """
     check_chain(jobs)
-    results = []
+    done = []
     for step in plan_steps(jobs):
         begin(step)
         with _named(step.section):
-            results.append(step.run(overwrite is not None and STEPS.index(step.name) >= STEPS.index(overwrite)))
-        end(step, results[-1])
-    return results
+            result = step.run(overwrite is not None and STEPS.index(step.name) >= STEPS.index(overwrite))
+        end(step, result)
+        done.append((step, result))
+    return done
 
 
 def check_chain(jobs: Jobs) -> None:
@@ -81,6 +94,8 @@ def check_chain(jobs: Jobs) -> None:
         config = resolve_training(jobs.train)
         storage.check_writable(config.output, "output")
         load_model(config)
+    if jobs.rounds.count:
+        check_rounds(jobs)
     for number, evaluation in enumerate(jobs.evaluations):
         with _named(f"evaluate[{number}]"):
             _check_evaluation(evaluation, config.model)
@@ -98,7 +113,11 @@ def _check_evaluation(evaluation: ChainEvaluation, model: ModelConfig) -> None:
 
 def _evaluation_step(config: EvaluateConfig, number: int) -> ChainStep:
     return ChainStep(
-        "evaluate", f"evaluate[{number}]", config.output, lambda overwrite: evaluate(config, overwrite=overwrite)
+        "evaluate",
+        f"evaluate[{number}]",
+        config.output,
+        lambda overwrite: evaluate(config, overwrite=overwrite),
+        "evaluate",
     )
 
 

@@ -11,6 +11,7 @@ from pipeline.evaluation.result import RESULT, read_result
 from pipeline.report.dataset import DatasetReportOptions, write_dataset_report
 from pipeline.report.evaluation import write_evaluation_report
 from pipeline.report.page import page_uri, render, write_page
+from pipeline.report.rounds import COLUMNS, round_cells
 from pipeline.report.training import write_training_report
 from pipeline.training.run_directory import RunDirectory
 
@@ -29,6 +30,8 @@ class Work:
     others are compared with."""
     annotations: str | None = None
     """COCO instances or panoptic JSON of the mined images."""
+    rounds: str | None = None
+    """`rounds.json` of a chain with rounds."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ def result_uris(work: Work) -> list[str]:
         Layout(work.mined).dataset,
         *(RunDirectory(uri).result for uri in work.trained.values()),
         *(storage.join(uri, RESULT) for _, uri in work.evaluated),
+        *([work.rounds] if work.rounds else []),
     ]
 
 
@@ -74,10 +78,21 @@ def write_overview(work: Work, to: str) -> str:
         dataset=_read(Layout(work.mined).dataset),
         runs=runs,
         benchmarks=benchmarks,
+        rounds=_rounds(work.rounds) if work.rounds else None,
     )
     page = page_uri(to)
     write_page(html, page)
     return page
+
+
+def _rounds(uri: str) -> dict:
+    result = _read(uri)
+    return {
+        "columns": COLUMNS,
+        "rows": [round_cells(row, result) for row in result["rounds"]],
+        "best": result["best"],
+        "chosen_by": "mIoU" if result["chosen_by"] == "miou" else "accuracy on held-out regions",
+    }
 
 
 def _benchmarks(evaluated: Sequence[tuple[str, str]]) -> list[_Benchmark]:

@@ -90,6 +90,11 @@ def test_contradictions_are_named(argument, message):
         parse(*MINIMAL, argument)
 
 
+def test_chains_without_rounds_are_as_they_were():
+    jobs = parse(*MINIMAL)
+    assert jobs.rounds.count == 0
+
+
 def chain_arguments(world: Path, small_clip: str, output: Path) -> list[str]:
     """The mining and training of the other tests, and an evaluation of the trained CLIP and of the untouched one."""
     evaluation = {
