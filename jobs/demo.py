@@ -22,7 +22,7 @@ from jobs.command import parse_arguments
 from jobs.exit_codes import exit_code
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.variants import FULL, ablations
+from pipeline.demo.variants import FULL, ROUNDS, ablations
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _main(arguments: list[str] | None) -> None:
         default=[0],
         help="one run for each seed, with a world, a CLIP and groups of nouns of its own",
     )
-    names = [*ablations(0.0), "bank"]
+    names = [*ablations(0.0), "bank", ROUNDS]
     parser.add_argument(
         "--ablation", nargs="+", choices=[*names, "all"], default=[], help="further variants of the method to compare"
     )
@@ -77,6 +77,7 @@ def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
     from pipeline.demo.pages import write_pages
     from pipeline.demo.pictures import draw_pictures
     from pipeline.demo.report import DESIGNED, accuracy_table, mining_table, miou_table, paper_table, write_report
+    from pipeline.demo.rounds_report import LABELS_NOTE, labelled_tables
     from pipeline.demo.runs import DemoRuns
     from pipeline.demo.story import paper_variants, run_seed
 
@@ -90,15 +91,18 @@ def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
     for runs in seeds:
         for title, measured in run_seed(runs, chosen, say).items():
             rows[title].append(measured)
+    labelled = labelled_tables(seeds, chosen, say)
     first = seeds[0]
     mining = measure_mining(first.mined, first.folder / "mined-world")
     pictures = draw_pictures(first, FULL)
     write_report(first.folder / "report.json", rows, mining)
     # In a log, where there is no terminal, lines may be longer than the usual 80 characters.
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for table in (mining_table(mining), accuracy_table(rows), miou_table(rows), paper_table(rows)):
+    for table in (mining_table(mining), accuracy_table(rows), miou_table(rows), paper_table(rows), *labelled):
         console.print(table)
     print(DESIGNED)
+    if labelled:
+        print(LABELS_NOTE)
     say("writing the report")
     page = write_pages(first, paper_variants(first))
     print(f"before and after: {pictures[0].parent}")

@@ -56,7 +56,7 @@ def _table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[Seque
     for column in columns:
         table.add_column(column, justify="right")
     for name, cells in rows.items():
-        table.add_row(name, *map(_spread, cells))
+        table.add_row(name, *map(spread, cells))
     return table
 
 
@@ -71,7 +71,7 @@ def paper_table(rows: Mapping[str, Sequence[MeasuredClip]]) -> Table:
         table.add_column(column, justify="right")
     for row in TUNING:
         here = [one.miou["all"] for one in rows[row.method]] if row.method in rows else []
-        table.add_row(row.method, *(f"{row.miou[column]:.1f}" for column in ("A-847", "A-150", "PC-59")), _spread(here))
+        table.add_row(row.method, *(f"{row.miou[column]:.1f}" for column in ("A-847", "A-150", "PC-59")), spread(here))
     return table
 
 
@@ -106,7 +106,8 @@ def write_report(
     path.write_text(json.dumps(content, indent=1))
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
+    """Mean and, of several, standard deviation; a dash of none."""
     if not len(values):
         return "–"
     mean = f"{np.mean(values):.1f}"

@@ -9,16 +9,17 @@ import ray
 from pipeline.captions import CaptionsConfig
 from pipeline.clip import ClipConfig
 from pipeline.dataset.shards import ShardsConfig
-from pipeline.demo.scale import Scale
+from pipeline.demo.labelling import give_p_right
+from pipeline.demo.places import DemoPlaces
 from pipeline.demo.variants import UNTOUCHED, VISUAL_NOUNS, Variant
 from pipeline.demo.worlds import write_annotated, write_natural, write_pretraining, write_scenes, write_tested
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.evaluation.run import evaluate
 from pipeline.microworld.clip import write_untrained_clip
-from pipeline.microworld.groups import draw_groups
 from pipeline.mining.config import MineConfig
 from pipeline.mining.run import mine
+from pipeline.nouns import NounsConfig
 from pipeline.proposals import ProposalsConfig
 from pipeline.regions import RegionsConfig
 from pipeline.training.config import (
@@ -41,30 +42,8 @@ _BATCH = 64
 PROPOSALS = ProposalsConfig(backend="segments", min_area=0.008, max_proposals=24)
 
 
-class DemoRuns:
+class DemoRuns(DemoPlaces):
     """Everything that one seed of a demo makes, below one folder."""
-
-    def __init__(self, folder: Path, scale: Scale, seed: int):
-        self.folder = folder.resolve() / f"{scale.name}-{seed}"
-        self.scale, self.seed = scale, seed
-        self.groups = draw_groups(seed)
-
-    @property
-    def mined(self) -> Path:
-        """Output directory of the mining."""
-        return self.folder / "mined"
-
-    def adapted(self, name: str) -> Path:
-        """Output directory of the training of a variant."""
-        return self.folder / "adapted" / name
-
-    def clip(self, name: str) -> Path:
-        """Directory of the untouched CLIP, or of a variant's."""
-        return (self.folder / "pretrained" if name == UNTOUCHED else self.adapted(name)) / "model"
-
-    def evaluation(self, name: str) -> Path:
-        """Output directory of an evaluation."""
-        return self.folder / "evaluated" / name
 
     def make_worlds(self) -> None:
         """Write the scenes."""
@@ -84,32 +63,48 @@ class DemoRuns:
             warmup_steps=50,
             frozen=["token_embedding"],  # 4.7 million parameters of which the captions use a hundredth
         )
-        config = self._training(pairs, untrained, self.folder / "pretrained")
+        config = self.training(pairs, untrained, self.folder / "pretrained")
         train(replace(config, mode="pretrain", pretrain=phase, loss=LossConfig(kind="contrastive")))
 
     def mine(self) -> dict:
         """Mine region–noun pairs with the original CLIP; returns the content of `dataset.json`."""
-        world = self.folder / "mined-world"
-        return mine(
-            MineConfig(
-                captions=CaptionsConfig(format="coco", path=str(world / "captions.json"), images=str(world / "images")),
-                output=str(self.mined),
-                captions_per_image="all",
-                proposals=PROPOSALS,
-                clip=_clip(self.clip(UNTOUCHED)),
-                shards=ShardsConfig(images_per_shard=50),
-            )
+        return mine(self._mining(self.mined))
+
+    def mine_visual(self) -> dict:
+        """Mine pairs of visual nouns alone, and keep the proposals; returns the content of `dataset.json`."""
+        return mine(self.visual_mining())
+
+    def visual_mining(self) -> MineConfig:
+        """The configuration of mining visual nouns alone."""
+        nouns = NounsConfig(stop_list=["@non_visual"])
+        return replace(self._mining(self.mined_visual), nouns=nouns, keep_proposals=True)
+
+    def _mining(self, output: Path) -> MineConfig:
+        return MineConfig(
+            captions=CaptionsConfig(
+                format="coco", path=str(self.mined_world / "captions.json"), images=str(self.mined_world / "images")
+            ),
+            output=str(output),
+            captions_per_image="all",
+            proposals=PROPOSALS,
+            clip=_clip(self.clip(UNTOUCHED)),
+            shards=ShardsConfig(images_per_shard=50),
         )
 
     def adapt(self, variant: Variant) -> None:
         """Train a variant, as many steps as all variants have."""
         if variant.pairs == "mined":
             pairs = self.mined
+        elif variant.pairs == "visual":
+            self.mine_visual()
+            if variant.labels is not None:
+                give_p_right(self, variant.labels)
+            pairs = self.mined_visual
         elif variant.pairs == "annotated":
             pairs = write_annotated(self.folder, self.scale, self.seed, self.groups)
         else:
             pairs = write_natural(self.folder, self.scale, self.seed)
-        config = self._training(pairs, self.clip(variant.start), self.adapted(variant.name))
+        config = self.training(pairs, self.clip(variant.start), self.adapted(variant.name))
         config = replace(config, mode=variant.mode, data=replace(config.data, where=variant.where))
         for key, value in variant.changes.items():
             config = _changed(config, key, value)
@@ -121,7 +116,7 @@ class DemoRuns:
         train(
             replace(
                 config,
-                full=FullConfig(epochs=epochs, learning_rate=5e-4, weight_decay=0.05, warmup_steps=20),
+                full=self.full_phase(epochs),
                 mask_prompt=replace(config.mask_prompt, epochs=epochs),
                 validation=ValidationConfig(dataset=str(tested)),
             )
@@ -149,7 +144,13 @@ class DemoRuns:
         """Run an evaluation; see `evaluation_config`."""
         evaluate(self.evaluation_config(name, regions, label))
 
-    def _training(self, pairs: Path, clip: Path, output: Path) -> TrainConfig:
+    @staticmethod
+    def full_phase(epochs: int) -> FullConfig:
+        """Full finetuning of the small CLIP."""
+        return FullConfig(epochs=epochs, learning_rate=5e-4, weight_decay=0.05, warmup_steps=20)
+
+    def training(self, pairs: Path, clip: Path, output: Path) -> TrainConfig:
+        """What all trainings have in common."""
         cpus = int(ray.cluster_resources().get("CPU", 1))
         return TrainConfig(
             dataset=str(pairs),

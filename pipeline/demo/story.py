@@ -8,6 +8,7 @@ from pipeline.demo.bank import BANK, run_banks
 from pipeline.demo.measures import MeasuredClip, measure, mined_rows
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import QUICK
+from pipeline.demo.selected import measure_selected
 from pipeline.demo.variants import FULL, MASK_PROMPT, NON_VISUAL, PAPER, UNTOUCHED, Variant, ablations
 from pipeline.regions import RegionsConfig
 
@@ -43,6 +44,8 @@ def run_seed(runs: DemoRuns, chosen: list[str], say: Callable[[str], None]) -> d
     for variant in (*paper_variants(runs), *_chosen_variants(runs, chosen)):
         say(f"adapting: {variant.title}")
         runs.adapt(variant)
+        if variant.pairs == "visual":
+            measure_selected(runs, variant)  # while p_right is that of the variant
         runs.evaluate(variant.name)
         measured[variant.title] = measure(runs.evaluation(variant.name), runs.groups)
     if BANK in chosen:
@@ -61,4 +64,4 @@ def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:
         return []
     scores = [row["clip_score"] for row in mined_rows(runs.mined) if row["noun"] not in NON_VISUAL]
     found = ablations(good_score=float(np.quantile(scores, _KEPT_BY_SCORE)))
-    return [variant for name in chosen for variant in found[name]]
+    return [variant for name in chosen if name in found for variant in found[name]]

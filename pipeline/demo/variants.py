@@ -1,12 +1,15 @@
 """The ways to adapt the small CLIP that a demo compares."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pipeline.nouns.stop_lists import resolve_stop_list
 from pipeline.training.config import Mode
 
-Pairs = Literal["mined", "annotated", "natural"]
+Pairs = Literal["mined", "visual", "annotated", "natural"]
+
+Labelled = int | Literal["all"]
+"""So many labels; "all": the truth of every pair."""
 
 NON_VISUAL = resolve_stop_list(["@non_visual"])
 VISUAL_NOUNS = "noun NOT IN ({})".format(", ".join(f"'{noun}'" for noun in sorted(NON_VISUAL)))
@@ -25,14 +28,22 @@ class Variant:
     start: str = "untouched"
     """The CLIP to adapt: untouched, or the name of another variant."""
     pairs: Pairs = "mined"
-    """What it learns from: mined region–noun pairs, true masks of few classes, or natural crops with their noun."""
+    """What it learns from: mined region–noun pairs; pairs mined of visual nouns alone; true masks of few classes; or
+    natural crops with their noun."""
     where: str | None = VISUAL_NOUNS
     """Condition on the pairs."""
     changes: dict = field(default_factory=dict)
     """Other keys of the training configuration: {"loss.kind": "classification"}."""
+    labels: Labelled | None = None
+    """How many labelled pairs `p_right` is learned from; None: it is not needed."""
 
 
 UNTOUCHED = "untouched"
+
+ROUNDS = "rounds"
+"""The ablation that mines again with adapted CLIPs: see `pipeline.demo.rounds`."""
+QUALITY = "quality"
+"""The ablation of which pairs to learn from."""
 
 MASK_PROMPT = Variant("mask-prompt", "mask prompts only", "mask_prompt")
 FULL = Variant("full", "full finetuning", "full")
@@ -74,4 +85,46 @@ def ablations(good_score: float) -> dict[str, list[Variant]]:
             Variant(f"loss-{kind}", f"loss {kind}", "full", changes={"loss.kind": kind})
             for kind in ("contrastive", "multi_positive")
         ],
+        QUALITY: quality_variants(),
     }
+
+
+_BOTH_MARGINS = (
+    "key in (select key from (select key, percent_rank() over (order by margins desc) as share from (select key, "
+    "avg(noun_margin) over (partition by noun) + 0.5 * coalesce(noun_margin, 0) as margins from pairs)) "
+    "where share < 0.8)"
+)
+"""The best pairs by what needs no labels: the noun's mean margin and half of the pair's own."""
+
+
+def quality_variants() -> list[Variant]:
+    """Which of the pairs to learn from, by labels of a few of them, and how much each counts."""
+    best, best_of_nouns = (
+        "percent_rank() over (order by p_right desc) < {}",
+        "percent_rank() over (partition by noun order by p_right desc) < {}",
+    )
+    balanced = "p_right / sqrt(count(*) over (partition by noun))"
+    ways: dict[str, tuple[str, str | None, str | None]] = {
+        "80": ("best 80 %", best.format(0.8), None),
+        "nouns-80": ("best 80 % of each noun", best_of_nouns.format(0.8), None),
+        "nouns-60": ("best 60 % of each noun", best_of_nouns.format(0.6), None),
+        "weighted": ("weighted by p_right", None, "p_right"),
+        "balanced": ("weighted by p_right, rare nouns more", None, balanced),
+        "80-weighted": ("best 80 %, weighted by p_right", best.format(0.8), "p_right"),
+    }
+    variants = [
+        _by_quality("all", "all pairs of visual nouns"),
+        _by_quality("margins-80", "best 80 % by both margins, no labels", _BOTH_MARGINS),
+    ]
+    for labels, names in ((100, list(ways)), (500, ["80", "nouns-80", "weighted", "balanced"])):
+        for name in names:
+            title, where, weight = ways[name]
+            found = _by_quality(f"{labels}-{name}", f"{title}, {labels} labels", where)
+            changes = {"data.weight": weight} if weight else {}
+            variants.append(replace(found, changes=changes, labels=labels))
+    right = _by_quality("right", "the right pairs alone", "p_right > 0.5")
+    return [*variants, replace(right, labels="all")]
+
+
+def _by_quality(name: str, title: str, where: str | None = None) -> Variant:
+    return Variant(f"quality-{name}", title, "full", pairs="visual", where=where)
