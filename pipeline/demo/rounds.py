@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.chain.config import ChainConfig, Jobs, MineSection, TrainSection, resolve
+from pipeline.chain.config import ChainConfig, MineSection, TrainSection, resolve
 from pipeline.chain.decisions import LabelledPairs, Round, best_round, decide
 from pipeline.chain.rounds_config import RoundsConfig, StopConfig
 from pipeline.chain.run import run_chain
@@ -79,7 +79,7 @@ def run_rounds(runs: DemoRuns, variant: RoundsVariant, say: Callable[[str], None
 
     done = run_chain(jobs, begin=begin, end=lambda *_: None)
     result = next(result for step, result in done if step.part == "rounds")
-    rounds = [_measure(runs, jobs, variant, row) for row in result["rounds"]]
+    rounds = [_measure(runs, variant, row) for row in result["rounds"]]
     return MeasuredRounds(rounds, *by_the_rule(result))
 
 
@@ -105,7 +105,7 @@ def chain_config(runs: DemoRuns, variant: RoundsVariant) -> ChainConfig:
     )
 
 
-def _measure(runs: DemoRuns, jobs: Jobs, variant: RoundsVariant, row: dict) -> MeasuredRound:
+def _measure(runs: DemoRuns, variant: RoundsVariant, row: dict) -> MeasuredRound:
     name = f"rounds-{variant.name}-{row['number']}" if row["number"] else "rounds-0"
     config = runs.evaluation_config(UNTOUCHED, label=name)
     clip = ClipConfig(f"local-dir:{row['adapted']}/model", None, batch_size=config.clip.batch_size)

@@ -70,6 +70,7 @@ def test_cross_fitting_matches_no_image_with_a_clip_that_was_adapted_to_it():
     assert [matcher.output for matcher in first.matchers] == ["/run/rounds/1/matcher-0", "/run/rounds/1/matcher-1"]
     # `data.fold` is the fold that is learned from; mining takes the CLIPs in the order of the folds that they match.
     assert [matcher.data.fold for matcher in first.matchers] == [1, 0]
+    assert {matcher.full.epochs for matcher in first.matchers} == {2 * jobs.train.full.epochs}  # of half as many
     clips = [f"local-dir:/run/rounds/1/matcher-{fold}/model" for fold in range(2)]
     assert (first.mine.cross_fit, first.mine.clip) == (clips, jobs.mine.clip)
 
