@@ -12,10 +12,11 @@ from tests.report.test_rounds import FIRST, LATER, RESULT
 
 def test_by_the_rule():
     """All rounds are run; the rule would have stopped at the first that does not gain."""
-    good = LATER | {"accuracy": 0.6}
+    later = LATER | {"labelled": None}
+    good = later | {"accuracy": 0.6}
     for rounds, expected in (
-        ([FIRST, LATER, good | {"number": 2}], (1, 0)),
-        ([FIRST, good, LATER | {"number": 2}], (2, 1)),
+        ([FIRST, later, good | {"number": 2}], (1, 0)),
+        ([FIRST, good, later | {"number": 2}], (2, 1)),
         ([FIRST, good | {"agreement": 0.1}, good | {"number": 2}], (1, 0)),
     ):
         assert by_the_rule(RESULT | {"rounds": rounds}) == expected
