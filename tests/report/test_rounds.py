@@ -20,7 +20,7 @@ FIRST = LATER | {
     "number": 0,
     "agreement": None,
     "surviving_nouns": None,
-    "labelled": LABELLED | {"precision": [0.625, 0.625]},
+    "labelled": LABELLED | {"right_kept": 3, "wrong_left": 0, "precision": [0.625, 0.625]},
     "accuracy": 0.52,
     "decision": {"number": 0, "stops": False, "eligible": True, "reasons": []},
 }
