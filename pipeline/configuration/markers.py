@@ -36,6 +36,10 @@ class AbsentMeans:
 
     value: Any
 
+    def __hash__(self) -> int:
+        """Types are hashed with their marks, and a list has no hash of its own."""
+        return hash(repr(self.value))
+
 
 class LocalPath(enum.Enum):
     """The field is a path or URI. Workers may run in another directory than this process: it is made absolute."""
