@@ -22,7 +22,7 @@ from jobs.command import parse_arguments
 from jobs.exit_codes import exit_code
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.variants import FULL, ROUNDS, ablations
+from pipeline.demo.variants import BANK, FULL, ROUNDS, ablations
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _main(arguments: list[str] | None) -> None:
         default=[0],
         help="one run for each seed, with a world, a CLIP and groups of nouns of its own",
     )
-    names = [*ablations(0.0), "bank", ROUNDS]
+    names = [*ablations(0.0), BANK, ROUNDS]
     parser.add_argument(
         "--ablation", nargs="+", choices=[*names, "all"], default=[], help="further variants of the method to compare"
     )

@@ -11,9 +11,6 @@ from pipeline.evaluation.run import evaluate
 from pipeline.export.bank import export_bank
 from pipeline.export.bank_source import BankSettings
 
-BANK = "bank"
-"""The name of the ablation."""
-
 _TITLES = {UNTOUCHED: "CLIP untouched, with a bank", FULL.name: f"{FULL.title}, with a bank"}
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.demo.bank import BANK, run_banks
+from pipeline.demo.bank import run_banks
 from pipeline.demo.measures import MeasuredClip, measure, mined_rows
 from pipeline.demo.runs import DemoRuns
 from pipeline.demo.scale import QUICK
 from pipeline.demo.selected import measure_selected
-from pipeline.demo.variants import FULL, MASK_PROMPT, NON_VISUAL, PAPER, UNTOUCHED, Variant, ablations
+from pipeline.demo.variants import BANK, FULL, MASK_PROMPT, NON_VISUAL, PAPER, UNTOUCHED, Variant, ablations
 from pipeline.regions import RegionsConfig
 
 UNTOUCHED_TITLE = "CLIP untouched"
@@ -59,7 +59,6 @@ def paper_variants(runs: DemoRuns) -> tuple[Variant, ...]:
 
 
 def _chosen_variants(runs: DemoRuns, chosen: list[str]) -> list[Variant]:
-    chosen = [name for name in chosen if name != BANK]
     if not chosen:
         return []
     scores = [row["clip_score"] for row in mined_rows(runs.mined) if row["noun"] not in NON_VISUAL]

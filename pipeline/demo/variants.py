@@ -44,6 +44,8 @@ ROUNDS = "rounds"
 """The ablation that mines again with adapted CLIPs: see `pipeline.demo.rounds`."""
 QUALITY = "quality"
 """The ablation of which pairs to learn from."""
+BANK = "bank"
+"""The ablation that asks mined regions beside CLIP: see `pipeline.demo.bank`."""
 
 MASK_PROMPT = Variant("mask-prompt", "mask prompts only", "mask_prompt")
 FULL = Variant("full", "full finetuning", "full")
