@@ -107,12 +107,12 @@ class Rounds:
         found = compare_with_first(first, dataset)
         row = Round(
             number,
-            found.pairs,
-            found.nouns,
+            found.b.pairs,
+            found.b.nouns,
             measured.accuracy,
             measured.retention,
             found.agreement if number else None,
-            found.surviving_nouns if number else None,
+            found.nouns_survived if number else None,
             self._labels.follow(number),
             self._mious.get(number),
         )
