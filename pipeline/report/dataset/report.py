@@ -17,7 +17,7 @@ from pipeline.report.dataset.truth import judge, measure_precision
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.storage.documents import damaged
 
-_SCRIPTS = ("pictures.js", "gallery.js", "thresholds.js", "nouns.js")
+_SCRIPTS = ("pictures.js", "pager.js", "gallery.js", "thresholds.js", "nouns.js")
 _LABELLING_SCRIPTS = ("label_store.js", "label_estimate.js", "labelling.js", "label_files.js")
 
 

@@ -54,7 +54,7 @@ def describe(
                 end = offset + len(region.outlined)
                 blocks[-1].append(region.outlined)
                 told |= {
-                    "picture": [len(blocks) - 1, offset, end],
+                    "picture": [len(blocks) - 1, offset, end, end],  # with no blanked region
                     "caption": region.caption,
                     "box": [round(edge, 4) for edge in region.box],
                     "proportion": round(region.proportion, 4),

@@ -15,7 +15,7 @@ from pipeline.report.differences.gallery import Shown
 from pipeline.report.differences.pictures import Unread, draw_regions, fitting_side, read_regions
 from pipeline.report.page import page_uri, render, write_page
 
-_SCRIPTS = ("tables.js", "differences.js")
+_SCRIPTS = ("tables.js", "pictures.js", "pager.js", "differences.js")
 _NOUNS = 1000
 _LONGEST = 300
 """Characters of a setting."""

@@ -1,23 +1,10 @@
-// Pairs of two datasets side by side: choose, sort, page. Only the cards of one page are in the document.
+// Pairs of two datasets side by side: choose and sort.
 "use strict";
 {
   const rows = JSON.parse(document.getElementById("rows").textContent);
   const element = (id) => document.getElementById(id);
   const collator = new Intl.Collator("en");
-  const blocks = new Map();
   const SVG = "http://www.w3.org/2000/svg";
-  let shown = rows;
-  let page = 0;
-
-  // The text of a block is long: it is taken out of the document once.
-  function picture([block, start, end]) {
-    if (!blocks.has(block)) {
-      const script = element(`pictures-${block}`);
-      if (!script || (document.readyState === "loading" && !script.nextElementSibling)) return null; // still on its way
-      blocks.set(block, script.textContent);
-    }
-    return `data:image/webp;base64,${blocks.get(block).slice(start, end)}`;
-  }
 
   const change = (row) => ((row.a?.score ?? null) === null || (row.b?.score ?? null) === null ? null : row.b.score - row.a.score);
   const keys = {
@@ -32,7 +19,7 @@
     const text = element("noun").value.trim().toLowerCase();
     const alone = text.length > 2 && text.startsWith('"') && text.endsWith('"');
     const noun = alone ? text.slice(1, -1) : text;
-    shown = rows.filter((row) =>
+    let shown = rows.filter((row) =>
       row.groups.includes(group) && (!reason || row.reason === reason) &&
       (alone ? row.noun === noun : row.noun.includes(noun)));
     const column = element("sort").value;
@@ -44,24 +31,7 @@
       // What has no value comes last in either order.
       shown = shown.toSorted((a, b) => (of(a) === null) - (of(b) === null) || direction * (of(a) - of(b)));
     }
-    page = 0;
-    draw();
-  }
-
-  function draw() {
-    const size = Number(element("per-page").value);
-    const pages = Math.max(1, Math.ceil(shown.length / size));
-    page = Math.min(Math.max(page, 0), pages - 1);
-    const here = shown.slice(page * size, (page + 1) * size);
-    element("cards").replaceChildren(...here.map(card));
-    const range = here.length ? `${page * size + 1}–${page * size + here.length} of ` : "";
-    element("status").textContent = shown.length ? `${range}${shown.length.toLocaleString("en")} pairs` : "No pair fits";
-    element("page").value = page + 1;
-    element("page").max = pages;
-    element("pages").textContent = pages.toLocaleString("en");
-    // Not `disabled`: a button that has the focus would lose it.
-    element("previous").setAttribute("aria-disabled", page === 0);
-    element("next").setAttribute("aria-disabled", page === pages - 1);
+    pager.show(shown);
   }
 
   const number = (value, digits) =>
@@ -73,7 +43,7 @@
     part("noun").textContent = row.noun;
     part("category").textContent = row.category;
     for (const side of ["a", "b"]) {
-      const url = row[side]?.picture ? picture(row[side].picture) : null;
+      const url = row[side]?.picture ? globalThis.pictureUrl("pictures", row[side].picture, "outlined") : null;
       const image = part(`picture-${side}`);
       if (url) image.src = url;
       image.hidden = !url;
@@ -133,24 +103,16 @@
     }
   }
 
-  function turn(to) {
-    page = to;
-    draw();
-  }
+  const pager = globalThis.makePager(card);
 
   for (const id of ["group", "reason", "sort", "direction"]) element(id).addEventListener("change", update);
   element("noun").addEventListener("input", update);
-  element("per-page").addEventListener("change", draw);
-  element("page").addEventListener("change", () => turn(Number(element("page").value) - 1));
-  element("previous").addEventListener("click", () => turn(page - 1));
-  element("next").addEventListener("click", () => turn(page + 1));
   element("reset").addEventListener("click", () => {
     for (const id of ["reason", "noun", "sort"]) element(id).value = "";
     element("group").value = element("group").options[0].value;
     element("direction").value = "-1";
     update();
   });
-  document.addEventListener("DOMContentLoaded", draw);
 
   if (rows.length) {
     element("gallery").hidden = false;

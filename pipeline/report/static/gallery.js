@@ -1,12 +1,10 @@
-// The sampled pairs: choose, sort, page. Only the cards of one page are in the document.
+// The sampled pairs: choose and sort.
 "use strict";
 {
   const rows = JSON.parse(document.getElementById("rows").textContent);
   const element = (id) => document.getElementById(id);
   const ranged = ["score", "noun_margin", "mask_margin", "area"];
   const collator = new Intl.Collator("en");
-  let shown = rows;
-  let page = 0;
 
   function wanted() {
     const group = element("group").value;
@@ -36,29 +34,9 @@
 
   function update() {
     const [inGroup, fits] = wanted();
-    shown = sorted(rows.filter(inGroup));
+    const shown = sorted(rows.filter(inGroup));
     const elsewhere = element("group").value === "all" ? 0 : rows.filter(fits).length;
-    page = 0;
-    draw(elsewhere > shown.length ? `; ${elsewhere.toLocaleString("en")} among all that are shown` : "");
-  }
-
-  let note = "";
-  function draw(newNote = note) {
-    note = newNote;
-    const size = Number(element("per-page").value);
-    const pages = Math.max(1, Math.ceil(shown.length / size));
-    page = Math.min(Math.max(page, 0), pages - 1);
-    const here = shown.slice(page * size, (page + 1) * size);
-    element("cards").replaceChildren(...here.map(card));
-    const range = here.length ? `${page * size + 1}–${page * size + here.length} of ` : "";
-    element("status").textContent =
-      (shown.length ? `${range}${shown.length.toLocaleString("en")} pairs` : "No pair fits") + note;
-    element("page").value = page + 1;
-    element("page").max = pages;
-    element("pages").textContent = pages.toLocaleString("en");
-    // Not `disabled`: a button that has the focus would lose it.
-    element("previous").setAttribute("aria-disabled", page === 0);
-    element("next").setAttribute("aria-disabled", page === pages - 1);
+    pager.show(shown, elsewhere > shown.length ? `; ${elsewhere.toLocaleString("en")} among all that are shown` : "");
   }
 
   const number = (value, digits) =>
@@ -89,10 +67,7 @@
     return item;
   }
 
-  function turn(to) {
-    page = to;
-    draw();
-  }
+  const pager = globalThis.makePager(card);
 
   function set(values) {
     for (const id of ["noun", "sort", ...ranged.flatMap((column) => [`${column}-from`, `${column}-to`])]) {
@@ -119,12 +94,7 @@
     // Pairs of one mask belong side by side.
     if (element("group").value === "shared" && !element("sort").value) set({ group: "shared", sort: "mask" });
   });
-  element("per-page").addEventListener("change", () => draw());
-  element("page").addEventListener("change", () => turn(Number(element("page").value) - 1));
-  element("previous").addEventListener("click", () => turn(page - 1));
-  element("next").addEventListener("click", () => turn(page + 1));
   element("reset").addEventListener("click", () => set({ group: element("group").options[0].value }));
-  document.addEventListener("DOMContentLoaded", () => draw());
 
   if (rows.length) {
     element("gallery").hidden = false;
