@@ -108,6 +108,6 @@ def test_labels_without_rounds_are_refused():
 
 
 def test_the_example_is_complete_and_known():
-    jobs = parse("--config=jobs/rounds.yaml", "--rounds.labels=labels.json")
+    jobs = parse("--config=jobs/run-rounds.yaml", "--rounds.labels=labels.json")
     assert jobs.rounds.keep == BEST_80
     assert jobs.mine.keep_proposals

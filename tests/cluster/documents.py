@@ -40,5 +40,5 @@ def indented_commands(document: str) -> list[list[str]]:
 def _split(text: str) -> list[list[str]]:
     joined = re.sub(r"\\\n\s*", "", text)
     # Without what the shell does with it: in the background, into a file.
-    lines = (re.sub(r"\s*(&|>\s*\S+)$", "", line).strip() for line in joined.splitlines())
+    lines = (re.sub(r"\s*(&|>\s*[^\s\"']+)$", "", line).strip() for line in joined.splitlines())
     return [shlex.split(line, comments=True) for line in lines if line]

@@ -130,9 +130,9 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], tuple[str, ...], str]] = {
         "{dataset}: no config.yaml, so nothing that this program has made",
     ),
     "another job": (
-        lambda dataset: change_description(dataset, lambda description: description.update(kind="train")),
+        lambda dataset: change_description(dataset, lambda description: description.update(kind="evaluate")),
         ALL,
-        "{dataset} was made by python -m jobs.train, so it is no dataset of python -m jobs.mine",
+        "{dataset} was made by python -m jobs.evaluate, so it is no dataset of python -m jobs.mine",
     ),
     "no configuration": (
         lambda dataset: (dataset / "config.yaml").write_text("[1]"),
