@@ -2,7 +2,7 @@
 
 python -m jobs.run --config jobs/run.yaml --output s3://bucket/run
 python -m jobs.run --mine jobs/mine.yaml --train jobs/train-ViT-B-16.yaml --output ./run    # sections as files
-python -m jobs.run --config jobs/run-rounds.yaml --output ./run --rounds.labels labels.json     # and again, by its own CLIP
+python -m jobs.run --config jobs/run-rounds.yaml --output ./run --rounds.labels labels.json   # mined again
 
 `mine`, `train` and `evaluate` take every key of their jobs; the data set to train on, the CLIP to evaluate and the
 output directories are filled in; OUTPUT/report/index.html shows what came out. The same command after any failure
