@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import ray
 
@@ -18,6 +19,9 @@ from jobs.exit_codes import interrupted_by_sigterm
 from pipeline.errors import IncompleteError
 
 _LOOK_SECONDS = 5.0
+_STARTS = 3
+"""How often Ray is started on this machine before that is given up: it allows its daemons 30 seconds, which a busy
+machine may need."""
 
 
 def work_on_ray(work: Callable[[], None]) -> None:
@@ -44,14 +48,26 @@ def connect() -> None:
         if address:
             ray.init(address=address, **options)
         else:
-            # The stages of mining hold two logical CPUs together, so one core counts as two.
-            ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
+            _start_here(options)
     except Exception as error:  # Ray raises it as it is: where daemons start too slowly, say
         where = f"the Ray cluster at RAY_ADDRESS, {address}, cannot be used" if address else "Ray does not start here"
         raise IncompleteError(f"{where}: {error}; the same command carries on from here") from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     # It would tell how to turn on the bars that `pipeline.execution.progress` stands in for.
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+
+
+def _start_here(options: dict[str, Any]) -> None:
+    for started in range(1, _STARTS + 1):
+        try:
+            # The stages of mining hold two logical CPUs together, so one core counts as two.
+            ray.init(address="local", num_cpus=max(2, os.cpu_count() or 1), include_dashboard=False, **options)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if started == _STARTS or "timed out during startup" not in str(error):
+                raise
+            print("Ray has not started within 30 seconds; it is started again", file=sys.stderr)
 
 
 @contextlib.contextmanager
