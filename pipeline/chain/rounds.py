@@ -6,9 +6,8 @@ figures, and come out the same.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from typing import Any
 
 from pipeline import storage
 from pipeline.chain.agreement import compare_with_first
@@ -20,6 +19,7 @@ from pipeline.chain.round_jobs import RoundJobs, evaluation_of_round, jobs_of_ro
 from pipeline.chain.steps import ChainStep, StepName
 from pipeline.dataset.opening import open_mined_dataset
 from pipeline.errors import UserError
+from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.label_maps import main_branch
 from pipeline.evaluation.run import evaluate
 from pipeline.mining.run import mine
@@ -79,7 +79,7 @@ class Rounds:
         section = f"round {number}, held-out images"
         yield ChainStep("rounds", section, self._figures(number), lambda _: self._judge(jobs), "held out")
 
-    def _evaluating(self, config: Any, number: int) -> Any:
+    def _evaluating(self, config: EvaluateConfig, number: int) -> Callable[[bool], dict]:
         def run(overwrite: bool) -> dict:
             result = evaluate(config, overwrite=overwrite)
             scores = result["scores"]
