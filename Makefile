@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 
 # Two processes: most tests wait for Ray to start something.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=60
 
 # What takes minutes each: whole chains and demos, faults of every kind, clusters on one machine and in namespaces.
 # `FAULTS=50 SEED=7` for more random faults at one job, and a hundred odd files of each kind for each of them.
@@ -35,10 +35,12 @@ benchmarks: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.text
 	$(BIN)/python -m tests.benchmarks.proposals --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.backends
+	$(BIN)/python -m tests.benchmarks.prompted_backends
 	$(BIN)/python -m tests.benchmarks.regions
 	$(BIN)/python -m tests.benchmarks.feed clip operations proposals loader --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.listing
+	$(BIN)/python -m tests.benchmarks.duplicates --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.train
 	$(BIN)/python -m tests.benchmarks.segment --coco $(COCO)
 	$(BIN)/python -m tests.benchmarks.confusion
@@ -60,8 +62,11 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 # One set of versions for every platform and Python ≥ 3.11. torchvision's wheels fit one torch each; open_clip_train's
-# own reader breaks with webdataset 1.0, this project's shards and code work with both.
+# own reader breaks with webdataset 1.0, this project's shards and code work with both. clip-benchmark asks for
+# pycocoevalcap, Java programs that judge captions, which no test uses: it is left out.
 lock: $(VENV)/installed
 	printf 'torch==2.12.1\ntorchvision==0.27.1\nwebdataset==0.2.86\n' > $(VENV)/constraints.txt
+	printf 'pycocoevalcap; python_version < "3"\n' > $(VENV)/overrides.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --extra dev --constraint $(VENV)/constraints.txt pyproject.toml --output-file requirements.lock
+		--python-version 3.11 --extra dev --constraint $(VENV)/constraints.txt --override $(VENV)/overrides.txt \
+		pyproject.toml --output-file requirements.lock

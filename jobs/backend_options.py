@@ -16,9 +16,10 @@ from jobs.help import JobHelp
 from pipeline.configuration.limits import limits_of
 from pipeline.proposals.backends import BACKENDS, find_backend, options_class
 
-_NAMED = re.compile(r"(.*\.)?proposals\.backend")
+_NAMED = re.compile(r"(?P<section>(?:.*\.)?proposals)\.backend(?P<several>s\[\d+\])?")
 _MOVED = re.compile(rf"((?:[\w.]*\.)?proposals)(?:\.|' does not accept option ')({'|'.join(BACKENDS)})\.(\w+)")
 _OLD_ARGUMENT = re.compile(rf"--((?:[\w.]*\.)?proposals)\.({'|'.join(BACKENDS)})\.(\w+)(?==|$)")
+_ONE_OF_SEVERAL = re.compile(rf"--((?:[\w.]*\.)?proposals\.options)\.({'|'.join(BACKENDS)})\.(\w+)(?==|$)")
 _RENAMED = {("detectron2", "options"): "changes"}
 
 
@@ -28,15 +29,20 @@ def options_help(arguments: Sequence[str]) -> str:
     Raises:
         UserError: there is no such backend.
     """
-    named = {key: value for key, value in _values(arguments) if _NAMED.fullmatch(key) and isinstance(value, str)}
-    return "".join(
-        _help(key.removesuffix("backend") + "options", backend) for key, backend in sorted(named.items(), key=str)
-    )
+    named = {}
+    for key, value in _values(arguments):
+        if (found := _NAMED.fullmatch(key)) and isinstance(value, str):
+            options = f"{found['section']}.options"
+            named[key] = f"{options}.{value}" if found["several"] else options, value
+    return "".join(_help(options, backend) for _, (options, backend) in sorted(named.items(), key=str))
 
 
 def with_moved_keys(arguments: Sequence[str]) -> list[str]:
-    """A command line in which keys of earlier versions (`--proposals.sam2.weights`) have their present names."""
-    return [_OLD_ARGUMENT.sub(lambda old: f"--{old[1]}.options.{_new_name(old[2], old[3])}", one) for one in arguments]
+    """A command line in which keys of earlier versions (`--proposals.sam2.weights`) have their present names, and
+    options of one of several backends the form that does not replace its other options (`ProposalsConfig.each`).
+    """
+    moved = [_OLD_ARGUMENT.sub(lambda old: f"--{old[1]}.options.{_new_name(old[2], old[3])}", one) for one in arguments]
+    return [_ONE_OF_SEVERAL.sub(r"--\1.\2/\3", one) for one in moved]
 
 
 def moved_keys(message: str) -> str:

@@ -22,7 +22,7 @@ from jobs.command import parse_arguments
 from jobs.exit_codes import exit_code
 from pipeline.demo.scale import DEFAULT, QUICK
 from pipeline.demo.scale import FULL as FULL_SCALE
-from pipeline.demo.variants import BANK, FULL, ROUNDS, ablations
+from pipeline.demo.variants import ATTRIBUTES, BALANCE, BANK, FULL, KEEPING, ROUNDS, ablations
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,7 +58,7 @@ def _main(arguments: list[str] | None) -> None:
         default=[0],
         help="one run for each seed, with a world, a CLIP and groups of nouns of its own",
     )
-    names = [*ablations(0.0), BANK, ROUNDS]
+    names = [*ablations(0.0), BANK, ROUNDS, KEEPING, BALANCE, ATTRIBUTES]
     parser.add_argument(
         "--ablation", nargs="+", choices=[*names, "all"], default=[], help="further variants of the method to compare"
     )
@@ -73,6 +73,9 @@ def _main(arguments: list[str] | None) -> None:
 
 
 def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
+    from pipeline.demo.attributes_report import attribute_tables
+    from pipeline.demo.balance import balance_table, run_balance
+    from pipeline.demo.keeping import keeping_table, run_keeping
     from pipeline.demo.measures import MeasuredClip, measure_mining
     from pipeline.demo.pages import write_pages
     from pipeline.demo.pictures import draw_pictures
@@ -92,13 +95,29 @@ def _demo(options: argparse.Namespace, chosen: list[str]) -> None:
         for title, measured in run_seed(runs, chosen, say).items():
             rows[title].append(measured)
     labelled = labelled_tables(seeds, chosen, say)
+    further = []
+    if KEEPING in chosen:
+        further.append(keeping_table([run_keeping(runs, say) for runs in seeds]))
+    if BALANCE in chosen:
+        further.append(balance_table([run_balance(runs, say) for runs in seeds]))
+    if ATTRIBUTES in chosen:
+        further += attribute_tables(
+            [DemoRuns(options.output, options.scale, seed, attributes=True) for seed in options.seeds], say
+        )
     first = seeds[0]
     mining = measure_mining(first.mined, first.folder / "mined-world")
     pictures = draw_pictures(first, FULL)
     write_report(first.folder / "report.json", rows, mining)
     # In a log, where there is no terminal, lines may be longer than the usual 80 characters.
     console = Console(width=None if sys.stdout.isatty() else 120)
-    for table in (mining_table(mining), accuracy_table(rows), miou_table(rows), paper_table(rows), *labelled):
+    for table in (
+        mining_table(mining),
+        accuracy_table(rows),
+        miou_table(rows),
+        paper_table(rows),
+        *labelled,
+        *further,
+    ):
         console.print(table)
     print(DESIGNED)
     if labelled:

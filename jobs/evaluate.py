@@ -1,48 +1,84 @@
-"""Evaluate a CLIP by segmentation, on a data set in its official distribution.
+"""Evaluate a CLIP by segmentation (mIoU, PQ, AP), on a data set in its official distribution; or on whole images.
 
 python -m jobs.evaluate --config jobs/evaluate.yaml --dataset.kind ade20k_150 --dataset.root ADEChallengeData2016 \\
     --clip.architecture local-dir:./adapted/model --clip.weights null --output ./evaluated
 python -m jobs.evaluate search --config … --dataset.split training --limit 200 --output ./search    # λ and threshold
 python -m jobs.evaluate compare "mined, ViT-B/16=./evaluated" …     # beside the paper's and later figures
+python -m jobs.evaluate mess ./on-bdd100k ./on-dark-zurich …         # means over MESS's domains and over its sets
+python -m jobs.evaluate compare before=./a after=./b --output differences.json   # larger than chance?
+python -m jobs.evaluate classification --dataset.kind imagenet --dataset.root imagenet --output ./on-imagenet
+python -m jobs.evaluate retrieval --dataset.kind coco_captions --dataset.root coco --output ./on-coco
 
 The same command after any failure carries on where it stopped. Exit codes: 0 complete, 1 incomplete (run it again),
 2 the configuration has to be changed, 130 interrupted.
 """
 
 import sys
-from collections import defaultdict
 
-from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from jobs.command import Command, parse_arguments
+from jobs.command import Command
+from jobs.evaluate_compare import compare
+from jobs.evaluate_mess import average_mess
 from jobs.exit_codes import exit_code
-from jobs.help import JobHelp
-from pipeline.errors import UserError
 from pipeline.evaluation.config import EvaluateConfig
-from pipeline.evaluation.published import COLUMNS
+from pipeline.retention.config import ImagesJobConfig, Task
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, search or compare; returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["compare"]:
-        return exit_code(lambda: _compare(arguments[1:]))
+        return exit_code(lambda: compare(arguments[1:]))
+    if arguments[:1] == ["mess"]:
+        return exit_code(lambda: average_mess(arguments[1:]))
     if arguments[:1] == ["search"]:
         return _search(arguments[1:])
+    if arguments and arguments[0] in _TASKS:
+        return _whole_images(arguments[0], arguments[1:])
     command = Command("jobs.evaluate", __doc__, EvaluateConfig)
+    _add_overwrite(command)
+
+    def run(config: EvaluateConfig, flags: dict) -> None:
+        from pipeline.evaluation.cost import cost_in_words, read_cost
+        from pipeline.evaluation.run import evaluate
+        from pipeline.evaluation.table import result_tables
+
+        result = evaluate(config, overwrite=flags["overwrite"])
+        for table in result_tables(result):
+            Console().print(table)
+        if cost := read_cost(config.output):
+            print(cost_in_words(cost))
+        tables = "classes.parquet (every class), " + "object_classes.parquet (PQ and AP), " * ("objects" in result)
+        print(f"{config.output}: {tables}confusion/, class_pixels/, regions/, images/, result.json")
+
+    return command.run(run, arguments)
+
+
+def _add_overwrite(command: Command) -> None:
     command.parser.add_argument(
         "--overwrite", action="store_true", help="Delete the evaluation in the output directory and start anew."
     )
 
-    def run(config: EvaluateConfig, flags: dict) -> None:
-        from pipeline.evaluation.run import evaluate
-        from pipeline.evaluation.table import result_tables
 
-        for table in result_tables(evaluate(config, overwrite=flags["overwrite"])):
-            Console().print(table)
-        print(f"{config.output}: classes.parquet (every class), confusion/, regions/, images/, result.json")
+_TASKS: dict[str, tuple[Task, str]] = {
+    "classification": ("classification", "Name whole images: zero-shot classification, top 1, top 5, mean per class."),
+    "retrieval": ("retrieval", "Find images by captions and captions by images: recall at 1, 5 and 10."),
+}
+
+
+def _whole_images(name: str, arguments: list[str]) -> int:
+    task, description = _TASKS[name]
+    command = Command(f"jobs.evaluate {name}", description, ImagesJobConfig)
+    _add_overwrite(command)
+
+    def run(config: ImagesJobConfig, flags: dict) -> None:
+        from pipeline.retention.run import measure_images
+        from pipeline.retention.table import result_table
+
+        Console().print(result_table(measure_images(config, task, overwrite=flags["overwrite"])))
+        print(f"{config.output}: images/ (every image), result.json")
 
     return command.run(run, arguments)
 
@@ -65,56 +101,6 @@ def _search(arguments: list[str]) -> int:
         Console().print(table)
 
     return command.run(run, arguments)
-
-
-def _compare(arguments: list[str]) -> None:
-    parser = ArgumentParser(
-        prog="python -m jobs.evaluate compare",
-        description="Evaluations beside the paper's and later figures.",
-        formatter_class=JobHelp,
-    )
-    parser.add_argument("evaluations", nargs="+", help="LABEL=DIRECTORY; a label may have one for each benchmark")
-    print_comparison(parse_arguments(parser, arguments).evaluations)
-
-
-def print_comparison(evaluations: list[str]) -> None:
-    """Print evaluations beside the paper's and later figures.
-
-    Args:
-        evaluations: LABEL=DIRECTORY of each.
-
-    Raises:
-        UserError: one is not complete, or there are no figures to put beside it.
-        OSError: storage failed.
-    """
-    from pipeline.evaluation.table import comparison_table
-
-    ours: dict[str, dict[str, float]] = defaultdict(dict)
-    for argument in evaluations:
-        label, _, directory = argument.partition("=")
-        column, miou = _read(directory)
-        ours[label][column] = miou
-    Console().print(comparison_table(ours))
-
-
-def _read(directory: str) -> tuple[str, float]:
-    """Column and mIoU of an evaluation."""
-    from pipeline.evaluation.label_maps import main_branch
-    from pipeline.evaluation.result import RESULT, read_result
-
-    try:
-        result = read_result(directory)
-    except FileNotFoundError:
-        raise UserError(f"{directory or 'LABEL=DIRECTORY'} holds no complete evaluation ({RESULT})") from None
-    name = result["dataset"]["name"]
-    columns = {kind: column for column, kind in COLUMNS.items()}
-    kind = name.partition("/")[0]
-    if kind not in columns:
-        raise UserError(f"{directory} evaluates {name}; published figures are there for {', '.join(columns)}")
-    scores = result["scores"]
-    if (branch := main_branch(scores)) not in scores:
-        raise UserError(f"{directory}: no pixel of the {result['images']} images of {name} is labelled")
-    return columns[kind], scores[branch]["miou"]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 python -m jobs.export OUTPUT --format coco --to pairs.json        # COCO instances; nouns are the categories
 python -m jobs.export OUTPUT --format coco --to pairs.json --images FOLDER   # and the images, for those in tars or zips
 python -m jobs.export OUTPUT --format datasets --to FOLDER        # for Hugging Face's load_dataset(FOLDER)
+python -m jobs.export OUTPUT --format datasets --to hf://datasets/ORG/NAME     # the same, uploaded to the hub
 python -m jobs.export OUTPUT --format fiftyone --to FOLDER        # images with masks by path
 python -m jobs.export OUTPUT… --format bank --to BANK             # regions that segmentation asks; adds to a bank
 python -m jobs.export --format bank --to BANK --remove OUTPUT     # takes a dataset out of a bank
@@ -17,8 +18,8 @@ import sys
 from jobs.command import parse_arguments
 from jobs.exit_codes import exit_code
 
-_FLAGS = {"architecture": "clip.architecture", "weights": "clip.weights", "fill": "regions.fill",
-          "expand": "regions.expand"}  # fmt: skip
+_FLAGS = {"architecture": "clip.architecture", "weights": "clip.weights", "templates": "clip.templates",
+          "fill": "regions.fill", "expand": "regions.expand"}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +41,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="what reads the result: see above",
     )
     parser.add_argument(
-        "--to", required=True, help="the file (coco) or folder to write; any fsspec URI, local for fiftyone"
+        "--to",
+        required=True,
+        help="the file (coco) or folder to write; any fsspec URI, local for fiftyone; for datasets also "
+        "hf://datasets/ORG/NAME[@BRANCH], with the token of `hf auth login` or HF_TOKEN",
+    )
+    parser.add_argument(
+        "--private",
+        action=argparse.BooleanOptionalAction,
+        help="hf://: whether the dataset is seen by its owners alone; a new one is, unless told otherwise, since its "
+        "images may have licences, and what was public cannot be taken back; one that is there stays what it is",
     )
     parser.add_argument(
         "--images",
@@ -57,11 +67,23 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     bank.add_argument("--clip.weights", dest="weights", help="its weights; leave it out for local-dir: and hf-hub:")
     bank.add_argument(
+        "--clip.templates",
+        dest="templates",
+        help="prompt templates of the nouns: none, photo, vild (by default), imagenet, or a file with one a line",
+    )
+    bank.add_argument(
         "--regions.fill", dest="fill", choices=("mean", "zero", "none"), help="as of the job that will segment"
     )
     bank.add_argument("--regions.expand", dest="expand", type=float, help="as of the job that will segment")
     options = parse_arguments(parser, arguments)
-    of_bank = ("remove", "where", "architecture", "weights", "fill", "expand")
+    on_the_hub = options.to.startswith("hf://")
+    if on_the_hub and options.format != "datasets":
+        parser.error(
+            f"--format {options.format} is not written to the hub; write it to a folder, and send that with `hf upload`"
+        )
+    if options.private is not None and not on_the_hub:
+        parser.error("--private is for --to hf://datasets/ORG/NAME")
+    of_bank = ("remove", "where", "architecture", "weights", "templates", "fill", "expand")
     if options.format == "bank":
         if options.images:
             parser.error("--images is for --format coco and fiftyone")
@@ -102,12 +124,12 @@ def _export(options: argparse.Namespace) -> None:
     elif options.format == "datasets":
         from pipeline.export.hugging_face import export_datasets
 
-        exported = export_datasets(options.output, options.to)
+        exported = export_datasets(options.output, options.to, options.private)
         complete = exported.complete
         before = f", {exported.shards_before} of them before" if exported.shards_before else ""
         print(
-            f"{options.to}: {exported.pairs} pairs, {exported.shards} shards{before}; "
-            f"datasets.load_dataset({options.to!r})"
+            f"{exported.described}: {exported.pairs} pairs, {exported.shards} shards{before}; "
+            f"datasets.load_dataset({exported.load})"
         )
     else:
         from pipeline.export.fiftyone import export_fiftyone
@@ -135,7 +157,7 @@ def _export_bank(options: argparse.Namespace) -> bool:
         if options.fill or options.expand is not None:
             regions = RegionsConfig(options.fill or "mean", 1.0 if options.expand is None else options.expand)
         weights = None if options.weights in ("null", "") else options.weights
-        settings = BankSettings(options.architecture, weights, regions, options.where)
+        settings = BankSettings(options.architecture, weights, regions, options.where, options.templates or "vild")
         bank = export_bank(options.output, options.to, settings)
         before = f", {bank.before} were there before" if bank.before else ""
         print(f"{options.to}: {bank.added} shards encoded{before}")

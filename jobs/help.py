@@ -28,5 +28,11 @@ def readable_type(text: str) -> str:
     for _ in range(text.count("[")):  # from the inside out
         text = re.sub(r"\bAnnotated\[([^\[\],]*(?:\[[^\[\]]*\])?), ([^\[\]]*)\]", r"\1 \2", text)
         text = re.sub(r"\bAnnotated\[([^\[\]]*(?:\[[^\[\]]*\])?[^\[\]]*)\]", r"\1", text)
+        text = re.sub(r"\bUnion\[((?:[^\[\]]|\[[^\[\]]*\])*)\]", _choice, text)
         text = re.sub(r"\bOptional\[([^\[\]]*(?:\[[^\[\]]*\])?[^\[\]]*)\]", r"\1 or null", text)
     return text.replace(" | ", " or ").replace(" or null or null", " or null")
+
+
+def _choice(union: re.Match) -> str:
+    """Types that a value may have, and names that it may be: "none or vild or list[str] or str"."""
+    return re.sub(r"Literal\[([^\[\]]*)\]", lambda names: names[1].replace("'", ""), union[1]).replace(", ", " or ")

@@ -3,9 +3,12 @@
 python -m jobs.inspect OUTPUT [--verify | --repair] [--images]
 python -m jobs.inspect report OUTPUT [--output DIR]                            # a page to look at
 python -m jobs.inspect report before=EVALUATION after=EVALUATION --output DIR  # evaluations side by side
+python -m jobs.inspect report EVALUATION --mined DATASET --output DIR          # classes beside the pairs that name them
 python -m jobs.inspect diff A B [--output DIR] [--evaluations a b] [--near CLASS]  # two mined datasets
 python -m jobs.inspect precision OUTPUT --labels labels.json [--wanted 0.9]    # how many pairs are right
 python -m jobs.inspect quality OUTPUT --labels labels.json                     # which ones: p_right of every pair
+python -m jobs.inspect duplicates OUTPUT [--output groups.parquet]             # images that are near-duplicates
+python -m jobs.inspect leakage OUTPUT --against FOLDER-OR-DATASET              # mined images that one evaluates on
 python -m jobs.inspect proposals --config mine.yaml [--annotations instances.json] [--limit 50]
 
 The status ends with the lineage: the CLIP that matched a dataset, the run that made it, its dataset, and so on; of a
@@ -15,6 +18,9 @@ training run it is all that is printed.
 precision), of a training run (curves, nouns, regions that changed), or of evaluations (classes, confusions, images).
 `precision` estimates how often pairs are right, with 95 % intervals, from labels that the report's labelling page
 saves, or from annotations. `quality` learns from them which pairs are, and writes `quality/` beside the dataset.
+`duplicates` groups images by their perceptual hashes (`data.deduplicate` of training keeps one of each group).
+`leakage` finds mined images that are copies of others, and writes a table and a page beside the dataset, from where
+training and evaluation take what they say of it.
 `proposals` tries the proposal backend of a mining configuration on the first images, in this process: proposals and
 seconds per image, peak memory, and, with COCO annotations at hand, how well they cover the annotated objects.
 
@@ -28,6 +34,7 @@ from collections.abc import Callable
 from jobs.command import Command, parse_arguments
 from jobs.exit_codes import INCOMPLETE, OK, exit_code
 from jobs.inspect_differences import diff
+from jobs.inspect_duplicates import duplicates, leakage
 from jobs.inspect_quality import precision, quality
 from pipeline.escaping.terminal import printable
 from pipeline.mining.config import MineConfig
@@ -72,10 +79,14 @@ def _report(arguments: list[str]) -> int:
         metavar="PAIRS",
         help="of a dataset: draw so many pairs to be labelled on the page as right or wrong, such as 200",
     )
+    parser.add_argument(
+        "--mined", metavar="DATASET", help="of evaluations: a mined dataset, whose pairs are set beside the classes"
+    )
     options = parse_arguments(parser, arguments)
     from pipeline.report.directory import write_report
 
-    print(write_report(options.paths, options.output, options.samples, options.annotations, options.label))
+    shown = (options.samples, options.annotations, options.label, options.mined)
+    print(write_report(options.paths, options.output, *shown))
     return OK
 
 
@@ -122,6 +133,10 @@ def _output(arguments: list[str]) -> int:
         shards = repair(options.output, damages)
         if any(damage.file.startswith("quality/") for damage in damages):
             print("deleted: damaged tables of quality/; python -m jobs.inspect quality writes them again")
+        if any(damage.file.startswith("verified/") for damage in damages):
+            print("deleted: damaged tables of verified/; python -m jobs.mine --verify-only writes them again")
+        if any(damage.file.startswith("hashes/") for damage in damages):
+            print("deleted: damaged tables of hashes/; python -m jobs.inspect duplicates --hash writes them again")
         print(f"due again: shards {', '.join(map(str, shards)) or 'none'}; run the same mining command")
         return OK
     return INCOMPLETE if damages else OK
@@ -129,6 +144,8 @@ def _output(arguments: list[str]) -> int:
 
 _SUBCOMMANDS: dict[str, Callable[[list[str]], int]] = {
     "diff": diff,
+    "duplicates": duplicates,
+    "leakage": leakage,
     "precision": precision,
     "proposals": _proposals,
     "quality": quality,

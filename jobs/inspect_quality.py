@@ -73,6 +73,7 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
         "--opinion",
         action="append",
         default=[],
-        help="Parquet table with key and one or more columns of scores: what another model says; may be given again",
+        help="what another model says: a Parquet table with key and one or more columns of scores, or verify:NAME, a "
+        "verifier of the dataset; may be given again",
     )
     return parser

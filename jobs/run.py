@@ -111,7 +111,8 @@ def _print_evaluations(jobs: Jobs, evaluated: list[tuple[ChainStep, dict]]) -> N
     Args:
         evaluated: the evaluations with their results.
     """
-    from jobs.evaluate import print_comparison
+    from jobs.evaluate_compare import print_comparison
+    from pipeline.evaluation.panoptic_comparison import PANOPTIC_KINDS
     from pipeline.evaluation.table import result_tables
 
     compared = []
@@ -119,7 +120,7 @@ def _print_evaluations(jobs: Jobs, evaluated: list[tuple[ChainStep, dict]]) -> N
         for table in result_tables(result):
             table.title = f"{escape(evaluation.label)}, {table.title}"
             Console().print(table)
-        if evaluation.config.dataset.kind in COLUMNS.values():
+        if evaluation.config.dataset.kind in (*COLUMNS.values(), *PANOPTIC_KINDS):
             compared.append(f"{evaluation.label}={step.output}")
     if compared:
         try:

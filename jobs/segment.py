@@ -3,7 +3,8 @@
 python -m jobs.segment photos --classes "dog, sofa/couch, floor" --output ./segmented
 
 Images, folders, quoted patterns such as 'photos/**/*.jpg', on a disk, on S3 or by https, as many as wanted; or as
-`images` in the configuration. Writes label maps, overlays to look at and a COCO panoptic segmentation.
+`images` in the configuration. Writes label maps, overlays to look at and a COCO panoptic segmentation; with
+--things dog, each dog is a segment of its own there.
 
 The same command after any failure carries on where it stopped. Exit codes: 0 complete, 1 incomplete (run it again),
 2 the configuration has to be changed, 130 interrupted.

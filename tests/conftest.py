@@ -12,12 +12,14 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
-pytest_plugins = ["tests.browser", "tests.s3"]
+pytest_plugins = ["tests.browser", "tests.hub", "tests.s3"]
 
 # Set before any test imports torch, numpy or Ray: few cores are shared by many processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray Train's controller looks at its workers every two seconds, and takes one report of each at a time.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+# Ray's workers are nice to other programs (15), so the tests of the other process would take nearly all of the cores.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 if "PYTEST_XDIST_WORKER" not in os.environ:
     # No test finds what an earlier run left in the user's cache folder, or leaves something there.

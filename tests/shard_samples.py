@@ -10,7 +10,7 @@ def make_sample(mask: np.ndarray, key: str = "000000-00000-000", noun: str = "do
     """A sample with the given mask (bool [H,W]), on an image whose red grows downwards and green to the right."""
     height, width = mask.shape
     ys, xs = np.nonzero(mask)
-    row = dict.fromkeys(schemas.MANIFEST.names, 0)
+    row = {field.name: None if field.nullable else 0 for field in schemas.MANIFEST}
     row |= {"key": key, "noun": noun, "image_id": image_id, "image_uri": f"{image_id}.jpg", "image_height": height}
     row |= {"surface": noun, "caption": f"a {noun}", "mask_rle": "", "image_width": width, "image_sha256": ""}
     row |= {"box_x0": int(xs.min()), "box_y0": int(ys.min())}

@@ -41,7 +41,8 @@ def test_the_wheel_names_all_licences_and_holds_their_texts(wheel):
     found = metadata(wheel)
     assert found["License-Expression"] == EXPRESSION
     named = found.get_all("License-File")
-    assert set(named) == {"LICENSE", "NOTICE", "pipeline/nouns/NOTICE", "pipeline/nouns/LICENSE-CC-BY-SA-4.0.txt"}
+    in_nouns = {"pipeline/nouns/NOTICE", "pipeline/nouns/LICENSE-CC-BY-SA-4.0.txt"}
+    assert set(named) == {"LICENSE", "NOTICE", "pipeline/negatives/NOTICE", *in_nouns}
     [folder] = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
     texts = {name: wheel.read(f"{folder}/licenses/{name}").decode() for name in named}
     assert "Apache License" in texts["LICENSE"]
@@ -54,7 +55,7 @@ def test_the_wheel_names_all_licences_and_holds_their_texts(wheel):
 def test_the_texts_lie_beside_what_they_are_for(wheel):
     """A copy of the code alone, which `ray job submit --working-dir .` makes, has them too."""
     names = set(wheel.namelist())
-    assert {"pipeline/nouns/NOTICE", "pipeline/nouns/LICENSE-CC-BY-SA-4.0.txt"} <= names
+    assert {"pipeline/nouns/NOTICE", "pipeline/nouns/LICENSE-CC-BY-SA-4.0.txt", "pipeline/negatives/NOTICE"} <= names
     assert any(name.startswith("pipeline/nouns/english/") for name in names)
 
 

@@ -22,9 +22,11 @@ from jobs.command import Command
 from pipeline.chain.config import ChainConfig
 from pipeline.clip import load_clip, save_clip
 from pipeline.evaluation.config import EvaluateConfig
+from pipeline.interpolation.config import InterpolateConfig
 from pipeline.mining.config import MineConfig
 from pipeline.proposals.backends import BACKENDS, find_backend, options_class
 from pipeline.proposals.options import KEY, read_options
+from pipeline.retention.config import ImagesJobConfig
 from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.serving.config import ServerConfig
 from pipeline.training.config import TrainConfig
@@ -48,6 +50,8 @@ CONFIGS = {
     "train": TrainConfig,
     "segment": SegmentJobConfig,
     "evaluate": EvaluateConfig,
+    "evaluate classification": ImagesJobConfig,
+    "train interpolate": InterpolateConfig,
     "serve": ServerConfig,
     "run": ChainConfig,
 }
@@ -81,6 +85,9 @@ def test_every_block_is_of_a_kind_that_is_tested():
 
 def test_the_configurations_in_them_have_keys_that_are_there():
     def named(values: dict, before: str = "") -> set[str]:
+        if "backends" in values:  # options under the name of each
+            options = {key: value for own in values["options"].values() for key, value in own.items()}
+            values = {**values, "options": options}
         inside = [named(value, f"{before}{key}.") for key, value in values.items() if isinstance(value, dict)]
         return {f"{before}{key}" for key in values}.union(*inside)
 
@@ -171,7 +178,10 @@ def keys() -> set[str]:
         for action in Command(f"jobs.{name}", "", config).parser._actions:
             parts = str(action.dest).split(".")
             found |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    return found | {f"{KEY}.{field.name}" for name in BACKENDS for field in fields(options_class(find_backend(name)))}
+    for name in BACKENDS:
+        for field in fields(options_class(find_backend(name))):
+            found |= {f"{KEY}.{field.name}", f"{KEY}.{name}.{field.name}"}  # the latter of one of several backends
+    return found
 
 
 def test_the_keys_that_they_name_are_there():

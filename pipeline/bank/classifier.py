@@ -24,7 +24,7 @@ class BankClassifier:
     def __init__(self, bank: Bank, config: BankConfig):
         self.bank = bank
         self.config = config
-        self._search = ExactSearch(bank, config.precision)
+        self._search = ExactSearch(bank, config.precision, config.memory_gb)
 
     def for_classes(
         self, classes: Sequence[tuple[str, ...]], name_embeddings_ND: np.ndarray, temperature: float

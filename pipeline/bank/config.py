@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pipeline.configuration.limits import Limit
-from pipeline.configuration.markers import AbsentMeans, LocalPath
+from pipeline.configuration.markers import AbsentMeans, LocalPath, Running
 
 SameImage = Literal["exclude", "allow"]
 """Whether regions of the image that is segmented may vote."""
@@ -37,3 +37,6 @@ class BankConfig:
     precision: Annotated[ScanPrecision, AbsentMeans("auto")] = "auto"
     """Number format of the scan through all entries: fp32 is exact; bf16 finds candidates, four for each neighbour,
     and compares these in fp32; auto: bf16 on processors that multiply such numbers, else fp32."""
+    memory_gb: Annotated[float, Limit(ge=0), Running] = 2.0
+    """Of a bf16 scan, how much of the bank each worker keeps in memory, converted, in GB (1e9 bytes; a million entries
+    of 512 numbers take 1): it is converted once, not for every image."""

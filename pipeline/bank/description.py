@@ -20,7 +20,7 @@ from typing import get_args
 
 from pipeline import storage
 from pipeline.bank.parsing import parsed
-from pipeline.clip.config import TemplateSet
+from pipeline.clip.template_choice import TemplateSet, check_templates
 from pipeline.errors import UserError
 from pipeline.regions.config import Fill
 from pipeline.storage.documents import DamagedFileError, parse_json
@@ -102,8 +102,8 @@ class BankDescription:
     clip: BankClip
     width: int
     """D, of the embeddings."""
-    templates: str
-    """Prompt templates of the nouns' text embeddings."""
+    templates: str | list[str]
+    """Prompt templates of the nouns' text embeddings: a set, or a list of others."""
     regions: BankRegions
     segments: list[Segment]
 
@@ -149,7 +149,7 @@ def read_description(bank: str, key: str) -> BankDescription:
     try:
         description = parsed(known, BankDescription)
         _check(description)
-    except ValueError as error:
+    except (ValueError, UserError) as error:
         raise _damaged(uri, error) from error
     return description
 
@@ -172,7 +172,9 @@ def _check(description: BankDescription) -> None:
         raise ValueError(f"width is {description.width}")
     if description.regions.fill not in get_args(Fill) or not 1 <= description.regions.expand < math.inf:
         raise ValueError(f"regions is {description.regions}")
-    if description.templates not in get_args(TemplateSet):
+    if isinstance(description.templates, list):
+        check_templates(description.templates, "templates")
+    elif description.templates not in get_args(TemplateSet):
         raise ValueError(f"templates is {description.templates[:40]!r}")
     for name in ("vision_sha256", "text_sha256"):
         if not _HASH.fullmatch(getattr(description.clip, name)):

@@ -8,7 +8,7 @@ def parsed(value: Any, kind: Any, where: str = "") -> Any:
     """A value of JSON as a dataclass, list, or plain value, none of another type and with no key more or less.
 
     Args:
-        kind: a dataclass, `list[…]`, a type, or `… | None`.
+        kind: a dataclass, `list[…]`, a type, or `… | None` and `… | list[…]`.
         where: the key of the value in a larger one, for messages.
 
     Raises:
@@ -27,6 +27,8 @@ def parsed(value: Any, kind: Any, where: str = "") -> Any:
         [inner] = get_args(kind)
         return [parsed(item, inner, f"{where}[{index}]") for index, item in enumerate(value)]
     allowed = get_args(kind) or (kind,)
+    if isinstance(value, list) and (lists := [inner for inner in allowed if get_origin(inner) is list]):
+        return parsed(value, lists[0], where)
     if float in allowed and type(value) is int:
         return float(value)
     if type(value) not in allowed:

@@ -4,7 +4,6 @@ Shape suffixes: N entries of all segments, D embedding width, M nouns.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,10 +63,10 @@ class Bank:
         """N."""
         return int(self.starts[-1])
 
-    def embeddings(self) -> Iterator[np.ndarray]:
+    @cached_property
+    def embeddings(self) -> list[np.ndarray]:
         """float16 [n,D] of consecutive rows, as they lie on the disk."""
-        for table in self.tables:
-            yield from matrix(table["embedding"])
+        return [part_ND for table in self.tables for part_ND in matrix(table["embedding"])]
 
     @cached_property
     def noun_of_row(self) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A scan in fp32 is exact. A scan in bf16 finds four candidates for each neighbour, whose similarities are then computed
 in fp32: what it can miss is an entry as near as the last of the candidates, to the rounding of bf16 (2^-7 in cosine
-similarity at most). On processors that multiply bf16 it takes a fraction of the time.
+similarity at most). On processors that multiply bf16 it takes a fraction of the time, most of which is to convert the
+entries: these stay in memory, converted, as far as they may.
 
 Shape suffixes: Q regions, N entries, B entries of a block, K neighbours or candidates, D embedding width, H hits.
 """
@@ -10,6 +11,7 @@ Shape suffixes: Q regions, N entries, B entries of a block, K neighbours or cand
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,6 +21,7 @@ from pipeline.bank.config import ScanPrecision
 from pipeline.bank.reading import Bank
 
 _BLOCK = 8192
+"""Entries of a block in fp32; twice as many in bf16."""
 _CONVERTED = 256
 """Entries that are converted at a time: what lies between the formats stays in the cache."""
 _CANDIDATES = 4
@@ -39,14 +42,18 @@ class Neighbours:
 class ExactSearch:
     """Compares regions with every entry of a bank. Not for several threads at once."""
 
-    def __init__(self, bank: Bank, precision: ScanPrecision = "auto"):
+    def __init__(self, bank: Bank, precision: ScanPrecision = "auto", memory_gb: float = 0.0):
+        """memory_gb: of a bf16 scan, how much of the bank stays in memory, converted."""
         self._bank = bank
         self.precision: Literal["bf16", "fp32"] = _resolved(precision)
         self._dtype = torch.bfloat16 if self.precision == "bf16" else torch.float32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the memory is mapped read-only; nobody writes to it
-            self._parts = [_tensor(part_ND) for part_ND in bank.embeddings() if len(part_ND)]
-        self._block_BD = torch.empty((min(_BLOCK, max(1, bank.entries)), bank.description.width), dtype=self._dtype)
+            self._parts = [_tensor(part_ND) for part_ND in bank.embeddings if len(part_ND)]
+        self._block_size = min(_BLOCK * 4 // self._dtype.itemsize, max(1, bank.entries))
+        of_a_block = 2 * self._block_size * bank.description.width
+        self._may_keep = int(memory_gb * 1e9 / of_a_block) if self.precision == "bf16" else 0
+        self._kept: list[torch.Tensor] = []  # the first blocks
         self._converted_RD = torch.empty((_CONVERTED, bank.description.width))
 
     @torch.inference_mode()
@@ -64,7 +71,7 @@ class ExactSearch:
         features = torch.from_numpy(np.ascontiguousarray(features_QD, np.float32))
         if queries:
             asked_DQ = features.to(self._dtype).T.contiguous()
-            scores = torch.empty((len(self._block_BD), queries), dtype=self._dtype)  # one for all blocks
+            scores = torch.empty((self._block_size, queries), dtype=self._dtype)  # one for all blocks
             for start, block_BD in self._blocks():
                 scores_BQ = torch.mm(block_BD, asked_DQ, out=scores[: len(block_BD)])
                 if excluded is not None:
@@ -77,11 +84,22 @@ class ExactSearch:
         return Neighbours(rows_QK.gather(1, order_QK).numpy(), scores_QK.gather(1, order_QK).numpy())
 
     def _blocks(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """First row and embeddings [B,D] of consecutive entries; the tensor is overwritten by the next."""
-        start = filled = 0
-        block_BD = self._block_BD
+        """First row and embeddings [B,D] of consecutive entries; the tensor may be overwritten by the next."""
+        yield from zip(range(0, self._bank.entries, self._block_size), self._kept, strict=False)
+        kept = len(self._kept)
+        for index, block_BD in enumerate(self._converted(kept * self._block_size), kept):
+            if index < self._may_keep:
+                self._kept.append(block_BD)
+            yield index * self._block_size, block_BD
+
+    def _converted(self, start: int) -> Iterator[torch.Tensor]:
+        """Blocks of the entries from a row on, in the format of the scan."""
+        remaining, filled = self._bank.entries - start, 0
+        fresh = partial(torch.empty, (self._block_size, self._bank.description.width), dtype=self._dtype)
+        block_BD = fresh()
         for part_ND in self._parts:
-            taken = 0
+            taken = min(start, len(part_ND))
+            start -= taken
             while taken < len(part_ND):
                 step = min(len(block_BD) - filled, len(part_ND) - taken, _CONVERTED)
                 if self.precision == "bf16":  # torch converts by way of fp32 in half the time
@@ -89,12 +107,12 @@ class ExactSearch:
                     block_BD[filled : filled + step].copy_(self._converted_RD[:step])
                 else:
                     block_BD[filled : filled + step].copy_(part_ND[taken : taken + step])
-                filled, taken = filled + step, taken + step
-                if filled == len(block_BD):
-                    yield start, block_BD
-                    start, filled = start + filled, 0
-        if filled:
-            yield start, block_BD[:filled]
+                filled, taken, remaining = filled + step, taken + step, remaining - step
+                if filled == len(block_BD) or not remaining:
+                    yield block_BD[:filled]
+                    filled = 0
+                    if len(self._kept) <= self._may_keep:
+                        block_BD = fresh()
 
     def _rescored(self, features_QD: torch.Tensor, rows_QK: torch.Tensor) -> torch.Tensor:
         """Similarities in fp32 of candidates, float32 [Q,K]."""
@@ -109,12 +127,15 @@ class ExactSearch:
 def embeddings_of(bank: Bank, rows: np.ndarray) -> np.ndarray:
     """float32 [n,D] of some rows, in their order."""
     found = np.empty((len(rows), bank.description.width), np.float32)
-    start = 0
-    for part_ND in bank.embeddings():
-        inside = np.flatnonzero((rows >= start) & (rows < start + len(part_ND)))
-        if len(inside):
-            found[inside] = part_ND[rows[inside] - start]
-        start += len(part_ND)
+    order = np.argsort(rows, kind="stable")
+    ends = np.cumsum([len(part_ND) for part_ND in bank.embeddings])
+    bounds = np.searchsorted(rows[order], ends)
+    first = 0
+    for part_ND, end, last in zip(bank.embeddings, ends, bounds, strict=True):
+        if last > first:
+            inside = order[first:last]
+            found[inside] = part_ND[rows[inside] - (end - len(part_ND))]
+            first = last
     return found
 
 
@@ -122,7 +143,10 @@ def _merged(
     scores_QK: torch.Tensor, rows_QK: torch.Tensor, scores_BQ: torch.Tensor, start: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The K best of what was found before and of a block. Of equal scores, those before stay."""
-    entry_H, query_H = _hits((scores_BQ > scores_QK[:, -1].to(scores_BQ.dtype)).numpy())
+    hits_BQ = scores_BQ > scores_QK[:, -1].to(scores_BQ.dtype)
+    if start == 0:  # nothing is known before: only the K best of the block can stay
+        hits_BQ &= scores_BQ >= scores_BQ.topk(min(scores_QK.shape[1], len(scores_BQ)), dim=0).values[-1]
+    entry_H, query_H = _hits(hits_BQ.numpy())
     if not len(entry_H):
         return scores_QK, rows_QK
     by_query = np.argsort(query_H, kind="stable")

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pipeline.captions.config import CaptionsConfig
     from pipeline.captions.images import read_image
     from pipeline.captions.listing import Listing, measure_listing, read_shard, stored_listing, write_listing
-    from pipeline.captions.opening import open_captions
+    from pipeline.captions.opening import at_commits, open_captions
     from pipeline.captions.presence import ImagesLookedFor
     from pipeline.captions.source import CaptionSource
 
@@ -17,6 +17,7 @@ __all__ = [
     "CaptionsConfig",
     "ImagesLookedFor",
     "Listing",
+    "at_commits",
     "measure_listing",
     "open_captions",
     "read_image",

@@ -10,12 +10,13 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.captions.addresses import refusal
 from pipeline.captions.caption_lists import captions_in
+from pipeline.captions.carried import Carried
 from pipeline.captions.coco_document import load_records, malformed
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.source import image_address, image_root, is_absolute_name
 from pipeline.storage.patterns import is_local_directory
 from pipeline.storage.secrets import redacted
-from schemas import LISTING
+from schemas import LISTING, with_kept
 
 _ROWS_PER_BATCH = 4096
 _NUMBER = re.compile(r"0|-?[1-9]\d{0,3999}")
@@ -33,6 +34,7 @@ class _Image(NamedTuple):
     width: int | None
     height: int | None
     problem: str | None
+    kept: dict[str, str | None]
 
 
 class _Annotation(NamedTuple):
@@ -70,6 +72,13 @@ class CocoCaptions:
             raise malformed(config.path, "is a folder; name the JSON file with the captions")
         self._path = config.path
         self._images = image_root(config.images)
+        self._carried = Carried(config)
+        self._schema = with_kept(LISTING, self._carried.text_fields)
+
+    @property
+    def dropped(self) -> int | None:
+        """See `CaptionSource`."""
+        return self._carried.dropped
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of the listing, in the order of the class, with rows for what cannot be used."""
@@ -77,16 +86,17 @@ class CocoCaptions:
         for row in self._rows():
             rows.append(row)
             if len(rows) == _ROWS_PER_BATCH:
-                yield pa.RecordBatch.from_pylist(rows, LISTING)
+                yield pa.RecordBatch.from_pylist(rows, self._schema)
                 rows.clear()
         if rows:
-            yield pa.RecordBatch.from_pylist(rows, LISTING)
+            yield pa.RecordBatch.from_pylist(rows, self._schema)
 
     def _rows(self) -> Iterator[dict]:
         image_records, annotation_records = load_records(self._path)
         images = [self._image(record) for record in image_records]
         annotations = [_annotation(record, number) for number, record in enumerate(annotation_records)]
         self._check(image_records, images, annotation_records, annotations)
+        images, annotations = self._fulfilling(image_records, images, annotations)
         del image_records, annotation_records
 
         # Sorting is stable: of an image listed twice, the first in the file comes first.
@@ -116,9 +126,25 @@ class CocoCaptions:
             unknown, position = _annotations_of_one_image(annotations, position)
             yield from _unknown_image(unknown)
 
+    def _fulfilling(
+        self, records: list, images: list[_Image], annotations: list[_Annotation]
+    ) -> tuple[list[_Image], list[_Annotation]]:
+        """Those that `captions.where` does not drop, each image with its annotations."""
+        self._carried.begin()
+        if not self._carried:
+            return images, annotations
+        objects = [record if isinstance(record, dict) else {} for record in records]
+        self._carried.check(objects, self._path)
+        holds = self._carried.holding(objects, [image.problem == "bad_record" for image in images])
+        if all(holds):
+            return images, annotations
+        left = [image for image, holding in zip(images, holds, strict=True) if holding]
+        gone = {image.image_id for image in images} - {image.image_id for image in left} - {""}
+        return left, [item for item in annotations if item.image_id not in gone]
+
     def _image(self, record: Any) -> _Image:
         if not isinstance(record, dict):
-            return _Image(_order(""), "", "", None, None, "bad_record")
+            return _Image(_order(""), "", "", None, None, "bad_record", {})
         image_id = _identifier(record.get("id"))
         name, problem = self._name(record)
         return _Image(
@@ -129,6 +155,7 @@ class CocoCaptions:
             _pixels_or_none(record.get("width")),
             _pixels_or_none(record.get("height")),
             problem if image_id else "bad_id",
+            self._carried.kept(record),
         )
 
     def _name(self, record: dict) -> tuple[str, str | None]:
@@ -191,6 +218,7 @@ def _row(image: _Image) -> dict:
         "height": image.height,
         "captions": [],
         "problem": image.problem,
+        "kept": image.kept,
     }
 
 
@@ -229,7 +257,7 @@ def _annotations_of_one_image(annotations: list[_Annotation], position: int) -> 
 
 
 def _unknown_image(annotations: list[_Annotation]) -> Iterator[dict]:
-    row = {"image_id": annotations[0].image_id, "image_uri": ""}
+    row = {"image_id": annotations[0].image_id, "image_uri": "", "kept": {}}
     captions = _captions(annotations)
     if captions:
         yield row | {"captions": captions, "problem": "unknown_image" if row["image_id"] else "bad_id"}

@@ -1,4 +1,4 @@
-"""From the bytes of a COCO Captions file to its two lists of records."""
+"""From the bytes of a COCO Captions file, or one of Karpathy's, to its lists of records."""
 
 import gzip
 import json
@@ -20,6 +20,25 @@ def load_records(path: str) -> tuple[list, list]:
         UserError: the file is not JSON, or not built like COCO Captions.
         OSError: as `storage.read_bytes`.
     """
+    document = load_object(path)
+    missing = [key for key in _LISTS if not isinstance(document.get(key), list)]
+    if missing:
+        hint = "; set captions.format karpathy" if _is_karpathys(document) else ""
+        raise malformed(
+            path,
+            f"has no list {' and no list '.join(map(repr, missing))} at its top level "
+            f"(found: {', '.join(list(document)[:8]) or 'nothing'}){hint}",
+        )
+    return document["images"], document["annotations"]
+
+
+def load_object(path: str) -> dict[str, Any]:
+    """The JSON object that a file holds, packed or not.
+
+    Raises:
+        UserError: the file is not JSON, or holds no object.
+        OSError: as `storage.read_bytes`.
+    """
     try:
         document = _parsed(storage.read_bytes(path))
     except json.JSONDecodeError as error:
@@ -36,15 +55,14 @@ def load_records(path: str) -> tuple[list, list]:
     except _KeyTwiceError as error:
         raise malformed(path, f"not COCO Captions: it has {error} twice") from error
     if not isinstance(document, dict):
-        raise malformed(path, f"holds a JSON {type(document).__name__}, not an object")
-    missing = [key for key in _LISTS if not isinstance(document.get(key), list)]
-    if missing:
-        raise malformed(
-            path,
-            f"has no list {' and no list '.join(map(repr, missing))} at its top level "
-            f"(found: {', '.join(list(document)[:8]) or 'nothing'})",
-        )
-    return document["images"], document["annotations"]
+        hint = "; a list of objects is read with captions.format table" if isinstance(document, list) else ""
+        raise malformed(path, f"holds a JSON {type(document).__name__}, not an object{hint}")
+    return document
+
+
+def _is_karpathys(document: dict[str, Any]) -> bool:
+    images = document.get("images")
+    return isinstance(images, list) and bool(images) and isinstance(images[0], dict) and "sentences" in images[0]
 
 
 def malformed(path: str, what: str) -> UserError:

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pipeline import storage
 from pipeline.captions.source import CaptionSource
 from pipeline.dataset.layout import shard_of
-from schemas import LISTING
+from schemas import LISTING, with_kept
 
 SHARDS_PER_FILE = 64
 
@@ -43,6 +43,13 @@ class Listing:
     sha256: str
     """Over the values of all rows in order; independent of batches, shards and files."""
 
+    dropped: int | None = field(default=None, compare=False)
+    """Rows of the source that `captions.where` dropped; None without it, and where it is not known."""
+
+    def described(self) -> dict[str, int | str]:
+        """As `config.yaml` has it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
 
 def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int, limit: int | None = None) -> Listing:
     """Write the first `limit` rows (all if None) of a source under `output_uri`/listing.
@@ -61,7 +68,8 @@ def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int,
         # A first file always exists: an empty source has a listing without rows.
         shard = next(shards, None)
         while shard is not None or not written:
-            with pq.ParquetWriter(local, LISTING, compression="zstd", write_page_checksum=True) as writer:
+            schema = LISTING if shard is None else shard.schema
+            with pq.ParquetWriter(local, schema, compression="zstd", write_page_checksum=True) as writer:
                 for _ in range(SHARDS_PER_FILE):
                     if shard is None:
                         break
@@ -73,7 +81,7 @@ def write_listing(source: CaptionSource, output_uri: str, images_per_shard: int,
     for name in set(storage.list_names(folder)) - set(written):
         if shard_of("listing", name) is not None:
             storage.remove(storage.join(folder, name))
-    return totals.listing(images_per_shard)
+    return replace(totals.listing(images_per_shard), dropped=source.dropped)
 
 
 def measure_listing(source: CaptionSource, images_per_shard: int, limit: int | None = None) -> Listing:
@@ -81,11 +89,11 @@ def measure_listing(source: CaptionSource, images_per_shard: int, limit: int | N
     totals = _Totals()
     for _ in totals.counted(_limited(source.batches(), limit)):
         pass
-    return totals.listing(images_per_shard)
+    return replace(totals.listing(images_per_shard), dropped=source.dropped)
 
 
 def read_shard(output_uri: str, shard: int) -> pa.Table:
-    """The rows of one shard, schema `LISTING`, fetched by byte range.
+    """The rows of one shard, schema `LISTING` (perhaps with `kept`), fetched by byte range.
 
     Raises:
         IndexError: the listing has no such shard.
@@ -96,7 +104,7 @@ def read_shard(output_uri: str, shard: int) -> pa.Table:
         parquet = pq.ParquetFile(stream, pre_buffer=True, page_checksum_verification=True)
         if group >= parquet.num_row_groups:
             raise IndexError(f"the listing of {output_uri} has no shard {shard}")
-        return parquet.read_row_group(group, use_threads=False).cast(LISTING)
+        return _as_listing(parquet.read_row_group(group, use_threads=False))
 
 
 def stored_listing(output_uri: str, images_per_shard: int) -> Listing:
@@ -124,13 +132,18 @@ def _stored_batches(uris: list[str], images_per_shard: int) -> Iterator[pa.Recor
         try:
             parquet = pq.ParquetFile(data, page_checksum_verification=True)
             for group in range(parquet.num_row_groups):
-                rows = parquet.read_row_group(group, use_threads=False).cast(LISTING)
+                rows = _as_listing(parquet.read_row_group(group, use_threads=False))
                 if shorter or len(rows) > images_per_shard:
                     raise ValueError(f"{uri} is not cut into shards of {images_per_shard} images")
                 shorter = len(rows) < images_per_shard
                 yield from rows.combine_chunks().to_batches()
         except OSError as error:  # of Arrow, about the content: storage has answered
             raise pa.ArrowInvalid(f"{uri}: {error}") from error
+
+
+def _as_listing(rows: pa.Table) -> pa.Table:
+    kept = list(rows.schema.field("kept").type) if "kept" in rows.column_names else []
+    return rows.cast(with_kept(LISTING, kept))
 
 
 def _file_name(number: int) -> str:
@@ -157,14 +170,14 @@ def _shards(batches: Iterator[pa.RecordBatch], images_per_shard: int) -> Iterato
             missing = images_per_shard - rows
             waiting.append(batch[:missing])
             # Without this the writer would make a page per batch, and the bytes depend on them.
-            yield pa.Table.from_batches(waiting, LISTING).combine_chunks()
+            yield _as_listing(pa.Table.from_batches(waiting)).combine_chunks()
             waiting, rows = [], 0
             batch = batch[missing:]
         if len(batch):
             waiting.append(batch)
             rows += len(batch)
     if rows:
-        yield pa.Table.from_batches(waiting, LISTING).combine_chunks()
+        yield _as_listing(pa.Table.from_batches(waiting)).combine_chunks()
 
 
 class _Totals:
@@ -183,7 +196,7 @@ class _Totals:
         for batch in batches:
             self._images += len(batch)
             self._captions += pc.sum(pc.list_value_length(batch["captions"])).as_py() or 0
-            for name in LISTING.names:
+            for name in batch.schema.names:
                 self._hash(name, batch[name])
             yield batch
 
@@ -203,13 +216,17 @@ class _Totals:
             self._update(f"{name}.counts", pc.list_value_length(values))
             self._hash(f"{name}.items", pc.list_flatten(values))
             return
+        if pa.types.is_struct(values.type):
+            for index, inner in enumerate(values.type):
+                self._hash(f"{name}.{inner.name}", pc.struct_field(values, [index]))
+            return
         self._update(f"{name}.valid", pc.is_valid(values).cast(pa.int8()))
         if pa.types.is_string(values.type):
             self._update(f"{name}.lengths", pc.binary_length(pc.fill_null(values, "")))
             joined = pa.ListArray.from_arrays([0, len(values)], pc.fill_null(values, ""))
             self._stream(f"{name}.bytes").update(pc.binary_join(joined, "")[0].as_buffer() if len(values) else b"")
         else:
-            self._update(f"{name}.values", pc.fill_null(values, 0))
+            self._update(f"{name}.values", pc.fill_null(values, pa.scalar(0).cast(values.type)))
 
     def _update(self, stream: str, numbers: pa.Array) -> None:
         self._stream(stream).update(np.ascontiguousarray(numbers.to_numpy(zero_copy_only=False)).data)

@@ -1,8 +1,7 @@
 """Pictures inside Parquet tables, as Hugging Face `datasets` keeps them: a column of bytes, or of bytes and paths.
 
-A picture's address is `parquet://COLUMN/GROUP/ROW::FILE`: the row of a row group of the file. Listing reads no pictures
-where the file's statistics say which are null; reading goes through a row group from front to end, as the rows of a
-shard do.
+Listing reads no pictures where the file's statistics say which are null; reading goes through a row group from front to
+end, as the rows of a shard do.
 """
 
 import contextlib
@@ -10,19 +9,14 @@ import errno
 import threading
 from collections import deque
 from collections.abc import Iterator
-from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.captions.addresses import address_refusal
-from pipeline.images import ImageProblem
-from pipeline.storage.errors import plain_errors
-from pipeline.storage.secrets import redacted
+from pipeline.captions.picture_addresses import Place, addresses_of, bytes_of, damage_as_arrows, place_of, whole
 
-_PREFIX = "parquet://"
 _ROWS_PER_BATCH = 2**15
 # Pictures in memory at once: those of this many batches, each of which has about so many bytes.
 _BATCHES_KEPT = 3
@@ -30,22 +24,13 @@ _BATCH_BYTES = 16 * 2**20
 _LEAST_ROWS, _MOST_ROWS = 16, 64
 
 
-def is_image_type(kind: pa.DataType) -> bool:
-    """Whether a column holds pictures: binary, or a struct of `bytes` and perhaps `path`."""
-    if pa.types.is_struct(kind):
-        names = [field.name for field in kind]
-        return "bytes" in names and _is_binary(kind.field("bytes").type)
-    return _is_binary(kind)
+def addresses(parquet: pq.ParquetFile, file: str, column: str, others: dict[str, str]) -> Iterator[dict[str, pa.Array]]:
+    """Batches of columns: `image` (text, the path that a picture has beside its bytes, or null), `address` (text, the
+    picture's address, null where there are no bytes) and the others.
 
-
-def is_in_parquet(image_uri: str) -> bool:
-    """Whether the address of a listing row is that of a picture in a Parquet table."""
-    return image_uri.startswith(_PREFIX)
-
-
-def addresses(parquet: pq.ParquetFile, file: str, column: str, others: list[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of the columns `others`, with `image` (text, the path that a picture has beside its bytes, or null) and
-    `address` (text, the picture's address, null where there are no bytes).
+    Args:
+        column: with the pictures.
+        others: what further columns are called here and, after it, in the file.
     """
     kind = parquet.schema_arrow.field(column).type
     is_struct = pa.types.is_struct(kind)
@@ -53,30 +38,25 @@ def addresses(parquet: pq.ParquetFile, file: str, column: str, others: list[str]
     leaf = f"{column}.bytes" if is_struct else column
     for group in range(parquet.num_row_groups):
         all_there = _all_have_bytes(parquet, group, leaf)
-        wanted = [*others, *([f"{column}.path"] if has_path else []), *([leaf] if all_there is None else [])]
+        wanted = [*others.values(), *([f"{column}.path"] if has_path else []), *([leaf] if all_there is None else [])]
         rows = _ROWS_PER_BATCH if all_there is not None else _rows_per_batch(parquet, group, leaf)
         first = 0
         for batch in parquet.iter_batches(rows, row_groups=[group], columns=wanted, use_threads=False):
             count = len(batch)
-            if all_there is None:
-                there = pc.is_valid(pc.struct_field(batch[column], "bytes") if is_struct else batch[column])
-            else:
-                there = pa.repeat(all_there, count)
-            pictures = [f"{_PREFIX}{quote(column, safe='')}/{group}/{first + row}::{file}" for row in range(count)]
-            columns = {name: batch[name] for name in others}
+            there = pc.is_valid(bytes_of(batch[column])) if all_there is None else pa.repeat(all_there, count)
             path = (
                 pc.struct_field(batch[column], "path").cast(pa.string()) if has_path else pa.nulls(count, pa.string())
             )
-            columns["image"] = path
-            columns["address"] = pc.if_else(there, pa.array(pictures, pa.string()), pa.scalar(None, pa.string()))
-            yield pa.record_batch(columns)
+            pictures = addresses_of(Place("parquet", column, group, first, file), count)
+            yield {name: batch[inner] for name, inner in others.items()} | {
+                "image": path,
+                "address": pc.if_else(there, pictures, pa.scalar(None, pa.string())),
+            }
             first += count
 
 
 def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
     """The encoded picture at an address that `addresses` made.
-
-    The address is judged again: the listing may be another's, or edited.
 
     Raises:
         ImageProblem: `refused_address`, `secret_in_address`; `too_many_bytes` (more than `max_bytes`).
@@ -84,22 +64,10 @@ def read_parquet_image(image_uri: str, max_bytes: int | None = None) -> bytes:
         pa.ArrowInvalid: the table is damaged.
         OSError: storage is broken, unreachable or forbidden.
     """
-    position, _, file = image_uri.removeprefix(_PREFIX).partition("::")
-    column, group, row = position.rsplit("/", 2)
-    if problem := address_refusal(file):
-        raise ImageProblem(problem, redacted(image_uri))
-    with plain_errors(file):
-        try:
-            data = _reader.read(file, unquote(column), int(group), int(row))
-        except OSError as error:
-            if storage.is_damage(error):
-                raise pa.ArrowInvalid(str(error)) from error
-            raise
-    if data is None:
-        raise FileNotFoundError(errno.ENOENT, "the table holds no such picture any more", image_uri)
-    if max_bytes is not None and len(data) > max_bytes:
-        raise ImageProblem("too_many_bytes", f"{len(data)} bytes, images.max_bytes is {max_bytes}")
-    return data
+    place = place_of(image_uri)
+    with damage_as_arrows(place.file):
+        picture = _reader.read(place.file, place.column, place.part, place.row)
+    return whole(picture, image_uri, max_bytes)
 
 
 class _Reader:
@@ -115,8 +83,8 @@ class _Reader:
         self._batches: Iterator[pa.Array] = iter(())
         self._kept: deque[tuple[int, pa.Array]] = deque(maxlen=_BATCHES_KEPT)
 
-    def read(self, file: str, column: str, group: int, row: int) -> bytes | None:
-        """None if the row group has no such row, or no bytes in it."""
+    def read(self, file: str, column: str, group: int, row: int) -> pa.Scalar | None:
+        """The picture, null if it has no bytes; None if the row group has no such row."""
         with self._lock:
             try:
                 if self._group != (file, column, group) or (self._kept and row < self._kept[0][0]):
@@ -129,7 +97,7 @@ class _Reader:
                         return None
                     self._kept.append((start, batch))
                 start, batch = next((start, batch) for start, batch in self._kept if start <= row < start + len(batch))
-                return batch[row - start].as_py()
+                return batch[row - start]
             except Exception:
                 self._close()
                 raise
@@ -146,7 +114,7 @@ class _Reader:
         leaf = f"{column}.bytes" if is_struct else column
         rows = _rows_per_batch(parquet, group, leaf)
         batches = parquet.iter_batches(rows, row_groups=[group], columns=[leaf], use_threads=False)
-        self._batches = (pc.struct_field(b[column], "bytes") if is_struct else b[column] for b in batches)
+        self._batches = (bytes_of(batch[column]) for batch in batches)
         self._group = (file, column, group)
 
     def _close(self) -> None:
@@ -156,10 +124,6 @@ class _Reader:
 
 
 _reader = _Reader()
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or kind == pa.binary_view()
 
 
 def _chunk(parquet: pq.ParquetFile, group: int, leaf: str) -> pq.ColumnChunkMetaData | None:

@@ -29,6 +29,11 @@ class ImagesLookedFor:
         self._due = bool(self._root) and not self._root.startswith(("http://", "https://"))
         """Still to be done: one of the images is asked for once, however often the source is read."""
 
+    @property
+    def dropped(self) -> int | None:
+        """See `CaptionSource`."""
+        return self._source.dropped
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """As `CaptionSource.batches`.
 

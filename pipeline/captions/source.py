@@ -19,8 +19,14 @@ _ESCAPES = (("%", "%25"), ("?", "%3F"), ("#", "%23"))
 class CaptionSource(Protocol):
     """Images with their captions, from one kind of dataset."""
 
+    @property
+    def dropped(self) -> int | None:
+        """Rows that `captions.where` dropped when they were read last; None without it."""
+        ...
+
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """All rows with schema `LISTING`, sorted by image_id, the same at every call.
+        """All rows with schema `LISTING` (and `kept`, with `captions.keep`), sorted by image_id, the same at every
+        call.
 
         Batches have any size. The memory in use does not grow with the number of rows, except where
         the format is a single JSON document.

@@ -1,34 +1,33 @@
-"""Parquet, CSV and TSV tables with a column of images and a column of captions."""
+"""Tables with a column of images and a column of captions: Parquet, Arrow, CSV, TSV, JSON lines."""
 
+import posixpath
 from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.captions.addresses import all_redacted, refusals
-from pipeline.captions.caption_lists import LIST_LIKE, captions_in
+from pipeline.captions.carried import Carried, as_plain, plain_type
 from pipeline.captions.config import CaptionsConfig
-from pipeline.captions.sorting import sort_batches
-from pipeline.captions.source import image_addresses, image_root
-from pipeline.captions.table_files import FOLDER_SUFFIXES, NAMED_SUFFIXES, open_table, suffix_of
+from pipeline.captions.grouping import flags, grouped, is_absolute
+from pipeline.captions.source import image_root
+from pipeline.captions.table_files import (
+    FOLDER_SUFFIXES,
+    NAMED_SUFFIXES,
+    TYPED_SUFFIXES,
+    Columns,
+    TableFile,
+    check_columns,
+    open_table,
+    suffix_of,
+)
+from pipeline.captions.table_rows import FURTHER, identified, one_caption_per_row
 from pipeline.captions.text_table import shown
 from pipeline.errors import UserError
 from pipeline.storage.common_folder import common_folder, parts, relative
 from pipeline.storage.patterns import matching_files
-from schemas import LISTING
 
-# One row per caption of the input, numbered so that the captions of an image keep their order.
-_ROWS = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("image", pa.string()),  # null where it is the id
-        ("caption", pa.string()),
-        ("number", pa.int64()),
-        ("problem", pa.string()),
-        ("address", pa.string()),  # the address of a picture in the table itself
-    ]
-)
+_CARRIED = "carried {}"
+"""What a column of `captions.keep` or `captions.where` is called while a file is read."""
 
 
 class TableCaptions:
@@ -36,117 +35,59 @@ class TableCaptions:
 
     The id is the text of the id column, or else the image column as it stands in the table (without the secrets that a
     URL may hold), or else, for a picture in the table itself, FILE/ROW. In CSV and TSV an empty field is an empty text.
-    A caption that is a list as text (`["a", "b"]`) is the captions of the list.
+    A caption that is a list as text (`["a", "b"]`) is the captions of the list. In a folder, `cache-….arrow`, which
+    Hugging Face `datasets` leaves there, is no part of the table.
 
     Problems, one row per row of the table: `bad_row` (a row of a text table that cannot be read; its id is FILE:LINE),
     `bad_text` (not UTF-8), `null_image` (image null or empty), `null_id`, `null_caption` (null, an empty list, or a
-    null in a list), `bad_caption` (JSON, but no text or list of texts), `conflicting_image` (the id came before with
-    another image), `relative_path` (a relative image name without `captions.images`), and those of `addresses`.
+    null in a list), `bad_caption` (JSON, but no text or list of texts), and those of `grouped`.
     """
 
     def __init__(self, config: CaptionsConfig) -> None:
-        self._files = matching_files(config.path, FOLDER_SUFFIXES, named_suffixes=NAMED_SUFFIXES)
+        files = matching_files(config.path, FOLDER_SUFFIXES, named_suffixes=NAMED_SUFFIXES)
+        self._files = [file for file in files if file == config.path or not _is_cache(file)] or files
         if unprintable := [file for file in self._files if shown(file) != file]:
             raise UserError(f"captions.path: the name of {shown(unprintable[0])!r} is not UTF-8; rename the file")
-        kinds = {suffix_of(file) == ".parquet" for file in self._files}
-        if len(kinds) > 1:
-            raise UserError(f"captions.path: {config.path} matches Parquet and text tables; name one kind")
-        if config.columns is not None and kinds == {True}:
+        typed = {suffix_of(file) in TYPED_SUFFIXES for file in self._files}
+        if len(typed) > 1:
+            raise UserError(
+                f"captions.path: {config.path} matches Parquet or Arrow, and text tables; name one kind of them"
+            )
+        if config.columns is not None and typed == {True}:
             raise UserError("captions.columns: names the columns of text tables; those of Parquet have names already")
         self._names = config.columns
         self._images = image_root(config.images)
-        self._columns = {
-            "image_id": ("captions.id_column", config.id_column),
-            "image": ("captions.image_column", config.image_column),
-            "caption": ("captions.caption_column", config.caption_column),
-        }
+        self._columns = _columns(config)
+        self._has_several = config.caption_columns is not None
+        self._carried = Carried(config)
+        kinds: dict[str, list[pa.DataType]] = {name: [] for name in self._carried.keep}
         for file in self._files:
-            with open_table(file, self._columns, self._names):
-                pass  # names and types of the columns are checked
+            with open_table(file, self._names) as table:
+                columns = self._all_columns(table, file)
+                check_columns(table, file, {name: columns[name] for name in self._columns})
+                for name in self._carried.keep:
+                    kinds[name].append(_kept_type(table, file, name))
+        self._kept = [pa.field(name, plain_type(types)) for name, types in kinds.items()]
         self._check_first_rows()
+
+    @property
+    def dropped(self) -> int | None:
+        """See `CaptionSource`."""
+        return self._carried.dropped
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of the listing, sorted through files on the local disk; what cannot be used follows its image."""
-        pending = None
-        for batch in sort_batches(self._numbered(), _ROWS, ["image_id", "number"]):
-            table = pa.Table.from_batches([batch]).select(_ROWS.names)
-            if pending is not None:
-                table = pa.concat_tables([pending, table])
-            table = table.combine_chunks()
-            # The last image may go on in the next batch.
-            ids = table["image_id"]
-            complete = pc.index(pc.equal(ids, ids[-1]), True).as_py()
-            if ids[-1].as_py() == "":
-                complete = len(table)  # these rows belong to no image and are not grouped
-            pending = table.slice(complete)
-            yield from self._group(table.slice(0, complete))
-        if pending is not None:
-            yield from self._group(pending)
+        self._carried.begin()
+        return grouped(self._read(), self._images, self._kept)
 
-    def _group(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
-        """Listing rows from sorted rows that hold all captions of each of their images."""
-        if not len(rows):
-            return
-        ids, image, caption, address, given = (
-            rows[name].combine_chunks() for name in ("image_id", "image", "caption", "address", "problem")
-        )
-        image = pc.coalesce(image, ids)
-        starts = np.ones(len(rows), bool)
-        starts[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
-        group = np.cumsum(starts) - 1
-
-        problem = np.full(len(rows), None, object)
-        in_table = _flags(pc.is_valid(address))
-        problem[_flags(pc.is_null(caption))] = "null_caption"
-        if self._images is None:
-            problem[_flags(pc.invert(_is_absolute(image))) & ~in_table] = "relative_path"
-        refused = refusals(image)
-        rejected = _flags(pc.is_valid(refused)) & ~in_table
-        problem[rejected] = np.array(refused.to_pylist(), object)[rejected]
-        problem[_flags(pc.equal(ids, ""))] = "null_id"
-        problem[_flags(pc.equal(image, ""))] = "null_image"
-        unread = _flags(pc.is_valid(given))
-        problem[unread] = np.array(given.to_pylist(), object)[unread]
-        # The first usable row of an image decides which image its id means.
-        usable = np.flatnonzero(problem == None)  # noqa: E711 (elementwise)
-        seen, first = np.unique(group[usable], return_index=True)
-        decided = np.zeros(group[-1] + 1, np.int64)
-        decided[seen] = usable[first]
-        other = _flags(pc.not_equal(image, image.take(pa.array(decided[group]))))
-        problem[usable[other[usable]]] = "conflicting_image"
-        good = usable[~other[usable]]
-        bad = np.flatnonzero(problem != None)  # noqa: E711
-
-        uris = pc.coalesce(address, image_addresses(self._images, image))
-        if rejected.any():
-            uris = pc.if_else(pa.array(rejected), all_redacted(uris), uris)
-        uris = pc.if_else(pa.array(problem == "bad_row"), "", uris)
-        captions_of_group = np.bincount(group[good], minlength=len(decided))[seen]
-        listing = pa.concat_tables(
-            [
-                _listing(ids, uris, decided[seen], None, captions_of_group, caption.take(good)),
-                _listing(
-                    ids,
-                    uris,
-                    bad,
-                    problem[bad],
-                    _flags(pc.is_valid(caption))[bad].astype(np.int64),
-                    caption.take(bad).drop_null(),
-                ),
-            ]
-        )
-        order = np.lexsort(
-            (
-                np.concatenate([decided[seen], bad]),
-                np.concatenate([np.zeros(len(seen)), np.ones(len(bad))]),
-                np.concatenate([seen, group[bad]]),
-            )
-        )
-        yield from listing.take(order).combine_chunks().to_batches()
+    def _all_columns(self, table: TableFile, file: str) -> Columns:
+        """The columns to read of a file, those that are carried included."""
+        carried = self._carried.names(table.names, file)
+        return self._columns | {_CARRIED.format(name): ("captions.keep", name) for name in carried}
 
     def _check_first_rows(self) -> None:
         """A forgotten `captions.images` or a wrong delimiter is found at once, a single odd row only gets rejected."""
-        batch = next(self._read(), None)
+        batch = next(self._read(judged=False), None)
         if batch is None or not len(batch):
             return
         rows = batch.to_pylist()
@@ -158,130 +99,63 @@ class TableCaptions:
             )
         names = [row["image"] or row["image_id"] for row in rows if row["problem"] is None and row["address"] is None]
         names = [name for name in names if name]
-        if names and self._images is None and not _is_absolute(pa.array(names))[0].as_py():
+        if names and self._images is None and not is_absolute(pa.array(names))[0].as_py():
             raise UserError(
                 f"captions.images: must be set, since {self._files[0]} names its images relatively ({names[0]!r})"
             )
 
-    def _numbered(self) -> Iterator[pa.RecordBatch]:
-        number = 0
-        for batch in self._read():
-            numbers = pa.array(np.arange(number, number + len(batch)))
-            yield batch.append_column("number", numbers).select(_ROWS.names)
-            number += len(batch)
+    def _read(self, judged: bool = True) -> Iterator[pa.RecordBatch]:
+        """All rows of all files, one caption per row: `grouping.ROWS`, with `kept`.
 
-    def _read(self) -> Iterator[pa.RecordBatch]:
-        """All rows of all files, one caption per row, columns of `_ROWS` without the number."""
+        Args:
+            judged: without the rows that `captions.where` drops.
+        """
         folder = common_folder(parts(file)[:-1] for file in self._files)
         for file in self._files:
             name = relative(file, folder)
             if name.lower().endswith(suffix_of(file)):
                 name = name[: -len(suffix_of(file))]
             first = 0
-            with open_table(file, self._columns, self._names) as batches:
-                for batch in batches:
-                    columns = {column: batch[column] for column in batch.schema.names}
-                    yield _one_caption_per_row(_identified(columns, name, first))
+            with open_table(file, self._names) as table:
+                columns = {inner: column for inner, (_, column) in self._all_columns(table, file).items()}
+                for batch in table.batches(columns):
+                    arrays = {inner: batch[inner] for inner in batch.schema.names}
+                    rows = identified(arrays, name, first)
                     first += len(batch)
+                    carried = {column: arrays[inner] for inner, column in columns.items() if inner not in self._columns}
+                    holds = self._carried.holds(carried, flags(pc.is_valid(rows["problem"]))) if judged else None
+                    if holds is not None:
+                        wanted = pa.array(holds)
+                        rows = {inner: array.filter(wanted) for inner, array in rows.items()}
+                        carried = {column: array.filter(wanted) for column, array in carried.items()}
+                    yield one_caption_per_row(rows, self._has_several, self._kept_of(carried))
+
+    def _kept_of(self, carried: dict[str, pa.Array]) -> pa.StructArray | None:
+        if not self._kept:
+            return None
+        arrays = [as_plain(carried[field.name], field.type) for field in self._kept]
+        return pa.StructArray.from_arrays(arrays, fields=self._kept)
 
 
-def _identified(columns: dict[str, pa.Array], file: str, first: int) -> dict[str, pa.Array]:
-    """The columns of `_ROWS`, but for the number, with an id in every row ("" if it has none)."""
-    image = columns["image"].cast(pa.string())
-    count = len(image)
-    nothing = pa.nulls(count, pa.string())
-    address = columns.get("address", nothing)
-    if "image_id" in columns:
-        ids = pc.fill_null(columns["image_id"].cast(pa.string()), "")
-        image = pc.fill_null(image, "")
-        # Of pictures in the table without a path the id alone says which are the same.
-        image = pc.if_else(pc.and_(pc.is_valid(address), pc.equal(image, "")), "the table's", image)
-    else:
-        rows = (
-            pa.array([f"{file}/{number:09d}" for number in range(first, first + count)]) if "address" in columns else ""
-        )
-        ids = pc.if_else(pc.is_valid(address), rows, all_redacted(pc.fill_null(image, "")))
-        image = pc.if_else(pc.or_(pc.is_valid(address), pc.equal(ids, pc.fill_null(image, ""))), nothing, image)
-    return {
-        "image_id": ids,
-        "image": image,
-        "caption": columns["caption"],
-        "problem": columns.get("problem", nothing),
-        "address": address,
-    }
+def _columns(config: CaptionsConfig) -> Columns:
+    columns = {} if config.id_column is None else {"image_id": ("captions.id_column", config.id_column)}
+    columns["image"] = ("captions.image_column", config.image_column)
+    if config.caption_columns is None:
+        columns["caption"] = ("captions.caption_column", config.caption_column)
+    elif not config.caption_columns:
+        raise UserError("captions.caption_columns is empty; name columns, or unset it")
+    for number, column in enumerate(config.caption_columns or []):
+        columns[FURTHER.format(number) if number else "caption"] = ("captions.caption_columns", column)
+    return columns
 
 
-def _one_caption_per_row(columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    if not _is_list(columns["caption"].type):
-        columns = _lists_in_texts(columns)
-    caption = columns["caption"]
-    if _is_list(caption.type):
-        # A missing or empty list is kept as one missing caption, so that its image does not vanish.
-        lengths = pc.fill_null(pc.list_value_length(caption), 0).to_numpy(zero_copy_only=False)
-        repeats = np.maximum(lengths, 1)
-        rows = np.repeat(np.arange(len(lengths)), repeats)
-        present = np.repeat(lengths > 0, repeats)
-        positions = np.full(len(rows), -1)
-        positions[present] = np.arange(present.sum())
-        columns = {name: array.take(rows) for name, array in columns.items() if name != "caption"}
-        columns["caption"] = pc.list_flatten(caption).take(pa.array(positions, mask=~present))
-    return pa.record_batch({name: array.cast(pa.string()) for name, array in columns.items()})
+def _is_cache(file: str) -> bool:
+    name = posixpath.basename(file)
+    return name.startswith("cache-") and name.endswith(".arrow")
 
 
-def _lists_in_texts(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
-    """The columns with lists of captions, if some captions are lists as text."""
-    caption = columns["caption"].cast(pa.string())
-    perhaps = _flags(pc.fill_null(pc.match_substring_regex(caption, LIST_LIKE), False))
-    if not perhaps.any():
-        return columns
-    texts = caption.to_pylist()
-    captions: list[list[str | None]] = [[text] for text in texts]
-    problems = columns["problem"].to_pylist()
-    for row in np.flatnonzero(perhaps):
-        try:
-            found = captions_in(texts[row])
-        except ValueError:
-            captions[row], problems[row] = [None], problems[row] or "bad_caption"
-            continue
-        captions[row] = captions[row] if found is None else found
-    return columns | {
-        "caption": pa.array(captions, pa.list_(pa.string())),
-        "problem": pa.array(problems, pa.string()),
-    }
-
-
-def _listing(
-    ids: pa.Array,
-    uris: pa.Array,
-    rows: np.ndarray,
-    problem: np.ndarray | None,
-    caption_counts: np.ndarray,
-    captions: pa.Array,
-) -> pa.Table:
-    offsets = np.concatenate([[0], np.cumsum(caption_counts)]).astype(np.int32)
-    nothing = pa.nulls(len(rows))
-    return pa.Table.from_arrays(
-        [
-            ids.take(rows),
-            uris.take(rows),
-            nothing.cast(pa.int64()),
-            nothing.cast(pa.int64()),
-            nothing.cast(pa.int32()),
-            nothing.cast(pa.int32()),
-            pa.ListArray.from_arrays(offsets, captions),
-            nothing.cast(pa.string()) if problem is None else pa.array(problem, pa.string()),
-        ],
-        schema=LISTING,
-    )
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
-
-
-def _is_absolute(names: pa.Array) -> pa.Array:
-    return pc.or_(pc.match_substring(names, "://"), pc.starts_with(names, "/"))
-
-
-def _flags(mask: pa.Array) -> np.ndarray:
-    return mask.to_numpy(zero_copy_only=False)
+def _kept_type(table: TableFile, file: str, name: str) -> pa.DataType:
+    kind = table.types[table.names.index(name)]
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or kind == pa.binary_view():
+        raise UserError(f"captions.keep: column {name!r} of {file} is of type {kind}, which is not kept")
+    return kind

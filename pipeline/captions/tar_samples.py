@@ -9,10 +9,9 @@ from typing import Any
 from pipeline import storage
 from pipeline.captions.caption_lists import captions_in
 from pipeline.captions.tar_members import LONGEST_TEXT, Member, address, shown, whole_members
-from pipeline.storage.patterns import IMAGE_EXTENSIONS
+from pipeline.storage.patterns import IMAGE_EXTENSIONS, UNREAD_IMAGE_EXTENSIONS
 
-# Images, too, that are rejected with the name of their kind when they are read.
-_IMAGES = (*IMAGE_EXTENSIONS, "heic", "heif", "jxl", "jp2")
+_IMAGES = (*IMAGE_EXTENSIONS, *UNREAD_IMAGE_EXTENSIONS)
 # KEY.image.jpg is the picture, KEY.seg.png is not.
 _PICTURE_NAMES = ("image", "img", "rgb", "photo", "picture")
 _TEXTS_OF_A_SAMPLE = 16 * LONGEST_TEXT

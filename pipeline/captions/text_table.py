@@ -52,7 +52,7 @@ class TextTable:
         Raises:
             UserError: there is nothing, or it is not text in UTF-8; without the name of the file.
         """
-        self._lines = enumerate(_lines(stream), start=1)
+        self._lines = enumerate(text_lines(stream), start=1)
         self._waiting: deque[tuple[int, _Line]] = deque()
         first = next((item for item in self._lines if item[1] is None or not _is_blank(item[1])), None)
         if first is None and names is None:
@@ -159,7 +159,14 @@ def shown(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _lines(stream: Bytes) -> Iterator[_Line]:
+def text_lines(stream: Bytes) -> Iterator[_Line]:
+    """The lines of an open file, without their "\n".
+
+    Bytes that are no UTF-8 are surrogates; None stands for a line that is too long.
+
+    Raises:
+        UserError: it is no text in UTF-8; without the name of the file.
+    """
     rest, skipping, first = b"", False, True
     while chunk := stream.read(_CHUNK_BYTES):
         if first:

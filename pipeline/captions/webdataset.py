@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.captions.carried import Carried
 from pipeline.captions.config import CaptionsConfig
 from pipeline.captions.sorting import sort_batches
 from pipeline.captions.tar_members import shown
@@ -15,7 +16,7 @@ from pipeline.captions.tar_samples import TarSample, description_of, rows_of, sa
 from pipeline.errors import UserError
 from pipeline.storage.in_threads import in_threads
 from pipeline.storage.patterns import IMAGE_EXTENSIONS, matching_files
-from schemas import LISTING
+from schemas import LISTING, with_kept
 
 _COMPRESSED = (".gz", ".tgz", ".bz2", ".xz", ".zst")
 _TARS_AT_ONCE = 8
@@ -24,8 +25,10 @@ _ROWS_PER_BATCH = 4096
 _SAMPLES_SHOWN = 2
 _STRUCTURAL = ("no_image", "no_text", "unclear_name")
 
+# So many samples are looked at for the fields that captions.keep and captions.where name.
+_DESCRIPTIONS_LOOKED_AT = 100
 # The rows of the tars one after the other, numbered, so that of equal keys the first is known.
-_ROWS = LISTING.append(pa.field("number", pa.int64()))
+_NUMBER = pa.field("number", pa.int64())
 
 
 class WebDatasetCaptions:
@@ -58,12 +61,20 @@ class WebDatasetCaptions:
         if unprintable := [tar for tar in self._tars if shown(tar) != tar]:
             raise UserError(f"captions.path: the name of {shown(unprintable[0])} is not UTF-8; rename the file")
         self._caption = config.caption_column
+        self._carried = Carried(config)
+        self._schema = with_kept(LISTING, self._carried.text_fields)
         self._check_first_samples()
+
+    @property
+    def dropped(self) -> int | None:
+        """See `CaptionSource`."""
+        return self._carried.dropped
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of the listing, sorted by key through files on the local disk."""
         last_key = None
-        for batch in sort_batches(self._numbered(), _ROWS, ["image_id", "number"]):
+        self._carried.begin()
+        for batch in sort_batches(self._numbered(), self._schema.append(_NUMBER), ["image_id", "number"]):
             usable = np.flatnonzero(pc.is_null(batch["problem"]).to_numpy(zero_copy_only=False))
             keys = batch["image_id"].take(pa.array(usable)).to_pylist()
             before = [last_key, *keys][: len(keys)]
@@ -74,29 +85,47 @@ class WebDatasetCaptions:
                     for row, problem in enumerate(batch["problem"].to_pylist())
                 ]
                 index = batch.schema.get_field_index("problem")
-                batch = batch.set_column(index, _ROWS.field("problem"), pa.array(problems))
+                batch = batch.set_column(index, LISTING.field("problem"), pa.array(problems))
             last_key = keys[-1] if keys else last_key
-            yield batch.select(LISTING.names)
+            yield batch.select(self._schema.names)
 
     def _check_first_samples(self) -> None:
         """A tar of another make is found at once, odd samples only get rejected."""
         if message := _unusable(self._tars[0], self._caption):
             raise UserError(message)
+        if self._carried:
+            samples = itertools.islice(samples_of(self._tars[0], self._caption), _DESCRIPTIONS_LOOKED_AT)
+            described = [description_of(sample) for sample in samples if sample is not None]
+            self._carried.check([one for one in described if isinstance(one, dict)], f"KEY.json in {self._tars[0]}")
 
     def _numbered(self) -> Iterator[pa.RecordBatch]:
-        rows = (row for tar_rows in self._rows_of_tars() for row in tar_rows)
+        schema = self._schema.append(_NUMBER)
+        rows = (row for tar_rows in self._rows_of_tars() for row in self._fulfilling(tar_rows))
         numbers = itertools.count()
         while chunk := list(itertools.islice(rows, _ROWS_PER_BATCH)):
             numbered = [row | {"number": next(numbers)} for row in chunk]
-            yield pa.RecordBatch.from_pylist(numbered, _ROWS)
+            yield pa.RecordBatch.from_pylist(numbered, schema)
+
+    def _fulfilling(self, rows: list[dict]) -> Iterator[dict]:
+        """The rows of a tar that `captions.where` does not drop, with what is kept."""
+        described = [row.pop("description", {}) for row in rows]
+        holds = self._carried.holding(described, [row.get("problem") is not None for row in rows])
+        for row, description, holding in zip(rows, described, holds, strict=True):
+            if holding:
+                yield row | {"kept": self._carried.kept(description)}
 
     def _rows_of_tars(self) -> Iterator[list[dict]]:
         """The rows of each tar, in order; a few tars are read ahead."""
-        return in_threads(lambda tar: index_tar(tar, self._caption), self._tars, _TARS_AT_ONCE)
+        described = bool(self._carried)
+        return in_threads(lambda tar: index_tar(tar, self._caption, described), self._tars, _TARS_AT_ONCE)
 
 
-def index_tar(tar: str, caption: str = "caption") -> list[dict]:
+def index_tar(tar: str, caption: str = "caption", described: bool = False) -> list[dict]:
     """Listing rows (without null fields) for the samples of one tar, in their order.
+
+    Args:
+        caption: `captions.caption_column`.
+        described: rows have `description` besides, the object in KEY.json ({} without one).
 
     Raises:
         OSError: storage is broken or unreachable.
@@ -105,9 +134,12 @@ def index_tar(tar: str, caption: str = "caption") -> list[dict]:
     for sample in samples_of(tar, caption):
         if sample is None:
             name = posixpath.basename(tar)
-            rows.append({"image_id": name, "image_uri": tar, "captions": [], "problem": "truncated_tar"})
-        else:
-            rows.extend(rows_of(sample, tar, caption))
+            truncated = {"image_id": name, "image_uri": tar, "captions": [], "problem": "truncated_tar"}
+            rows.append(truncated)
+            continue
+        found = rows_of(sample, tar, caption)
+        description = description_of(sample) if described else None
+        rows.extend(row | {"description": description} if isinstance(description, dict) else row for row in found)
     return rows
 
 

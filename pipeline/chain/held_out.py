@@ -129,8 +129,8 @@ def _retention(clip: Clip, held_out: HeldOut) -> tuple[float | None, int, int]:
     read.
     """
     config, layout = held_out.train, Layout(held_out.train.dataset)
-    nouns = read_columns(layout.vocabulary, ["noun", "kept"])
-    nouns = nouns.filter(nouns["kept"])["noun"].to_pylist()
+    vocabulary = read_columns(layout.vocabulary, ["noun", "phrase", "kept"]).to_pylist()
+    nouns = [row["noun"] for row in vocabulary if row["kept"] and row["phrase"] is None]
     nouns_DN = embed_nouns(clip, nouns, config.model.templates).T.cpu().numpy()
     unread = right = count = 0
 
@@ -165,7 +165,7 @@ def _whole_images(held_out: HeldOut, layout: Layout, known: set[str]) -> Iterato
     for shard, indices in by_shard.items():
         rows = read_checked_table(layout.table("captions", shard)).to_pylist()
         wanted = [Image(index, rows[index]) for index in indices if index < len(rows)]
-        for image, file in read_ahead(wanted, held_out.images.max_bytes):
+        for image, file in read_ahead(wanted, held_out.images):
             named = {noun["noun"] for noun in image.row["nouns"]} & known
             try:
                 yield decode_jpeg(read_upright(file.result(), held_out.images).data), named

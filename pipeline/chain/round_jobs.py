@@ -54,7 +54,7 @@ def jobs_of_round(jobs: Jobs, number: int) -> RoundJobs:
     else:
         mine = replace(mine, clip=replace(mine.clip, architecture=clips[0], weights=None))
     if jobs.mine.keep_proposals:
-        kept = replace(jobs.mine.proposals, backend="mined", options={"dataset": jobs.mine.output})
+        kept = replace(jobs.mine.proposals, backend="mined", backends=[], options={"dataset": jobs.mine.output})
         mine = replace(mine, proposals=kept)
     data = jobs.train.data if rounds.final is None else replace(jobs.train.data, where=rounds.final)
     train = replace(jobs.train, dataset=mine.output, data=data, output=storage.join(folder, "adapted"))

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from pipeline.clip.template_choice import Templates, read_templates
 from pipeline.configuration.limits import Limit
-from pipeline.configuration.markers import AbsentMeans, LocalPath, Running
+from pipeline.configuration.markers import AbsentMeans, LocalPath, ReadOnce, Running
 from pipeline.weights.precision import Precision
-
-TemplateSet = Literal["none", "photo", "vild", "imagenet"]
-"""Which prompt templates: see `pipeline.clip.templates`."""
 
 CheckpointLayout = Literal["openai", "ovseg"]
 """What others' code reads: see `pipeline.clip.checkpoint_layouts.export_clip`."""
@@ -25,8 +23,9 @@ class ClipConfig:
     weights: Annotated[str | None, LocalPath.FILE_OR_NAME] = "openai"
     """open_clip tag, a checkpoint (.pt, .bin, .safetensors; path, URI or `hf-hub:org/repo/file`), or `random` (seeded;
     for trials)."""
-    templates: TemplateSet = "vild"
-    """Prompt templates of the text embeddings: none, photo (1), vild (14), imagenet (80)."""
+    templates: Annotated[Templates, ReadOnce(read_templates)] = "vild"
+    """Prompt templates of the text embeddings: none, photo (1), vild (14), imagenet (80); or a list of your own,
+    ["a satellite photo of {}"], or a file with one a line."""
     precision: Precision = "auto"
     """Number format of both towers; auto: fp16 autocast on a GPU, fp32 on the CPU."""
     batch_size: Annotated[int, Limit(ge=1), Running] = 256

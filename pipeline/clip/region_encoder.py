@@ -66,7 +66,7 @@ class RegionEncoder:
         self._spare_cutters: list[Cutter] = []
 
     def encode(
-        self, images: Iterable[tuple[np.ndarray, Masks, Companion]], *, ahead: bool = True
+        self, images: Iterable[tuple[np.ndarray, Masks, Companion]], *, ahead: bool = True, together: bool = True
     ) -> Iterator[tuple[Companion, np.ndarray, np.ndarray]]:
         """Encode images one after the other.
 
@@ -74,6 +74,8 @@ class RegionEncoder:
             images: uint8 [H,W,3] RGB, its K masks, and anything that is to come out with its features. Iterated in
                 another thread, up to three images ahead of the batch that is cut.
             ahead: False: an image is taken when all before it that fill batches are encoded, in the caller's thread.
+            together: False: no batch holds regions of two images, so that the features of one, to the last bit, do not
+                depend on which others there are.
 
         Yields:
             per image, in order: its companion, unit-length features float32 [V,D], and valid bool [K]: the masks that
@@ -85,7 +87,7 @@ class RegionEncoder:
         cutter = self._spare_cutters.pop() if self._spare_cutters else self._new_cutter()
         with (
             closing(read_ahead(images, _IMAGES_AHEAD if ahead else 0)) as read,
-            closing(read_ahead(self._cut(cutter, read), _BATCHES_AHEAD if ahead else 0)) as batches,
+            closing(read_ahead(self._cut(cutter, read, together), _BATCHES_AHEAD if ahead else 0)) as batches,
         ):
             left = np.zeros((0, 0), np.float32)  # features of images that have not ended yet
             for features_RD, ended in self._encode(batches):
@@ -102,8 +104,9 @@ class RegionEncoder:
             return HostCutter(clip_input, fill, self._batch_size, with_masks=with_masks)
         return DeviceCutter(clip_input, fill, self._clip.device, with_masks=with_masks)
 
-    def _cut(self, cutter: Cutter, images: Iterable[tuple[np.ndarray, Masks, Any]]) -> Iterator[_Batch]:
-        """Batches that are full, but for the last one and those of images without regions."""
+    def _cut(self, cutter: Cutter, images: Iterable[tuple[np.ndarray, Masks, Any]], together: bool) -> Iterator[_Batch]:
+        """Batches that are full, but for the last one (not together: of each image) and those of images without
+        regions."""
         parts: list[Part] = []
         ended: list[tuple[Any, np.ndarray]] = []
         free = self._batch_size
@@ -125,6 +128,9 @@ class RegionEncoder:
             if ended and not parts:
                 yield _Batch(None, ended)
                 ended = []
+            if parts and not together:
+                yield _Batch(cutter.cut(parts), ended)
+                parts, ended, free = [], [], self._batch_size
         if parts:
             yield _Batch(cutter.cut(parts), ended)
 

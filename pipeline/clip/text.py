@@ -8,7 +8,8 @@ import torch.nn.functional as F  # noqa: N812
 
 from pipeline.clip.embedding_cache import EmbeddingCache
 from pipeline.clip.model import Clip
-from pipeline.clip.templates import TEMPLATES, TemplateSet
+from pipeline.clip.template_choice import Templates
+from pipeline.clip.templates import check_fit, templates_of
 from pipeline.clip.text_tower import encode_text, used_lengths
 
 _TEXTS_PER_PASS = 256  # on a GPU
@@ -24,10 +25,18 @@ class TextEmbedder:
     prompts are of one length share a pass, and the same nouns in the same order have the same bits.
     """
 
-    def __init__(self, clip: Clip, templates: TemplateSet = "vild", cache: EmbeddingCache | None = None):
-        """`cache`: where embeddings of earlier jobs are kept; for a CLIP on the CPU."""
+    def __init__(self, clip: Clip, templates: Templates = "vild", cache: EmbeddingCache | None = None):
+        """
+        Args:
+            templates: a set, or a list of one's own.
+            cache: where embeddings of earlier jobs are kept; for a CLIP on the CPU.
+
+        Raises:
+            UserError: one of the templates is none, or too long for the CLIP.
+        """
+        check_fit(clip.tokenizer, templates, "templates")
         self._clip = clip
-        self._templates = TEMPLATES[templates]
+        self._templates = templates_of(templates)
         self._known: dict[str, torch.Tensor] = {}
         self._cache = cache
         self._per_pass = 1 if clip.device.type == "cpu" else max(1, _TEXTS_PER_PASS // len(self._templates))
@@ -59,15 +68,7 @@ class TextEmbedder:
                     self._cache.put(tokens[noun], embedding_D)
 
     def _tokens(self, nouns: list[str]) -> list[torch.Tensor]:
-        """For each noun the token ids [T,L] of its prompts, cut to the longest of them where the tower allows it."""
-        texts = [template.format(noun) for noun in nouns for template in self._templates]
-        tokens_BL = self._clip.tokenizer(texts)
-        lengths = used_lengths(self._clip.model, tokens_BL)
-        count = len(self._templates)
-        return [
-            tokens_BL[first : first + count, : max(lengths[first : first + count])]
-            for first in range(0, len(texts), count)
-        ]
+        return prompt_tokens(self._clip, nouns, self._templates)
 
     def _groups(self, tokens: dict[str, torch.Tensor]) -> Iterator[list[str]]:
         """The nouns that share a pass: their prompts are of one length."""
@@ -82,5 +83,21 @@ class TextEmbedder:
         """Token ids [T,L] of N nouns → [N,D], on the CPU."""
         with self._clip.autocast():
             features = encode_text(self._clip.model, torch.cat(tokens).to(self._clip.device))
-        features_NTD = F.normalize(features.float(), dim=-1).unflatten(0, (len(tokens), len(self._templates)))
-        return F.normalize(features_NTD.mean(dim=1), dim=-1).cpu()
+        return noun_embeddings(features, len(self._templates)).cpu()
+
+
+def prompt_tokens(clip: Clip, nouns: list[str], templates: list[str]) -> list[torch.Tensor]:
+    """For each noun the token ids [T,L] of its prompts, cut to the longest of them where the tower allows it."""
+    texts = [template.format(noun) for noun in nouns for template in templates]
+    tokens_BL = clip.tokenizer(texts)
+    lengths = used_lengths(clip.model, tokens_BL)
+    count = len(templates)
+    return [
+        tokens_BL[first : first + count, : max(lengths[first : first + count])] for first in range(0, len(texts), count)
+    ]
+
+
+def noun_embeddings(features_BD: torch.Tensor, templates: int) -> torch.Tensor:
+    """Unit-length embeddings float32 [N,D] of N nouns, from the features of all their prompts, noun by noun."""
+    features_NTD = F.normalize(features_BD.float(), dim=-1).unflatten(0, (-1, templates))
+    return F.normalize(features_NTD.mean(dim=1), dim=-1)

@@ -7,6 +7,9 @@ a causal mask, with a class token at the end, Hugging Face's) see the padding an
 Shape suffixes: B texts, L tokens, W width, D embedding width.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.transformer import TextTransformer, text_global_pool
@@ -28,9 +31,16 @@ def encode_text(model: CLIP | CustomTextCLIP, tokens_BL: torch.Tensor) -> torch.
 
     tokens_BL: L may be anything from the largest of `used_lengths` to the context.
     """
+    return text_encoder(model)(tokens_BL)
+
+
+def text_encoder(model: CLIP | CustomTextCLIP) -> Callable[[torch.Tensor], torch.Tensor]:
+    """`encode_text` of a model. To look at the tower anew for each batch would stop a GPU."""
     tower = _causal_tower(model)
-    if tower is None:
-        return model.encode_text(tokens_BL)
+    return model.encode_text if tower is None else partial(_encode, tower)
+
+
+def _encode(tower: CLIP | TextTransformer, tokens_BL: torch.Tensor) -> torch.Tensor:
     length = tokens_BL.shape[1]
     dtype = tower.transformer.get_cast_dtype()
     sequence_BLW = tower.token_embedding(tokens_BL).to(dtype) + tower.positional_embedding[:length].to(dtype)

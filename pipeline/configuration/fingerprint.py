@@ -89,6 +89,27 @@ def write_or_check(uri: str, config_type: type, description: dict) -> None:
         print(printable(f"note: {uri.rpartition('/')[0]} was begun with other versions: {changed}"), file=sys.stderr)
 
 
+def check_configuration(stored: dict, uri: str, config_type: type, configuration: dict) -> None:
+    """Check that a directory was made with this configuration, for a job that adds to it and knows neither its source
+    nor its models.
+
+    Args:
+        stored: the content of its `config.yaml`.
+        uri: of that, for messages.
+        config_type, configuration: as of `describe`.
+
+    Raises:
+        UserError: it was made with something else; the differences are listed.
+    """
+    before, now = ({"configuration": one, "recipe": None} for one in (stored["configuration"], configuration))
+    if differences := list(_differences(before, now, config_type)):
+        raise UserError(
+            f"output: {uri.rpartition('/')[0]} was made with something else. Differences (there → now):\n"
+            + "\n".join(differences)
+            + "\nUse the same settings as it was made with."
+        )
+
+
 def _changed_versions(stored: dict, now: dict) -> Iterator[str]:
     before = stored.get("versions")
     for package, installed in now["versions"].items():

@@ -6,14 +6,16 @@ versions do not say, and what is a local path.
     compile: Annotated[bool, AbsentMeans(False)] = False
     weights: Annotated[str | None, LocalPath.PATH_OR_NAME] = None
     resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)  # all of its keys
+    templates: Annotated[Templates, ReadOnce(read_templates)] = "vild"
     things: list[Annotated[str, Running]] | None = None  # in the list: jsonargparse offers `--things+` for lists alone
 
 `running_keys(MineConfig)` lists the first, `absent_keys(MineConfig)` the second;
-`pipeline.configuration.paths.with_absolute_paths(config)` makes the last absolute and refuses secrets in them.
+`pipeline.configuration.paths.with_absolute_paths(config)` makes the last absolute, reads what is to be read once, and
+refuses secrets in both.
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -40,6 +42,10 @@ class AbsentMeans:
         """Types are hashed with their marks, and a list has no hash of its own."""
         return hash(repr(self.value))
 
+    def __repr__(self) -> str:
+        """Without the value: the brackets of a list would be taken for those of the type that --help prints."""
+        return type(self).__name__
+
 
 class LocalPath(enum.Enum):
     """The field is a path or URI. Workers may run in another directory than this process: it is made absolute."""
@@ -49,6 +55,20 @@ class LocalPath(enum.Enum):
     PATH_OR_NAME = "path or URI, or the name of a model: absolute if something is there"
     FILE_OR_NAME = "file, or the name of weights: absolute if a file is there"
     LOCAL_DIR = "name of an architecture, or `local-dir:` and a path, which becomes absolute"
+
+
+@dataclass(frozen=True)
+class ReadOnce:
+    """The field may name a file, whose content takes the name's place before the job begins: then the fingerprint is of
+    the content, and workers on other machines need no file.
+    """
+
+    read: Callable[[Any, str], Any]
+    """Returns what stands for a value of the field; its second argument is the key, for messages."""
+
+    def __repr__(self) -> str:
+        """Nothing that `--help` shows of a type: marks between angle brackets are left out there."""
+        return "<read once>"
 
 
 def marks(kind: type) -> Iterator[tuple[str, Any, tuple]]:

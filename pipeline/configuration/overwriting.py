@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from pipeline import storage
 from pipeline.configuration.fingerprint import kind_of_directory
-from pipeline.configuration.recipe import Kind
+from pipeline.configuration.recipe import COMMANDS, Kind
 from pipeline.errors import UserError
 from pipeline.storage.local_files import TEMPORARY
 
@@ -52,9 +52,9 @@ def clear(output: str, kind: Kind, own: Sequence[str]) -> None:
         return
     found = kind_of_directory(output)
     if found != kind:
-        made_by = _JOBS[found] if found else "no job of this program"
+        made_by = COMMANDS[found] if found else "no job of this program"
         raise UserError(
-            f"output: {output} was made by {made_by}, not by {_JOBS[kind]}; "
+            f"output: {output} was made by {made_by}, not by {COMMANDS[kind]}; "
             "--overwrite deletes nothing there: choose another directory"
         )
     remove_files(output, own)
@@ -88,9 +88,6 @@ def check_nothing_there(output: str, own: Sequence[str]) -> None:
             f"output: {output} holds {files[0]} but no config.yaml, so nothing says what made it; "
             "choose another directory"
         )
-
-
-_JOBS = {kind: f"python -m jobs.{kind}" for kind in ("mine", "train", "evaluate", "segment")}
 
 
 def own_files(output: str, own: Sequence[str]) -> list[str]:

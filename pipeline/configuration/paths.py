@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline import storage
-from pipeline.configuration.markers import LocalPath, marks
+from pipeline.configuration.markers import LocalPath, ReadOnce, marks
 from pipeline.errors import UserError
 from pipeline.storage.model_addresses import LOCAL_DIR
 from pipeline.storage.secrets import has_secret
@@ -44,23 +44,29 @@ def with_absolute_paths(config: _Config, prefix: str = "") -> _Config:
     """A configuration with its local paths absolute: workers may run in another directory than this process.
 
     Args:
-        config: a dataclass; the fields that are marked `LocalPath` are made absolute, in all of its sections.
+        config: a dataclass; the fields that are marked `LocalPath` are made absolute, in all of its sections, and the
+            content of files takes the place of fields that are marked `ReadOnce`.
         prefix: the key of this configuration in a larger one.
 
     Raises:
         UserError: naming the key of a path that contains a secret or stands for nobody's home, or of an output that
-            is empty or would be lost.
+            is empty or would be lost; or what is to be read once cannot be used.
     """
     changes: dict[str, Any] = {}
     for name, _, found in marks(type(config)):
         key, value = f"{prefix}.{name}" if prefix else name, getattr(config, name)
         if is_dataclass(value) and not isinstance(value, type):
             changes[name] = with_absolute_paths(value, key)
+        elif isinstance(value, list) and any(map(is_dataclass, value)):
+            changes[name] = [with_absolute_paths(item, f"{key}[{index}]") for index, item in enumerate(value)]
         for mark in found:
             if isinstance(mark, LocalPath) and value is not None:
                 refuse_secrets_in(value, key)
                 each = _ABSOLUTE[mark]
                 changes[name] = [each(item) for item in value] if isinstance(value, list) else each(value)
+            elif isinstance(mark, ReadOnce):
+                refuse_secrets_in(value, key)
+                changes[name] = mark.read(value, key)
     return replace(config, **changes)
 
 

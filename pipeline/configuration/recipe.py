@@ -11,10 +11,19 @@ Readers read outputs of any recipe: what columns and files mean is for `schemas.
 
 from typing import Literal
 
-Kind = Literal["mine", "train", "evaluate", "segment"]
+Kind = Literal["mine", "train", "evaluate", "segment", "retention"]
 """The job that an output directory belongs to."""
 
-RECIPES: dict[Kind, int] = {"mine": 1, "train": 1, "evaluate": 1, "segment": 1}
+COMMANDS: dict[Kind, str] = {
+    "mine": "python -m jobs.mine",
+    "train": "python -m jobs.train",
+    "evaluate": "python -m jobs.evaluate",
+    "segment": "python -m jobs.segment",
+    "retention": "python -m jobs.evaluate classification or retrieval",
+}
+"""What makes it, for messages."""
+
+RECIPES: dict[Kind, int] = {"mine": 2, "train": 1, "evaluate": 2, "segment": 2, "retention": 1}
 
 BEFORE = 0
 """The recipe of directories that were made before recipes had numbers."""

@@ -3,7 +3,7 @@
 Written by a mining job with `keep_proposals`, and read without trust.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,12 @@ class KeptProposals:
     """K masks; none is empty."""
     scores: np.ndarray
     """float32 [K]."""
+    backends: tuple[str, ...] | None = None
+    """K names; None where the table does not know them."""
+    prompts: tuple[Mapping[str, float], ...] | None = None
+    """K mappings of the names that a mask answers to how well; None where no backend was asked by names."""
+    asked: tuple[str, ...] | None = None
+    """The names that the image was asked for, or None."""
 
 
 def proposals_table(shard: int, kept: Iterable[KeptProposals]) -> pa.Table:
@@ -42,6 +48,10 @@ def proposals_table(shard: int, kept: Iterable[KeptProposals]) -> pa.Table:
                 "image_height": image.masks.height,
                 "mask_rles": [code.decode() for code in image.masks],
                 "scores": image.scores,
+                "backends": image.backends,
+                "prompted_by": None if image.prompts is None else [list(names) for names in image.prompts],
+                "prompt_scores": None if image.prompts is None else [list(names.values()) for names in image.prompts],
+                "asked": image.asked,
             }
             for image in kept
         ],
@@ -64,11 +74,14 @@ class ProposalsOfShard:
             UserError: it is damaged, of another shard, or has an image twice.
         """
         self._uri = uri
-        table = parse_columns(pa.BufferReader(data), uri, schemas.PROPOSALS.names)
+        required = [field.name for field in schemas.PROPOSALS if not field.nullable]
+        table = parse_columns(pa.BufferReader(data), uri, schemas.PROPOSALS.names, required)
         for field in schemas.PROPOSALS:
+            if field.name not in table.column_names:  # an older version kept none
+                table = table.append_column(field, pa.nulls(len(table), field.type))
             column = table[field.name]
             # Names of the items of a list are no matter of content, and differ between writers.
-            if not column.type.equals(field.type) or column.null_count:
+            if not column.type.equals(field.type) or (column.null_count and not field.nullable):
                 raise damaged(uri, f"the column {field.name} has type {column.type}, not {field.type}, or nulls")
         if len(table) and not pc.all(pc.equal(table["shard"], shard)).as_py():
             raise damaged(uri, f"it holds proposals of other shards than {shard}")
@@ -104,7 +117,26 @@ class ProposalsOfShard:
             raise self._damaged(image_id, error) from error
         if not masks.areas.all():
             raise self._damaged(image_id, "an empty mask")
-        return KeptProposals(image_id, row["image_uri"], masks, np.asarray(scores, np.float32))
+        backends, asked = (None if row[name] is None else tuple(row[name]) for name in ("backends", "asked"))
+        if (backends is not None and (len(backends) != len(codes) or None in backends)) or (asked and None in asked):
+            raise self._damaged(image_id, f"{len(codes)} masks of other backends, or names that are null")
+        prompts = self._prompts(image_id, row, len(codes))
+        if (prompts is None) != (asked is None):
+            raise self._damaged(image_id, "names that were asked for without those that masks answer, or these alone")
+        return KeptProposals(
+            image_id, row["image_uri"], masks, np.asarray(scores, np.float32), backends, prompts, asked
+        )
+
+    def _prompts(self, image_id: str, row: dict, masks: int) -> tuple[dict[str, float], ...] | None:
+        names, scores = row["prompted_by"], row["prompt_scores"]
+        if names is None and scores is None:
+            return None
+        lists = [*(names or ()), *(scores or ())]
+        if None in lists or any(None in some for some in lists) or not len(names or ()) == len(scores or ()) == masks:
+            raise self._damaged(image_id, f"{masks} masks and other names or scores of them, or nulls among them")
+        if any(len(some) != len(of) for some, of in zip(names, scores, strict=True)):
+            raise self._damaged(image_id, "names of a mask and other scores of them")
+        return tuple(dict(zip(some, of, strict=True)) for some, of in zip(names, scores, strict=True))
 
     def _damaged(self, image_id: str, found: object) -> Exception:
         return damaged(self._uri, f"of image {image_id!r} it has {found}")

@@ -15,6 +15,8 @@ from pipeline.storage.output_directory import OutputDirectory
 FOLDERS = (
     "manifests",
     "quality",
+    "verified",
+    "hashes",
     "captions",
     "candidates",
     "proposals",
@@ -29,8 +31,9 @@ FOLDERS = (
 
 _STEM = "([0-9]{6}|[1-9][0-9]{6,8})"
 _TABLE, _RECORD = rf"{_STEM}\.parquet", rf"{_STEM}\.json"
+_TABLES = ("manifests", "quality", "verified", "hashes", "captions", "candidates", "proposals", "rejects", "listing")
 _NAMES = {
-    **dict.fromkeys(("manifests", "quality", "captions", "candidates", "proposals", "rejects", "listing"), _TABLE),
+    **dict.fromkeys(_TABLES, _TABLE),
     **dict.fromkeys(("statistics", "errors"), _RECORD),
     "shards": rf"{_STEM}\.tar",
     "attempts": rf"{_STEM}\.[a-z_]+\.json|seconds_per_image\.json",
@@ -39,9 +42,19 @@ _NAMES = {
 OWN_ATTEMPTS = f"attempts/(?:{_NAMES['attempts']})"
 """Pattern of the records that workers leave, which nobody needs when the dataset is complete."""
 
+LEAKAGE = "leakage"
+"""The folder of comparisons with images that one evaluates on, of a dataset or a training run."""
+
+COMPARISON = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+"""Pattern of the name of a comparison."""
+
+OWN_LEAKAGE = rf"{LEAKAGE}/{COMPARISON}\.(?:parquet|html)"
+"""Pattern of its files."""
+
 OWN_FILES = (
     *(f"{folder}/(?:{_NAMES[folder]})" for folder in FOLDERS),
     r"report/index\.html",
+    OWN_LEAKAGE,
     r"dataset\.json",
     r"README\.md",
     r"vocabulary\.parquet",
@@ -105,7 +118,8 @@ class Layout(OutputDirectory):
         return self.path("README.md")
 
     def table(self, kind: str, shard: int) -> str:
-        """A Parquet table of one shard; `kind`: captions, manifests, candidates, proposals, rejects or quality."""
+        """A Parquet table of one shard; `kind`: captions, manifests, candidates, proposals, rejects, quality,
+        verified or hashes."""
         return self.path(kind, f"{stem(shard)}.parquet")
 
     def tar(self, shard: int) -> str:

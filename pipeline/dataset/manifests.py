@@ -90,13 +90,16 @@ def read_manifest(layout: Layout, shard: int, columns: Sequence[str], optional: 
         return _checked(parse_columns(file, uri, [*columns, *optional], columns), shard, uri, optional)
 
 
-def read_whole_manifest(layout: Layout, shard: int, columns: Sequence[str] | None = None) -> Manifest:
+def read_whole_manifest(
+    layout: Layout, shard: int, columns: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> Manifest:
     """Columns of a manifest with the digest of its file: all of it is fetched. What is raised: as of `read_manifest`.
 
     Args:
         columns: None: all that are there.
+        optional: as of `parse_manifest`.
     """
-    return parse_manifest(storage.read_bytes(layout.table("manifests", shard)), layout, shard, columns)
+    return parse_manifest(storage.read_bytes(layout.table("manifests", shard)), layout, shard, columns, optional)
 
 
 def parse_manifest(

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline import storage
 from pipeline.configuration.described import read_description
 from pipeline.configuration.fingerprint import kind_of
+from pipeline.configuration.recipe import COMMANDS
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, read_whole_manifest
 from pipeline.errors import UserError
@@ -25,17 +26,18 @@ class MinedDataset:
     complete: bool
     """Whether all shards are committed."""
 
-    def manifests(self, columns: Sequence[str] | None = None) -> Iterator[Manifest]:
+    def manifests(self, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> Iterator[Manifest]:
         """The manifests in the order of their shards, a few of them in memory at a time.
 
         Args:
             columns: only these; None: all.
+            optional: and these; nulls in datasets of versions that did not have them.
 
         Raises:
             UserError: a manifest is damaged.
             OSError: storage cannot be read.
         """
-        return in_threads(lambda shard: read_whole_manifest(self.layout, shard, columns), self.shards)
+        return in_threads(lambda shard: read_whole_manifest(self.layout, shard, columns, optional), self.shards)
 
     def check_begun(self) -> None:
         """Check that there is something to read.
@@ -75,8 +77,8 @@ def read_dataset_description(layout: Layout) -> dict:
         OSError: storage cannot be read.
     """
     description = read_description(layout.uri)
-    if (kind := kind_of(description)) not in ("mine", None):
-        raise UserError(f"{layout.uri} was made by python -m jobs.{kind}, so it is no dataset of python -m jobs.mine")
+    if (kind := kind_of(description)) is not None and kind != "mine":
+        raise UserError(f"{layout.uri} was made by {COMMANDS[kind]}, so it is no dataset of python -m jobs.mine")
     for key, expected in (
         ("fingerprint", str),
         ("configuration.captions.path", str),

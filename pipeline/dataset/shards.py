@@ -8,9 +8,9 @@ depends on the time, the host or the number of workers, so writing a shard again
 import io
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,13 @@ BYTES_PER_PAIR = 25_000
 NO_RUNNER_UP = 2.0
 """A margin in `KEY.json` where there is nothing to compare with, null in the manifest: the most that two cosine
 similarities can differ by. Such a pair passes every limit there, too (`pipeline.mining.matching.passes`)."""
+
+_ABSENT: list[tuple[Callable[[pa.DataType], bool], Any]] = [
+    (pa.types.is_floating, NO_RUNNER_UP), (pa.types.is_integer, -1), (pa.types.is_string, ""), (pa.types.is_list, []),
+]  # fmt: skip
+"""By type, what stands in `KEY.json` where the manifest has null."""
+_OF_THE_TAR = ("tar_offset", "tar_length", "crc32")
+"""Columns of the manifest that a sample cannot have, for they are about its bytes."""
 
 
 class IncompleteShardError(Exception):
@@ -86,11 +93,14 @@ def _one_type_each(row: dict) -> dict:
     """A row with the same type in every field as in all other rows: Hugging Face `datasets` takes the types of a tar's
     fields from its first five samples, and cannot read a tar where null becomes a number or 1 becomes 1.5.
     """
-    values = dict(row)
+    values = {field.name: None for field in schemas.MANIFEST if field.name not in _OF_THE_TAR} | row
     for field in schemas.MANIFEST:
-        if pa.types.is_floating(field.type) and field.name in values:
+        if field.name in values:
             value = values[field.name]
-            values[field.name] = NO_RUNNER_UP if value is None else float(value)
+            if value is None:
+                values[field.name] = next(absent for holds, absent in _ABSENT if holds(field.type))
+            elif pa.types.is_floating(field.type):
+                values[field.name] = float(value)
     return values
 
 

@@ -10,8 +10,10 @@ from pipeline.microworld.groups import draw_groups
 class DemoPlaces:
     """The folder of one seed of a demo, and the places in it."""
 
-    def __init__(self, folder: Path, scale: Scale, seed: int):
-        self.folder = folder.resolve() / f"{scale.name}-{seed}"
+    def __init__(self, folder: Path, scale: Scale, seed: int, *, attributes: bool = False):
+        """attributes: of the world whose things have a colour and a pattern, beside the other one."""
+        self.attributes = attributes
+        self.folder = folder.resolve() / f"{scale.name}-{seed}" / ("attributes" if attributes else "")
         self.scale, self.seed = scale, seed
         self.groups = draw_groups(seed)
 
@@ -24,6 +26,16 @@ class DemoPlaces:
     def mined_visual(self) -> Path:
         """Output directory of the mining of visual nouns alone, with the proposals."""
         return self.folder / "mined-visual"
+
+    @property
+    def mined_phrases(self) -> Path:
+        """Output directory of the mining of phrases, with hard negatives and a second opinion."""
+        return self.folder / "mined-phrases"
+
+    @property
+    def mined_by_name(self) -> Path:
+        """Output directory of the mining that asks the truth for the nouns."""
+        return self.folder / "mined-by-name"
 
     @property
     def mined_world(self) -> Path:

@@ -17,8 +17,9 @@ from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import DatasetConfig
 from pipeline.evaluation.run import evaluate
 from pipeline.microworld.clip import write_untrained_clip
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import MatchingConfig, MineConfig, VerifierConfig
 from pipeline.mining.run import mine
+from pipeline.negatives.config import NegativesConfig
 from pipeline.nouns import NounsConfig
 from pipeline.proposals import ProposalsConfig
 from pipeline.regions import RegionsConfig
@@ -38,6 +39,14 @@ from pipeline.training.run import train
 from pipeline.training.samples import DataConfig, select_samples
 
 _BATCH = 64
+SECOND = "second"
+"""The CLIP that was pretrained from other weights, and the verifier that it is."""
+SURROUNDINGS = "surroundings"
+"""The verifier that is the CLIP that matches, shown regions in their surroundings."""
+BOX = RegionsConfig(fill="none", expand=1.4)
+"""A region in its surroundings."""
+NEGATIVES = 5
+"""Hard negatives of a pair."""
 # Scenes are small: a region of fewer than 74 pixels says nothing.
 PROPOSALS = ProposalsConfig(backend="segments", min_area=0.008, max_proposals=24)
 
@@ -48,14 +57,20 @@ class DemoRuns(DemoPlaces):
     def make_worlds(self) -> None:
         """Write the scenes."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_scenes(self.folder, self.scale, self.seed, self.groups)
+        write_scenes(self.folder, self.scale, self.seed, self.groups, attributes=self.attributes)
 
-    def pretrain(self) -> None:
-        """Make the CLIP that knows whole scenes and natural crops, and has never seen a blanked region."""
-        pairs = write_pretraining(self.folder, self.scale, self.seed)
-        untrained = self.folder / "untrained"
+    def pretrain(self, name: str = "pretrained", first_weights: int = 0) -> None:
+        """Make a CLIP that knows whole scenes and natural crops, and has never seen a blanked region.
+
+        Args:
+            name: of its directory.
+            first_weights: another number, another CLIP: other weights to begin with, another order of the same pairs.
+        """
+        pairs = write_pretraining(self.folder, self.scale, self.seed, attributes=self.attributes)
+        untrained = self.folder / ("untrained" if not first_weights else f"untrained-{first_weights}")
+        seed = self.seed + 1000 * first_weights
         if not (untrained / "open_clip_config.json").exists():  # written last
-            write_untrained_clip(untrained, self.seed)
+            write_untrained_clip(untrained, seed)
         phase = PretrainConfig(
             epochs=self.scale.pretraining_epochs,
             learning_rate=7e-4,
@@ -63,8 +78,8 @@ class DemoRuns(DemoPlaces):
             warmup_steps=50,
             frozen=["token_embedding"],  # 4.7 million parameters of which the captions use a hundredth
         )
-        config = self.training(pairs, untrained, self.folder / "pretrained")
-        train(replace(config, mode="pretrain", pretrain=phase, loss=LossConfig(kind="contrastive")))
+        config = self.training(pairs, untrained, self.folder / name)
+        train(replace(config, mode="pretrain", seed=seed, pretrain=phase, loss=LossConfig(kind="contrastive")))
 
     def mine(self) -> dict:
         """Mine region–noun pairs with the original CLIP; returns the content of `dataset.json`."""
@@ -73,6 +88,31 @@ class DemoRuns(DemoPlaces):
     def mine_visual(self) -> dict:
         """Mine pairs of visual nouns alone, and keep the proposals; returns the content of `dataset.json`."""
         return mine(self.visual_mining())
+
+    def mine_phrases(self) -> dict:
+        """Mine phrases of visual nouns from the proposals that `mine_visual` kept, with hard negatives and two further
+        opinions; returns the content of `dataset.json`.
+        """
+        second = VerifierConfig(**vars(_clip(self.folder / SECOND / "model")), name=SECOND)
+        surroundings = VerifierConfig(**vars(_clip(self.clip(UNTOUCHED))), name=SURROUNDINGS, regions=BOX)
+        return mine(
+            replace(
+                self._mining(self.mined_phrases),
+                nouns=NounsConfig(form="phrase", stop_list=["@non_visual"]),
+                proposals=ProposalsConfig("mined", {"dataset": str(self.mined_visual)}),
+                matching=MatchingConfig(text="phrase"),
+                negatives=NegativesConfig(count=NEGATIVES),
+                verify=[second, surroundings],
+            )
+        )
+
+    def mine_by_name(self) -> dict:
+        """Mine pairs of all nouns, from what the truth answers when it is asked for them; returns the content of
+        `dataset.json`.
+        """
+        truth: dict[str, Any] = {"annotations": str(self.mined_world / "panoptic.json"), "prompted": True}
+        config = replace(self._mining(self.mined_by_name), proposals=ProposalsConfig("ground_truth", truth))
+        return mine(replace(config, matching=MatchingConfig(among="prompted")))
 
     def visual_mining(self) -> MineConfig:
         """The configuration of mining visual nouns alone."""
@@ -100,25 +140,30 @@ class DemoRuns(DemoPlaces):
             if variant.labels is not None:
                 give_p_right(self, variant.labels)
             pairs = self.mined_visual
+        elif variant.pairs == "phrases":
+            pairs = self.mined_phrases
         elif variant.pairs == "annotated":
             pairs = write_annotated(self.folder, self.scale, self.seed, self.groups)
         else:
             pairs = write_natural(self.folder, self.scale, self.seed)
         config = self.training(pairs, self.clip(variant.start), self.adapted(variant.name))
-        config = replace(config, mode=variant.mode, data=replace(config.data, where=variant.where))
+        data = replace(config.data, where=variant.where)
+        config = replace(config, mode=variant.mode, data=data, full=self.full_phase(1))
         for key, value in variant.changes.items():
             config = _changed(config, key, value)
-        mined = select_samples(str(self.mined), replace(self._data(), where=VISUAL_NOUNS))
-        tested = write_tested(self.folder, self.scale, self.seed)
+        # In a world with attributes, visual nouns alone are mined.
+        source, where = (self.mined_visual, None) if self.attributes else (self.mined, VISUAL_NOUNS)
+        mined = select_samples(str(source), replace(self._data(), where=where))
+        tested = None if self.attributes else str(write_tested(self.folder, self.scale, self.seed))
         steps = self.scale.epochs * steps_per_epoch(len(mined.train), _BATCH)
         samples = len(select_samples(str(pairs), config.data).train)
         epochs = max(1, round(steps / steps_per_epoch(samples, _BATCH)))
         train(
             replace(
                 config,
-                full=self.full_phase(epochs),
+                full=replace(config.full, epochs=epochs),
                 mask_prompt=replace(config.mask_prompt, epochs=epochs),
-                validation=ValidationConfig(dataset=str(tested)),
+                validation=ValidationConfig(dataset=tested),
             )
         )
 

@@ -6,11 +6,10 @@ import numpy as np
 
 from pipeline.demo.bank import run_banks
 from pipeline.demo.measures import MeasuredClip, measure, mined_rows
-from pipeline.demo.runs import DemoRuns
+from pipeline.demo.runs import BOX, DemoRuns
 from pipeline.demo.scale import QUICK
 from pipeline.demo.selected import measure_selected
 from pipeline.demo.variants import BANK, FULL, MASK_PROMPT, NON_VISUAL, PAPER, UNTOUCHED, Variant, ablations
-from pipeline.regions import RegionsConfig
 
 UNTOUCHED_TITLE = "CLIP untouched"
 BOX_TITLE = "CLIP untouched, box with surroundings"
@@ -39,7 +38,7 @@ def run_seed(runs: DemoRuns, chosen: list[str], say: Callable[[str], None]) -> d
     runs.evaluate(UNTOUCHED)
     measured = {UNTOUCHED_TITLE: measure(runs.evaluation(UNTOUCHED), runs.groups)}
     if runs.scale != QUICK:
-        runs.evaluate(UNTOUCHED, RegionsConfig(fill="none", expand=1.4), _BOX)
+        runs.evaluate(UNTOUCHED, BOX, _BOX)
         measured[BOX_TITLE] = measure(runs.evaluation(_BOX), runs.groups)
     for variant in (*paper_variants(runs), *_chosen_variants(runs, chosen)):
         say(f"adapting: {variant.title}")

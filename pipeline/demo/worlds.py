@@ -19,19 +19,24 @@ _SCENES_PER_SHARD = 250
 PairSource = Callable[[np.random.Generator, Scene, str], Iterable[Pair]]
 
 
-def write_scenes(folder: Path, scale: Scale, seed: int, groups: Groups) -> None:
-    """Write `mined-world/` and `test-world/` in COCO's formats, unless they are there."""
+def write_scenes(folder: Path, scale: Scale, seed: int, groups: Groups, *, attributes: bool = False) -> None:
+    """Write `mined-world/` and `test-world/` in COCO's formats, unless they are there.
+
+    Args:
+        attributes: things have a colour and a pattern that captions name.
+    """
     for name, images, unnamed in (
         ("mined-world", scale.mined_scenes, groups.unnamed),
         ("test-world", scale.test_scenes, ()),
     ):
         if not (folder / name / "panoptic.json").exists():  # written last
-            write_world(folder / name, images, _scene_seed(seed, name), unnamed)
+            write_world(folder / name, images, _scene_seed(seed, name), unnamed, attributes=attributes)
 
 
-def write_pretraining(folder: Path, scale: Scale, seed: int) -> Path:
+def write_pretraining(folder: Path, scale: Scale, seed: int, *, attributes: bool = False) -> Path:
     """Captioned scenes and natural crops; returns their directory."""
-    return _write_pairs(folder / "pretraining-pairs", scale.pretraining_scenes, seed, captioned_pairs)
+    name = "pretraining-pairs"
+    return _write_pairs(folder / name, scale.pretraining_scenes, seed, captioned_pairs, attributes=attributes)
 
 
 def write_natural(folder: Path, scale: Scale, seed: int) -> Path:
@@ -68,7 +73,15 @@ def _scene_seed(seed: int, name: str) -> int:
     return 10 * seed + ("mined-world", "test-world", "pretraining-pairs").index(name)
 
 
-def _write_pairs(folder: Path, scenes_count: int, seed: int, source: PairSource, scenes: str | None = None) -> Path:
+def _write_pairs(
+    folder: Path,
+    scenes_count: int,
+    seed: int,
+    source: PairSource,
+    scenes: str | None = None,
+    *,
+    attributes: bool = False,
+) -> Path:
     """Write pairs of scenes as shards, several at a time; shards that are there are left.
 
     Args:
@@ -86,6 +99,7 @@ def _write_pairs(folder: Path, scenes_count: int, seed: int, source: PairSource,
                 scene_seed,
                 range(firsts[shard], min(firsts[shard] + _SCENES_PER_SHARD, scenes_count + 1)),
                 source,
+                attributes,
             )
             for shard in sorted(due)
         ]
@@ -94,10 +108,10 @@ def _write_pairs(folder: Path, scenes_count: int, seed: int, source: PairSource,
 
 
 @ray.remote
-def _write_shard(folder: Path, shard: int, scene_seed: int, scenes: range, source: PairSource) -> int:
+def _write_shard(folder: Path, shard: int, scene_seed: int, scenes: range, source: PairSource, attributes: bool) -> int:
     def pairs() -> Iterator[Pair]:
         for number in scenes:
             rng = np.random.default_rng((scene_seed, number))
-            yield from source(rng, draw_scene(rng), str(number))
+            yield from source(rng, draw_scene(rng, attributes=attributes), str(number))
 
     return write_pairs(folder, shard, pairs())

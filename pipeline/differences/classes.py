@@ -1,6 +1,6 @@
 """Classes of a data set beside the mined pairs that name them: did those gain that got more?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -51,19 +51,17 @@ def class_changes(
         ious_a, ious_b: by label.
         nouns: rows of `schemas.NOUN_DIFFERENCES`.
     """
-    by_form: dict[str, list[Mapping]] = {}
-    for row in nouns:
-        by_form.setdefault(singular(row["noun"]), []).append(row)
+    by_noun = {row["noun"]: row for row in nouns}
+    named = nouns_of_classes(classes, by_noun)
     found = []
     for label in sorted(ious_a.keys() & ious_b.keys()):
-        forms = dict.fromkeys(singular(name) for name in classes[label])
-        rows = [row for form in forms for row in by_form.get(form, [])]
+        rows = [by_noun[noun] for noun in named[label]]
         found.append(
             ClassChange(
                 classes[label][0],
                 ious_a[label],
                 ious_b[label],
-                tuple(sorted(row["noun"] for row in rows)),
+                named[label],
                 sum(row["pairs_a"] for row in rows),
                 sum(row["pairs_b"] for row in rows),
             )
@@ -75,6 +73,19 @@ def sign_agreement(changes: Sequence[ClassChange]) -> SignAgreement:
     """Count in how many classes IoU and pairs changed in one direction."""
     both = [change for change in changes if change.gain and change.pairs_gained]
     return SignAgreement(sum((change.gain > 0) == (change.pairs_gained > 0) for change in both), len(both))
+
+
+def nouns_of_classes(classes: Sequence[tuple[str, ...]], nouns: Iterable[str]) -> list[tuple[str, ...]]:
+    """The nouns that are one of the names of each class, sorted; singular and plural are one.
+
+    Args:
+        classes: the names of each class, by label.
+    """
+    by_form: dict[str, list[str]] = {}
+    for noun in nouns:
+        by_form.setdefault(singular(noun), []).append(noun)
+    forms = (dict.fromkeys(singular(name) for name in names) for names in classes)
+    return [tuple(sorted(noun for form in of_class for noun in by_form.get(form, []))) for of_class in forms]
 
 
 def singular(name: str) -> str:

@@ -85,13 +85,13 @@ def count(
     reasons = {
         (category, reason): number
         for category, reason, number in workspace.run(
-            "SELECT category, reason, count(*) FROM compared JOIN explained USING (image_id, noun) GROUP BY ALL"
+            "SELECT category, reason, count(*) FROM compared JOIN explained USING (image_id, noun, entry) GROUP BY ALL"
         )
     }
     rejected = {
         (category, detail): number
         for category, detail, number in workspace.run(
-            "SELECT category, detail, count(*) FROM compared JOIN explained USING (image_id, noun) "
+            "SELECT category, detail, count(*) FROM compared JOIN explained USING (image_id, noun, entry) "
             "WHERE reason = 'image_rejected' GROUP BY ALL"
         )
     }

@@ -1,5 +1,8 @@
 """Pairs of two datasets, joined by image and noun: `joined`, then `compared` with the overlap of their regions.
 
+An image may have several phrases of a noun. Where both datasets have phrases, pairs are joined by them; where one has,
+its first phrase of a noun is joined with the noun of the other one.
+
 The hash of a run-length code, its frame and its area tell whether two masks are the same; only the others are read.
 """
 
@@ -24,7 +27,8 @@ _THREADS = 2
 
 _JOIN = """
 CREATE TABLE joined AS SELECT
-    coalesce(a.image_id, b.image_id) AS image_id, coalesce(a.noun, b.noun) AS noun, row_a, row_b,
+    coalesce(a.image_id, b.image_id) AS image_id, coalesce(a.noun, b.noun) AS noun,
+    coalesce(a.entry, b.entry) AS entry, coalesce(a.phrase, b.phrase) AS phrase, row_a, row_b,
     a.key AS key_a, b.key AS key_b, a.score AS score_a, b.score AS score_b, a.area AS area_a, b.area AS area_b,
     a.width AS width_a, a.height AS height_a, b.width AS width_b, b.height AS height_b,
     a.x0 AS x0_a, a.y0 AS y0_a, a.x1 AS x1_a, a.y1 AS y1_a, b.x0 AS x0_b, b.y0 AS y0_b, b.x1 AS x1_b, b.y1 AS y1_b,
@@ -32,7 +36,8 @@ CREATE TABLE joined AS SELECT
     a.width = b.width AND a.height = b.height AS same_frame,
     a.code = b.code AND a.area = b.area AND a.width = b.width AND a.height = b.height AS same_mask,
     a.sha256 <> b.sha256 AS image_changed
-FROM pairs_a a FULL JOIN pairs_b b ON a.image_id = b.image_id AND a.noun = b.noun
+FROM (SELECT *, {entry_a} AS entry FROM pairs_a) a FULL JOIN (SELECT *, {entry_b} AS entry FROM pairs_b) b
+    ON a.image_id = b.image_id AND a.noun = b.noun AND a.entry = b.entry
 """
 # Masks whose boxes do not meet have nothing in common: they need not be read.
 _APART = "same_frame AND (x0_a >= x1_b OR x0_b >= x1_a OR y0_a >= y1_b OR y0_b >= y1_a)"
@@ -61,7 +66,9 @@ def join(workspace: Workspace, a: Loaded, b: Loaded, config: DifferencesConfig, 
     Raises:
         UserError: a mask is damaged.
     """
-    workspace.connection.execute(_JOIN)
+    both = a.phrases and b.phrases
+    entries = {f"entry_{side}": _entry(side, loaded, both) for side, loaded in (("a", a), ("b", b))}
+    workspace.connection.execute(_JOIN.format(**entries))
     workspace.connection.register("ious", _overlaps(workspace, a, b))
     # DuckDB subtracts float32; what lies on the limit is as far from it as its rounding.
     shift, limit = (
@@ -70,6 +77,14 @@ def join(workspace: Workspace, a: Loaded, b: Loaded, config: DifferencesConfig, 
     workspace.connection.execute(_COMPARE.format(shift=f"abs({shift})"), [config.min_iou, limit])
     workspace.connection.unregister("ious")
     workspace.connection.execute("DROP TABLE joined")
+
+
+def _entry(side: str, loaded: Loaded, both: bool) -> str:
+    """SQL of what tells the pairs of one noun of an image apart, in a way that both datasets have."""
+    if both:
+        return "phrase"
+    first = f"row_number() OVER (PARTITION BY image_id, noun ORDER BY row_{side})" if loaded.phrases else "1"
+    return f"CAST({first} AS VARCHAR)"
 
 
 def _overlaps(workspace: Workspace, a: Loaded, b: Loaded) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 import schemas
 from pipeline.clip import Clip, RegionEncoder, TextEmbedder
-from pipeline.clip.templates import TemplateSet
+from pipeline.clip.template_choice import Templates
 from pipeline.dataset.manifests import read_manifest
 from pipeline.dataset.opening import MinedDataset
 from pipeline.dataset.sample import DamagedSampleError, damaged_sample, read_range
@@ -32,7 +32,7 @@ class Encoder:
 
     clip: Clip
     regions: RegionsConfig
-    templates: TemplateSet
+    templates: Templates
     batch_size: int
 
 

@@ -17,10 +17,10 @@ from pipeline.differences.questions import Nearest
 DIFFERENCES, NOUNS, CLASSES, NEAREST = (f"{name}.parquet" for name in ("differences", "nouns", "classes", "nearest"))
 
 _ROWS = """
-SELECT category, coalesce(reason, '') AS reason, coalesce(detail, '') AS detail, image_id, noun, key_a, key_b,
+SELECT category, coalesce(reason, '') AS reason, coalesce(detail, '') AS detail, image_id, noun, phrase, key_a, key_b,
     CAST(iou AS FLOAT) AS iou, score_a, score_b, rank_change, area_a AS mask_area_a, area_b AS mask_area_b,
     NOT same_frame AS image_resized, image_changed
-FROM compared LEFT JOIN explained USING (image_id, noun)
+FROM compared LEFT JOIN explained USING (image_id, noun, entry)
 """
 _NOUN_ROWS = """
 SELECT noun, count(row_a) AS pairs_a, count(row_b) AS pairs_b, count(row_a + row_b) AS shared,
@@ -50,7 +50,7 @@ def write_tables(
         "config": asdict(comparison.config),
     }
     for name, sql, schema in (
-        (DIFFERENCES, f"{_ROWS} WHERE category <> 'same' ORDER BY image_id, noun", schemas.DIFFERENCES),
+        (DIFFERENCES, f"{_ROWS} WHERE category <> 'same' ORDER BY image_id, noun, entry", schemas.DIFFERENCES),
         (NOUNS, _NOUN_ROWS, schemas.NOUN_DIFFERENCES),
     ):
         # Written as it comes, so that it need not fit into memory.
@@ -77,7 +77,7 @@ def sampled_rows(comparison: Comparison, category: str, count: int, seed: int = 
     """Some rows of `schemas.DIFFERENCES` of one category, drawn by a hash, so that equal seeds draw equally."""
     sql = (
         f"{_ROWS} WHERE category = '{category}' "
-        f"ORDER BY md5(concat({int(seed)}, ' ', image_id, ' ', noun)), image_id, noun LIMIT {int(count)}"
+        f"ORDER BY md5(concat({int(seed)}, ' ', image_id, ' ', noun)), image_id, noun, entry LIMIT {int(count)}"
     )
     return comparison.workspace.stream(sql).read_all().to_pylist()
 

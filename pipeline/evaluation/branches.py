@@ -24,7 +24,9 @@ BRANCHES = {
     "oracle": "true classes on the proposals",
     "true_masks": "CLIP's classes on true masks",
 }
-"""What each way takes the classes from. `proposals` and `fused` need proposals that come with classes."""
+"""What each way takes the classes from."""
+NEED_CLASSES = ("proposals", "fused")
+"""Those that need proposals that come with classes."""
 
 # In the softmax of `fuse`, a class that is ahead by this has all of the probability.
 _CERTAIN = 1e4

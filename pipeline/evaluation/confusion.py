@@ -39,6 +39,37 @@ class Scores:
     """float64 [C], nan for classes without ground truth."""
 
 
+@dataclass(frozen=True)
+class ClassPixels:
+    """Labelled pixels of one image by class, int64 [C]: all that the scores need of it."""
+
+    correct: np.ndarray
+    """Of the class, and predicted as it."""
+    predicted: np.ndarray
+    """Predicted as the class."""
+    labelled: np.ndarray
+    """Of the class."""
+
+
+def class_shares(
+    correct: np.ndarray, predicted: np.ndarray, labelled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which classes have ground truth, and the IoU and accuracy of each; numbers of pixels as `ClassPixels` has them.
+
+    Args:
+        correct, predicted, labelled: [..., C].
+
+    Returns:
+        bool [..., C], and twice float64 [..., C], nan for classes without ground truth.
+    """
+    present = labelled > 0
+    iou, acc = (
+        np.divide(correct, pixels, out=np.full(present.shape, np.nan), where=present)
+        for pixels in (labelled + predicted - correct, labelled)
+    )
+    return present, iou, acc
+
+
 class ConfusionMatrix:
     """Counts pixels; exact in 64 bits.
 
@@ -65,8 +96,8 @@ class ConfusionMatrix:
         matrix.counts += counts
         return matrix
 
-    def update(self, pred: np.ndarray, gt: np.ndarray) -> None:
-        """Count the pixels of one image.
+    def update(self, pred: np.ndarray, gt: np.ndarray) -> ClassPixels:
+        """Count the pixels of one image; returns what they are by class.
 
         Args:
             pred: predicted labels, integers [H, W]. A value outside 0..C-1 (65535: unlabelled) means no class: a miss
@@ -84,8 +115,17 @@ class ConfusionMatrix:
         pred, gt = np.ravel(pred), np.ravel(gt)
         blocks = [slice(start, start + _BLOCK) for start in range(0, gt.size, _BLOCK)]
         found = [self._cells(pred[block], gt[block]) for block in blocks]
+        columns = self.num_classes + 1
+        # Labelled, predicted and correct; the last cell of each is for what belongs to none.
+        by_class = np.zeros((3, columns), np.int64)
         for cells, pixels in found:
             np.add.at(self.counts.reshape(-1), cells, pixels)
+            labels, predicted = np.divmod(cells, columns)
+            correct = np.where(labels == predicted, labels, self.num_classes)
+            for counted, which in zip(by_class, (labels, predicted, correct), strict=True):
+                counted += np.bincount(which, pixels, columns).astype(np.int64)
+        labelled, predicted, correct = by_class[:, :-1]
+        return ClassPixels(correct, predicted, labelled)
 
     def merge(self, other: "ConfusionMatrix") -> None:
         """Add what another matrix of the same classes has counted."""
@@ -98,10 +138,7 @@ class ConfusionMatrix:
         gt = self.counts.sum(1)
         pred = self.counts[:, :-1].sum(0)
         correct = self.counts.diagonal()
-        present = gt > 0
-        iou, acc = np.full((2, self.num_classes), np.nan)
-        iou[present] = correct[present] / (gt + pred - correct)[present]
-        acc[present] = correct[present] / gt[present]
+        present, iou, acc = class_shares(correct, pred, gt)
         if not present.any():
             none = float("nan")
             return Scores(none, none, none, none, none, iou=iou, acc=acc)

@@ -9,10 +9,12 @@ import torch
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.evaluation.background import uncovered_as_background, unlikely_as_background
 from pipeline.evaluation.bank_leakage import image_identities
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.confusion import ConfusionMatrix
 from pipeline.evaluation.datasets import open_dataset
+from pipeline.evaluation.datasets.background import Background
 from pipeline.evaluation.datasets.contents import file_digests
 from pipeline.execution.progress import Progress
 from pipeline.proposals import Proposals
@@ -38,6 +40,7 @@ def search_fusion(
     weights: Sequence[float],
     thresholds: Sequence[float],
     identify: Callable[[str], ImageIdentity] = unknown_image,
+    background: Background | None = None,
 ) -> list[FusionScore]:
     """Try all weights with all thresholds; the best first, of equal ones the first tried.
 
@@ -47,6 +50,7 @@ def search_fusion(
     Args:
         samples: image uint8 [H,W,3], its id, and its labels uint16 [H,W]: class index, or 65535 to ignore.
         identify: what identifies the image of an id, for a bank that may hold regions of it.
+        background: of the data set.
 
     Raises:
         UserError: there are no weights or thresholds; and whatever the segmenter raises.
@@ -76,8 +80,10 @@ def search_fusion(
         return identify(companion[1])
 
     for (threshold, _, labels), prediction in segmenter.classify(proposed(), image_of):
+        prediction = unlikely_as_background(prediction, background)
         for weight in weights:
-            matrices[weight, threshold].update(prediction.label_map(weight), labels)
+            predicted = uncovered_as_background(prediction.label_map(weight), background)
+            matrices[weight, threshold].update(predicted, labels)
     found = [FusionScore(*setting, matrix.result().miou) for setting, matrix in matrices.items()]
     return sorted(found, key=lambda score: -score.miou)
 
@@ -111,7 +117,7 @@ def search_dataset(config: EvaluateConfig, weights: Sequence[float], thresholds:
         return identity
 
     try:
-        found = search_fusion(segmenter, samples(), weights, thresholds, identify)
+        found = search_fusion(segmenter, samples(), weights, thresholds, identify, dataset.background)
     finally:
         progress.close()
     content = json.dumps([asdict(score) for score in found], indent=1)

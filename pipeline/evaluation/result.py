@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +10,15 @@ import schemas
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.branches import BRANCHES
-from pipeline.evaluation.chunk import TABLES, chunk_uri
+from pipeline.evaluation.chunk import BOX_REGIONS
+from pipeline.evaluation.chunk_tables import ChunkTables
 from pipeline.evaluation.confusion import ConfusionMatrix, Scores
-from pipeline.evaluation.datasets import IGNORE, SegmentationDataset
-from pipeline.storage.in_threads import in_threads
+from pipeline.evaluation.datasets import IGNORE, SegmentationDataset, shown_names
+from pipeline.evaluation.datasets.objects import ObjectClasses
+from pipeline.evaluation.object_scores import ObjectEvaluation, object_score_table, objects_result, read_objects
+from pipeline.evaluation.uncertainty.intervals import Interval, evaluation_intervals
 
-CLASSES, RESULT = "classes.parquet", "result.json"
+CLASSES, OBJECT_CLASSES, RESULT = "classes.parquet", "object_classes.parquet", "result.json"
 _SUMMED = [field.name for field in fields(Scores) if field.name not in ("iou", "acc")]
 
 
@@ -43,6 +45,12 @@ class Evaluation:
     """As `schemas.TRUE_REGIONS`, sorted by image and class."""
     images: pa.Table
     """As `schemas.EVALUATED_IMAGES`, sorted by image."""
+    tables: ChunkTables
+    """What all of it is made of."""
+    objects: ObjectEvaluation | None = None
+    """None: the data set does not tell things apart."""
+    box_regions: pa.Table | None = None
+    """As `regions`, of objects in their boxes; None: they were not asked for."""
 
     @property
     def scores(self) -> dict[str, Scores]:
@@ -50,22 +58,23 @@ class Evaluation:
         return {branch: matrix.result() for branch, matrix in self.matrices.items()}
 
 
-def read_evaluation(output: str, chunks: int, classes: int) -> Evaluation:
+def read_evaluation(
+    output: str, chunks: int, classes: int, objects: ObjectClasses | None = None, *, true_boxes: bool = False
+) -> Evaluation:
     """The evaluation in an output directory, whose chunks are all there.
+
+    Args:
+        classes: how many the data set has.
+        objects: what the data set says of them beside their names.
+        true_boxes: whether CLIP has named objects in their boxes.
 
     Raises:
         UserError: a table of a chunk is damaged or gone.
         OSError: storage cannot be read.
     """
-    tables = {}
-    for name, schema in (
-        ("confusion", schemas.CONFUSION),
-        ("regions", schemas.TRUE_REGIONS),
-        ("images", schemas.EVALUATED_IMAGES),
-    ):
-        tables[name] = pa.concat_tables(in_threads(partial(_read_chunk, output, name, schema), range(chunks)))
+    tables = ChunkTables(output, chunks)
     counts: dict[str, np.ndarray] = {}
-    branch, label, predicted, pixels = (tables["confusion"][name] for name in schemas.CONFUSION.names)
+    branch, label, predicted, pixels = tables.read("confusion").select(schemas.CONFUSION.names)
     branch, label, pixels = np.array(branch.to_pylist()), label.to_numpy(), pixels.to_numpy()
     predicted = predicted.fill_null(classes).to_numpy()
     for name in BRANCHES:
@@ -75,23 +84,12 @@ def read_evaluation(output: str, chunks: int, classes: int) -> Evaluation:
             np.add.at(counts[name], (label[chosen], predicted[chosen]), pixels[chosen])
     return Evaluation(
         {name: ConfusionMatrix.from_counts(found, IGNORE) for name, found in counts.items()},
-        tables["regions"].sort_by([("image_id", "ascending"), ("label", "ascending")]),
-        tables["images"].sort_by("image_id"),
+        tables.read("regions").sort_by([("image_id", "ascending"), ("label", "ascending")]),
+        tables.read("images").sort_by("image_id"),
+        tables,
+        read_objects(classes, objects, tables.read) if objects else None,
+        tables.read(BOX_REGIONS) if true_boxes else None,
     )
-
-
-def _read_chunk(output: str, name: str, schema: pa.Schema, chunk: int) -> pa.Table:
-    uri = chunk_uri(output, name, chunk)
-    try:
-        table = storage.read_table(uri)
-        table.validate(full=True)
-        return table.select(schema.names).cast(schema)
-    except (FileNotFoundError, KeyError, ValueError, pa.ArrowException) as error:
-        # The table of images, written last, says that a chunk is done.
-        raise UserError(
-            f"{uri} is damaged or gone ({str(error)[:300]}); delete {chunk_uri(output, TABLES[-1], chunk)}, and the "
-            "same command evaluates the images of this chunk again"
-        ) from error
 
 
 def region_accuracy(regions: pa.Table) -> RegionAccuracy:
@@ -109,19 +107,20 @@ def write_result(
     dataset: SegmentationDataset,
     fingerprint: str,
     bank: dict | None = None,
+    leaks: dict | None = None,
     **files: str,
 ) -> dict:
-    """Write `classes.parquet` and, last, `result.json`, which says that the evaluation is complete.
+    """Write the tables of classes and, last, `result.json`, which says that the evaluation is complete.
 
     Args:
         bank: what is known of the bank that was asked, see `bank_leakage`.
+        leaks: what is known of copies of the images in what the CLIP learnt from, see `training_leakage`.
         files: what identifies the content of the data set's files, beside its identity.
 
     Returns:
         the content of `result.json`.
     """
-    scores = evaluation.scores
-    storage.write_table(_class_table(evaluation, scores, dataset), storage.join(output, CLASSES))
+    scores, about_objects = evaluation.scores, None if evaluation.objects is None else dataset.objects
     problems = evaluation.images["problem"].drop_null()
     result = {
         "fingerprint": fingerprint,
@@ -134,15 +133,32 @@ def write_result(
         "scores": {
             branch: {name: _number(getattr(found, name)) for name in _SUMMED} for branch, found in scores.items()
         },
-        "region_accuracy": {
-            name: _number(value) for name, value in asdict(region_accuracy(evaluation.regions)).items()
-        },
+        "region_accuracy": _accuracy(evaluation.regions),
     }
+    if evaluation.box_regions is not None:
+        result["box_accuracy"] = _accuracy(evaluation.box_regions)
+    if evaluation.objects is not None and about_objects is not None:
+        result |= objects_result(evaluation.objects, about_objects, len(dataset.classes))
     if bank is not None:
         result["bank"] = bank
+    if leaks:
+        result["leakage"] = leaks
+    ids = evaluation.images["image_id"].combine_chunks()
+    found = evaluation_intervals(evaluation.tables, result, ids, len(dataset.classes), about_objects)
+    if found is not None:
+        result["intervals"] = found.result
+    of_classes = {} if found is None else found.classes
+    storage.write_table(_class_table(evaluation, scores, dataset, of_classes), storage.join(output, CLASSES))
+    if evaluation.objects is not None and about_objects is not None:
+        table = object_score_table(evaluation.objects, about_objects, dataset, of_classes)
+        storage.write_table(table, storage.join(output, OBJECT_CLASSES))
     content = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
     storage.write_bytes(storage.join(output, RESULT), content.encode())
     return result
+
+
+def _accuracy(regions: pa.Table) -> dict:
+    return {name: _number(value) for name, value in asdict(region_accuracy(regions)).items()}
 
 
 def read_result(output: str) -> dict:
@@ -161,8 +177,14 @@ def read_result(output: str) -> dict:
             isinstance(result["dataset"]["name"], str)
             and isinstance(result["images"], int)
             and all(_is_number(found[name]) for found in result["scores"].values() for name in _SUMMED)
-            and all(_is_number(result["region_accuracy"][field.name]) for field in fields(RegionAccuracy))
+            and all(
+                _is_number(accuracy[field.name])
+                for accuracy in (result["region_accuracy"], result.get("box_accuracy", result["region_accuracy"]))
+                for field in fields(RegionAccuracy)
+            )
             and result["scores"].keys() <= set(BRANCHES)
+            and isinstance(intervals := result.get("intervals", {}), dict)
+            and all(map(_are_ends, intervals.values()))
         )
     # ValueError: also of bytes that are no UTF-8, and of numbers with thousands of digits.
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
@@ -175,23 +197,39 @@ def read_result(output: str) -> dict:
     return result
 
 
+def _are_ends(found: object) -> bool:
+    """Whether this is a part of `intervals`: both ends, at any depth, or the numbers that say how they were made."""
+    if isinstance(found, dict):
+        return all(map(_are_ends, found.values()))
+    return _is_number(found) or (isinstance(found, list) and len(found) == 2 and all(map(_is_number, found)))
+
+
 def _is_number(value: object) -> bool:
     return value is None or isinstance(value, int | float)
 
 
-def _class_table(evaluation: Evaluation, scores: dict[str, Scores], dataset: SegmentationDataset) -> pa.Table:
+def _class_table(
+    evaluation: Evaluation,
+    scores: dict[str, Scores],
+    dataset: SegmentationDataset,
+    intervals: dict[tuple[str, str], Interval],
+) -> pa.Table:
+    nothing = np.full((2, len(dataset.classes)), np.nan)
     rows = []
     for branch, matrix in evaluation.matrices.items():
         pixels, predicted = matrix.counts.sum(axis=1), matrix.counts[:, :-1].sum(axis=0)
-        for label, names in enumerate(dataset.classes):
+        low, high = intervals.get((branch, "iou"), nothing)
+        for label, name in enumerate(shown_names(dataset)):
             rows.append(
                 {
                     "branch": branch,
                     "label": label,
-                    "name": names[0],
+                    "name": name,
                     "pixels": pixels[label],
                     "predicted_pixels": predicted[label],
                     "iou": _number(scores[branch].iou[label]),
+                    "iou_low": _number(low[label]),
+                    "iou_high": _number(high[label]),
                     "accuracy": _number(scores[branch].acc[label]),
                 }
             )

@@ -1,8 +1,10 @@
 """The evaluation job from configuration to result.
 
-What it writes: `confusion/`, `regions/`, `label_maps/` and `images/` (one Parquet table a chunk of images each),
-`classes.parquet` (scores of each class), `files.json` (digests of the data set's files), `result.json` and
-`config.yaml`.
+What it writes: `confusion/`, `class_pixels/`, `regions/`, `label_maps/` and `images/` (one Parquet table a chunk of
+images each), `statistics/` (what each chunk took), `classes.parquet` (scores of each class), `files.json` (digests of
+the data set's files), `result.json` and `config.yaml`. Of data sets that tell things apart also `objects/`,
+`panoptic/` and `detections/` (likewise a table a chunk) and `object_classes.parquet`; with `true_boxes` also
+`box_regions/`.
 """
 
 import json
@@ -16,20 +18,26 @@ from pipeline.configuration import fingerprint
 from pipeline.configuration.overwriting import prepare_output
 from pipeline.errors import UserError
 from pipeline.evaluation.bank_leakage import bank_leakage
-from pipeline.evaluation.chunk import TABLES
+from pipeline.evaluation.boxes import check_boxes
+from pipeline.evaluation.chunk import BOX_REGIONS, TABLES, tables_of
 from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.cost import STATISTICS
 from pipeline.evaluation.datasets import SegmentationDataset, open_dataset
 from pipeline.evaluation.datasets.contents import FILES, Digests, changes, file_digests, read_digests, summary
-from pipeline.evaluation.result import CLASSES, RESULT, read_evaluation, read_result, write_result
+from pipeline.evaluation.object_tables import OBJECT_TABLES
+from pipeline.evaluation.result import CLASSES, OBJECT_CLASSES, RESULT, read_evaluation, read_result, write_result
+from pipeline.evaluation.training_leakage import training_leakage
 from pipeline.evaluation.worker import EvaluateWorker
 from pipeline.execution.image_groups import Workers, plan_workers, run_groups
 from pipeline.segmentation.loading import check_models
 
 # What `--overwrite` deletes: see `pipeline.configuration.overwriting`.
 _OWN_FILES = (
-    *(rf"{table}/[0-9]{{6,}}\.parquet" for table in TABLES),
+    *(rf"{table}/[0-9]{{6,}}\.parquet" for table in (BOX_REGIONS, *OBJECT_TABLES, *TABLES)),
+    rf"{STATISTICS}/[0-9]{{6,}}\.json",
     r"report/index\.html",
     re.escape(CLASSES),
+    re.escape(OBJECT_CLASSES),
     re.escape(RESULT),
     re.escape(FILES),
     r"config\.yaml",
@@ -58,6 +66,7 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
     image_ids = dataset.image_ids[: config.limit]
     if not image_ids:
         raise UserError(f"dataset: {dataset.name} at {config.dataset.root} has no images")
+    check_boxes(dataset, config.true_boxes)
     workers = plan_workers(config.gpus, config.workers, config.clip.threads, config.wait_minutes)
     models = check_models(config, dataset.classes)
     digests = file_digests(dataset, image_ids)
@@ -72,14 +81,23 @@ def evaluate(config: EvaluateConfig, *, overwrite: bool = False) -> dict:
         storage.write_bytes(storage.join(config.output, FILES), json.dumps(digests, indent=0).encode())
     if storage.exists(storage.join(config.output, RESULT)):
         return read_result(config.output)
-    for table in TABLES:  # half-written files of a run that was killed
+    for table in (*tables_of(dataset, config.true_boxes), STATISTICS):  # half-written files of a run that was killed
         storage.remove_leftovers(storage.join(config.output, table))
     size = config.images_per_chunk
     chunks = [image_ids[start : start + size] for start in range(0, len(image_ids), size)]
     _evaluate_chunks(config, workers, dataset, chunks, digests)
-    evaluation = read_evaluation(config.output, len(chunks), len(dataset.classes))
+    classes, boxes = len(dataset.classes), config.true_boxes
+    evaluation = read_evaluation(config.output, len(chunks), classes, dataset.objects, true_boxes=boxes)
     leakage = bank_leakage(config.segmentation.bank, dataset, digests)
-    return write_result(config.output, evaluation, dataset, description["fingerprint"], bank=leakage, **files)
+    return write_result(
+        config.output,
+        evaluation,
+        dataset,
+        description["fingerprint"],
+        bank=leakage,
+        leaks=training_leakage(config.clip.architecture, digests),
+        **files,
+    )
 
 
 def _evaluate_chunks(

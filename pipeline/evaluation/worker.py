@@ -7,8 +7,9 @@ import ray
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.bank_leakage import image_identities
-from pipeline.evaluation.chunk import TABLES, chunk_uri, evaluate_chunk
+from pipeline.evaluation.chunk import chunk_uri, evaluate_chunk, tables_of
 from pipeline.evaluation.config import EvaluateConfig
+from pipeline.evaluation.cost import Stopwatch, write_statistics
 from pipeline.segmentation.loading import load_segmenter
 
 
@@ -23,7 +24,7 @@ class EvaluateWorker:
         Args:
             dataset: one reference to the opened data set. (In a list, so that Ray leaves it a reference.)
         """
-        self._output = config.output
+        self._output, self._true_boxes = config.output, config.true_boxes
         self._dataset = ray.get(dataset[0])
         self._segmenter = load_segmenter(config, self._dataset.classes, gpu=gpus > 0)
 
@@ -36,10 +37,14 @@ class EvaluateWorker:
         """
         image_ids, chunk = list(row["images"]), int(row["chunk"])
         error = user_error = ""
+        stopwatch = Stopwatch()
         try:
             identities = image_identities(self._dataset, image_ids, list(row["sha256"]))
-            tables = evaluate_chunk(self._dataset, self._segmenter, image_ids, identities)
-            for name in TABLES:
+            tables = evaluate_chunk(
+                self._dataset, self._segmenter, image_ids, identities, stopwatch, true_boxes=self._true_boxes
+            )
+            write_statistics(self._output, chunk, len(image_ids), stopwatch, self._segmenter.device)
+            for name in tables_of(self._dataset, self._true_boxes):
                 storage.write_table(tables[name], chunk_uri(self._output, name, chunk))
         except UserError as problem:
             user_error = str(problem)

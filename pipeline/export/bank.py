@@ -11,9 +11,9 @@ from pipeline.bank.segments import (
     without_segment,
     write_description,
 )
-from pipeline.clip.config import TemplateSet
 from pipeline.clip.loading import load_clip
 from pipeline.clip.model import Clip
+from pipeline.clip.template_choice import Templates, read_templates
 from pipeline.clip.text import TextEmbedder
 from pipeline.configuration import limits
 from pipeline.configuration.paths import refuse_secrets
@@ -59,6 +59,7 @@ def export_bank(outputs: Sequence[str], to: str, settings: BankSettings) -> Bank
     """
     refuse_secrets("--to", to)
     limits.check(settings.regions or RegionsConfig(), "regions")
+    settings = replace(settings, templates=read_templates(settings.templates, "--clip.templates"))
     datasets = [open_pairs(output) for output in outputs]
     storage.check_writable(to, "--to")
     bank = read_if_there(to, "--to")
@@ -103,7 +104,7 @@ def _state(bank: BankDescription, complete: bool) -> BankExport:
 
 
 def _description(
-    clip: Clip, config: tuple[str | None, str | None], regions: RegionsConfig, templates: TemplateSet
+    clip: Clip, config: tuple[str | None, str | None], regions: RegionsConfig, templates: Templates
 ) -> BankDescription:
     size, mean, std = clip.input.size, list(clip.input.mean), list(clip.input.std)
     of = BankClip(*config, clip.vision_weights_sha256(), clip.text_weights_sha256(), size, mean, std)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.bank.description import BankDescription
-from pipeline.clip.config import ClipConfig, TemplateSet
+from pipeline.clip.config import ClipConfig
+from pipeline.clip.template_choice import Templates
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.dataset.opening import MinedDataset
 from pipeline.errors import UserError
@@ -24,8 +25,8 @@ class BankSettings:
     """How regions are shown to CLIP; None: as in the bank, or as when the first dataset was mined."""
     where: str | None = None
     """Condition on the pairs, as `data.where`."""
-    templates: TemplateSet = "vild"
-    """Prompt templates of the nouns' text embeddings."""
+    templates: Templates = "vild"
+    """Prompt templates of the nouns' text embeddings, as `ClipConfig` has them."""
     batch_size: int = 64
     """Regions per forward pass."""
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import yaml
 
 import schemas
+from pipeline.clip.template_choice import described_templates
 from pipeline.dataset.opening import MinedDataset
 from pipeline.escaping.markdown import code, escaped
 from pipeline.storage.documents import damaged
@@ -21,22 +22,23 @@ _COLUMNS = [field for field in schemas.MANIFEST if field.name not in ("tar_offse
 def datasets_schema() -> pa.Schema:
     """Image, mask and the columns of the manifests, as `datasets` stores them, which also reads them without a card."""
     features = {name: {"_type": "Image"} for name in _PICTURES}
-    features |= {field.name: {"dtype": _dtype(field), "_type": "Value"} for field in _COLUMNS}
+    features |= {field.name: _feature(field.type) for field in _COLUMNS}
     return pa.schema(
         [*(pa.field(name, _FILE) for name in _PICTURES), *(field.remove_metadata() for field in _COLUMNS)],
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
 
 
-def dataset_card(pairs: MinedDataset, rows: int) -> str:
+def dataset_card(pairs: MinedDataset, rows: int, name: str = "FOLDER") -> str:
     """`README.md` of a folder for `datasets`; its head says where the files are and what is in them.
 
     Args:
         rows: pairs in all files.
+        name: what one gives to `load_dataset`.
     """
     features = [
         *({"name": name, "dtype": "image"} for name in _PICTURES),
-        *({"name": field.name, "dtype": _dtype(field)} for field in _COLUMNS),
+        *({"name": field.name, **_type(field.type)} for field in _COLUMNS),
     ]
     head = {
         "tags": ["mask-adapted-clip", "region-text"],
@@ -63,7 +65,7 @@ def dataset_card(pairs: MinedDataset, rows: int) -> str:
 al., Open-Vocabulary Semantic Segmentation with Mask-adapted CLIP, arXiv 2210.04150, Sec. 3.2).
 {state}
     from datasets import load_dataset
-    pairs = load_dataset("FOLDER", split="train")
+    pairs = load_dataset("{name}", split="train")
 
 | column | |
 |---|---|
@@ -90,14 +92,26 @@ def _recipe(description: dict) -> str:
     model = ", ".join(code(part) for part in (clip["architecture"], clip["weights"]) if part)
     return (
         f"Proposals: {escaped(models['proposals'].get('name', configuration['proposals']['backend']))}.\n"
-        f"CLIP: {model}, sha256 {escaped(digest)}…, templates {escaped(templates)}.\n"
+        f"CLIP: {model}, sha256 {escaped(digest)}…, templates {escaped(described_templates(templates))}.\n"
         f"Captions per image: {escaped(configuration['captions_per_image'])}.\n"
         f"Fingerprint of all settings: {escaped(fingerprint[:16])}…."
     )
 
 
-def _dtype(field: pa.Field) -> str:
-    return "float32" if field.type == pa.float32() else str(field.type)  # Arrow calls it "float"
+def _feature(type_: pa.DataType) -> dict:
+    """The type of a column as the metadata of a Parquet file has it; all versions of `datasets` know `Sequence`."""
+    if pa.types.is_list(type_):
+        return {"feature": _feature(type_.value_type), "_type": "Sequence"}
+    return {"dtype": _dtype(type_), "_type": "Value"}
+
+
+def _type(type_: pa.DataType) -> dict:
+    """The same as a card has it."""
+    return {"sequence": _dtype(type_.value_type)} if pa.types.is_list(type_) else {"dtype": _dtype(type_)}
+
+
+def _dtype(type_: pa.DataType) -> str:
+    return "float32" if type_ == pa.float32() else str(type_)  # Arrow calls it "float"
 
 
 def _meaning(field: pa.Field) -> str:

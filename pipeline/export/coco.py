@@ -39,9 +39,9 @@ def export_coco(output: str, to: str, images: str | None = None) -> CocoExport:
 
     An image has the id that its source gives it, if all of these are numbers, else its number in the export;
     `source_id` and `uri` say which it is, `file_name` is relative to `info.images`. Its size is that of the upright
-    image that masks and boxes refer to. An annotation's `score` is `clip_score`; it has the caption, and the sample's
-    `key`, too. Any number of pairs takes the memory of a few shards and a file on the local disk, and the JSON appears
-    whole.
+    image that masks and boxes refer to. An annotation's `score` is `clip_score`; it has the caption, the phrase where
+    there is one, and the sample's `key`, too. Any number of pairs takes the memory of a few shards and a file on the
+    local disk, and the JSON appears whole.
 
     Args:
         output: the dataset, any fsspec URI.
@@ -81,7 +81,7 @@ def export_coco(output: str, to: str, images: str | None = None) -> CocoExport:
 def _numbered(pairs: MinedDataset, columns: list[str], outline: Outline) -> Iterator[tuple[int, bool, dict]]:
     """Every row with the id of its image, and whether it is the first of its image."""
     number = 0
-    for manifest in pairs.manifests(columns):
+    for manifest in pairs.manifests(columns, ["phrase"]):
         image = None
         for row in manifest.table.to_pylist():
             first = row["image_id"] != image
@@ -123,4 +123,5 @@ def _annotations(pairs: MinedDataset, outline: Outline) -> Iterator[dict]:
             "caption": row["caption"],
             "key": row["key"],
             **{name: row[name] for name in _SCORES if name != "clip_score"},
+            **({"phrase": row["phrase"]} if row["phrase"] else {}),
         }

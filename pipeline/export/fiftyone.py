@@ -53,9 +53,9 @@ class FiftyOneExport:
 def export_fiftyone(output: str, to: str, images: str | None = None) -> FiftyOneExport:
     """Write `samples.json`, which names the images where they are, and `masks/` into a folder on this machine.
 
-    The detections are in the field `pairs`: `label` is the noun, `confidence` is `clip_score`; caption, margins and the
-    sample's `key` are attributes. `samples.json` is written last and appears whole. Any number of pairs takes the
-    memory of a few shards.
+    The detections are in the field `pairs`: `label` is the noun, `confidence` is `clip_score`; caption, phrase, margins
+    and the sample's `key` are attributes. `samples.json` is written last and appears whole. Any number of pairs takes
+    the memory of a few shards.
 
     Args:
         output: the dataset, any fsspec URI.
@@ -80,7 +80,7 @@ def export_fiftyone(output: str, to: str, images: str | None = None) -> FiftyOne
 
 
 def _samples(pairs: MinedDataset, folder: Path, shared: Parts, images: str | None) -> Iterator[dict]:
-    for manifest in pairs.manifests(_COLUMNS):
+    for manifest in pairs.manifests(_COLUMNS, ["phrase"]):
         (folder / stem(manifest.shard)).mkdir(parents=True, exist_ok=True)
         for image_id, group in groupby(manifest.table.to_pylist(), key=lambda row: row["image_id"]):
             rows = list(group)
@@ -122,4 +122,5 @@ def _detection(row: dict, folder: Path) -> dict:
         "mask_path": str(path),
         "confidence": row["clip_score"],
         **{name: row[name] for name in _DETAILS},
+        **({"phrase": row["phrase"]} if row["phrase"] else {}),
     }

@@ -7,6 +7,7 @@ Parquet files as the bytes that the shards hold, not encoded again.
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from pipeline.dataset.manifests import Manifest
 from pipeline.dataset.sample import DamagedSampleError, damaged_sample, read_range, unpack
 from pipeline.errors import UserError
 from pipeline.export.card import dataset_card, datasets_schema
+from pipeline.export.dataset_folder import dataset_folder
 from pipeline.export.opening import open_pairs
 from pipeline.storage.in_threads import in_threads
 
@@ -39,53 +41,60 @@ class DatasetsExport:
     """Shards of these that an earlier export had written."""
     complete: bool
     """False while the dataset is still being mined: what is committed was exported."""
+    described: str
+    """Where it is, for people."""
+    load: str
+    """The arguments of `datasets.load_dataset` that read it."""
 
 
-def export_datasets(output: str, to: str) -> DatasetsExport:
-    """Write a mined dataset as a folder for Hugging Face `datasets`.
+def export_datasets(output: str, to: str, private: bool | None = None) -> DatasetsExport:
+    """Write a mined dataset as a folder for Hugging Face `datasets`, or into a dataset on the hub.
 
     Every file appears whole and the card last; the same call after any failure carries on, and redoes the shards that
-    have changed since. Takes the memory of some hundred crops, and the local disk for four shards.
+    have changed since. Takes the memory of some hundred crops, and the local disk for four shards; for the hub, which
+    gets many files in one commit, for 4 GiB.
 
     Args:
         output: the dataset, any fsspec URI.
-        to: the folder to write, any fsspec URI.
+        to: the folder to write, any fsspec URI; or hf://datasets/ORG/NAME[@BRANCH].
+        private: whether a dataset on the hub is to be private. None: if it has to be made; one that is there stays
+            what it is.
 
     Raises:
         UserError: there is no dataset, it is damaged or has no pair; `to` cannot be written, or holds something else.
         OSError: storage cannot be read or written.
     """
     pairs = open_pairs(output)
-    storage.check_writable(to, "--to")
-    data = storage.join(to, "data")
     names = {shard: f"{stem(shard)}.parquet" for shard in pairs.shards}
-    others = set(storage.list_names(data)) - set(names.values())
-    if others:
+    folder = dataset_folder(to, private, len(names))
+    present = folder.names()
+    if others := present - set(names.values()):
         raise UserError(
-            f"--to: {data} holds {min(others)}, which is not of this dataset but would be loaded with it; "
+            f"--to: {folder.uri()} holds {min(others)}, which is not of this dataset but would be loaded with it; "
             "choose another folder"
         )
-    card = storage.join(to, "README.md")
-    if not storage.list_names(data) and storage.exists(card):
-        raise UserError(f"--to: {card} is there already, but no export of this dataset; choose another folder")
-    storage.remove_leftovers(data)
-    present = set(storage.list_names(data))
-
-    def export(manifest: Manifest) -> tuple[int, bool]:
-        target = storage.join(data, names[manifest.shard])
-        was_there = names[manifest.shard] in present and _made_from(target) == manifest.sha256
-        if not was_there:
-            _write(pairs.layout, manifest, target)
-        return len(manifest.table), was_there
-
+    if not present and folder.has_card():
+        raise UserError(f"--to: {to} has a README.md already, but no export of this dataset; choose another folder")
+    folder.clean()
     rows = before = 0
-    for count, was_there in in_threads(export, pairs.manifests(schemas.MANIFEST.names), _SHARDS_AT_ONCE):
-        rows += count
-        before += was_there
-    if not rows:
-        raise UserError(f"{output}: the dataset has no pair, so there is nothing to export")
-    storage.write_bytes(card, dataset_card(pairs, rows).encode())
-    return DatasetsExport(rows, len(pairs.shards), before, pairs.complete)
+    with tempfile.TemporaryDirectory() as local:
+
+        def export(manifest: Manifest) -> tuple[int, bool]:
+            name = names[manifest.shard]
+            was_there = name in present and _made_from(folder.uri(name)) == manifest.sha256
+            if not was_there:
+                file = Path(local) / name
+                _write(pairs.layout, manifest, file)
+                folder.put(name, file)
+            return len(manifest.table), was_there
+
+        for count, was_there in in_threads(export, pairs.manifests(schemas.MANIFEST.names), _SHARDS_AT_ONCE):
+            rows += count
+            before += was_there
+        if not rows:
+            raise UserError(f"{output}: the dataset has no pair, so there is nothing to export")
+        folder.finish(dataset_card(pairs, rows, folder.name))
+    return DatasetsExport(rows, len(pairs.shards), before, pairs.complete, folder.described, folder.load)
 
 
 def _made_from(uri: str) -> str | None:
@@ -97,16 +106,13 @@ def _made_from(uri: str) -> str | None:
         return None
 
 
-def _write(layout: Layout, manifest: Manifest, target: str) -> None:
+def _write(layout: Layout, manifest: Manifest, file: Path) -> None:
     schema = datasets_schema()
     schema = schema.with_metadata({**schema.metadata, _MANIFEST: manifest.sha256})
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for start in range(0, len(manifest.table), _ROWS_AT_ONCE):
-                rows = manifest.table.slice(start, _ROWS_AT_ONCE).to_pylist()
-                writer.write_table(pa.Table.from_pylist(list(_with_pictures(layout, manifest.shard, rows)), schema))
-        file.flush()
-        storage.upload(file.name, target)
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for start in range(0, len(manifest.table), _ROWS_AT_ONCE):
+            rows = manifest.table.slice(start, _ROWS_AT_ONCE).to_pylist()
+            writer.write_table(pa.Table.from_pylist(list(_with_pictures(layout, manifest.shard, rows)), schema))
 
 
 def _with_pictures(layout: Layout, shard: int, rows: list[dict]) -> Iterator[dict]:

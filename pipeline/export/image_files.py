@@ -37,7 +37,7 @@ def write_images(pairs: MinedDataset, to: str) -> None:
         listed = read_checked_table(uri).to_pylist()
         if max(rows, default=0) >= len(listed):
             raise damaged(uri, f"it has {len(listed)} images, and the manifest names image {max(rows)}")
-        for image, file in read_ahead([Image(index, listed[index]) for index in sorted(rows)], config.max_bytes):
+        for image, file in read_ahead([Image(index, listed[index]) for index in sorted(rows)], config):
             row = rows[image.index]
             try:
                 jpeg = read_upright(file.result(), config)
@@ -54,7 +54,9 @@ def write_images(pairs: MinedDataset, to: str) -> None:
 
 def _images_config(pairs: MinedDataset) -> ImagesConfig:
     mined_with = pairs.description["configuration"].get("images")
-    known = {field.name for field in dataclasses.fields(ImagesConfig)}
+    known = {field.name for field in dataclasses.fields(ImagesConfig)} - {
+        "web"
+    }  # no number, and no part of what is read
     values = mined_with if isinstance(mined_with, dict) else {}
     if strange := [name for name, value in values.items() if name in known and type(value) not in (int, float)]:
         raise damaged(pairs.layout.config, f"images.{strange[0]} is no number")

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from pipeline.lazy_imports import lazy_imports
 
 if TYPE_CHECKING:
-    from pipeline.images.config import ImagesConfig
+    from pipeline.images.config import ImagesConfig, WebConfig
     from pipeline.images.reading import (
         FORMATS,
         ImageProblem,
         UprightJpeg,
+        UprightPixels,
         costs_one_image,
         decode_jpeg,
         open_image,
         read_upright,
         size_of,
         turned,
+        upright_pixels,
     )
 
 __all__ = [
@@ -27,12 +29,15 @@ __all__ = [
     "ImageProblem",
     "ImagesConfig",
     "UprightJpeg",
+    "UprightPixels",
+    "WebConfig",
     "costs_one_image",
     "decode_jpeg",
     "open_image",
     "read_upright",
     "size_of",
     "turned",
+    "upright_pixels",
 ]
 
 __getattr__ = lazy_imports(__name__)

@@ -17,6 +17,7 @@ from pipeline.errors import UserError
 from pipeline.images import directory, kinds
 from pipeline.images.config import ImagesConfig
 from pipeline.images.metadata import without_metadata
+from pipeline.images.perceptual_hash import perceptual_hash
 
 # Pillow's own limit only warns; `max_pixels` decides instead, in `open_image`, which alone opens image files.
 Image.MAX_IMAGE_PIXELS = None
@@ -73,6 +74,18 @@ class UprightJpeg:
     original_height: int
     orientation: int = 1
     """EXIF orientation of the file, by which it was turned; 1: as it is stored."""
+    perceptual_hash: int | None = None
+    """64 bits (`pipeline.images.perceptual_hash`); None: it was not asked for."""
+
+
+@dataclass(frozen=True)
+class UprightPixels:
+    """An upright image, decoded."""
+
+    pixels: np.ndarray
+    """uint8 [H,W,3] RGB."""
+    orientation: int
+    """EXIF orientation of the file, by which it was turned; 1: as it is stored."""
 
 
 def open_image(
@@ -111,21 +124,42 @@ def size_of(
         return _opened(data, formats, max_pixels)[0].size
 
 
-def read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
+def read_upright(data: bytes, config: ImagesConfig, *, hashed: bool = False) -> UprightJpeg:
     """Decode any image file fully, turn it upright, and return it as JPEG within the configured limits.
 
     It is turned by its EXIF orientation. Transparent pixels become white. Files that are JPEG, upright and within
     `max_side` keep their bytes.
+
+    Args:
+        hashed: its perceptual hash is wanted, too.
 
     Raises:
         ImageProblem: `empty_file`, `not_an_image`, `damaged`, `too_many_pixels`, `too_small`, `too_large`; nothing
             else, whatever the bytes are.
     """
     with _reading():
-        return _read_upright(data, config)
+        return _read_upright(data, config, hashed)
 
 
-def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
+def upright_pixels(data: bytes, max_pixels: int = ImagesConfig.max_pixels) -> UprightPixels:
+    """Decode any image file fully and turn it upright, as `read_upright` does, but at its size and without loss.
+
+    Args:
+        max_pixels: files with more are not decoded.
+
+    Raises:
+        ImageProblem: `empty_file`, `not_an_image`, `damaged`, `too_many_pixels`, `too_large`; nothing else, whatever
+            the bytes are. (`too_large`: what is drawn of it could not be written as JPEG.)
+    """
+    with _reading():
+        image, orientation = _opened(data, FORMATS, max_pixels)
+        _check_sides(image.size)
+        image.load()
+        turn = orientation if orientation in _TURNS else 1
+        return UprightPixels(np.ascontiguousarray(turned(np.asarray(_to_rgb(image)), turn)), turn)
+
+
+def _read_upright(data: bytes, config: ImagesConfig, hashed: bool) -> UprightJpeg:
     image, orientation = _opened(data, FORMATS, config.max_pixels, "images.max_pixels")
     width, height = image.size
     if min(width, height) < config.min_side:
@@ -138,7 +172,9 @@ def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
         image.draft("RGB", (round(width * scale), round(height * scale)))
     image.load()
     if untouched:
-        return UprightJpeg(data, width, height, width, height)
+        return UprightJpeg(
+            data, width, height, width, height, perceptual_hash=perceptual_hash(image) if hashed else None
+        )
 
     image = _to_rgb(image)
     if orientation in _TURNS:
@@ -149,11 +185,23 @@ def _read_upright(data: bytes, config: ImagesConfig) -> UprightJpeg:
     if scale < 1.0:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    if max(image.size) > _LONGEST_JPEG:
-        raise ImageProblem("too_large", f"{width}×{height}, a side of a JPEG ends at {_LONGEST_JPEG}; make it smaller")
+    _check_sides(image.size)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=95, subsampling=0)
-    return UprightJpeg(buffer.getvalue(), *image.size, width, height, orientation if orientation in _TURNS else 1)
+    return UprightJpeg(
+        buffer.getvalue(),
+        *image.size,
+        width,
+        height,
+        orientation if orientation in _TURNS else 1,
+        perceptual_hash(image) if hashed else None,
+    )
+
+
+def _check_sides(size: tuple[int, int]) -> None:
+    width, height = size
+    if max(size) > _LONGEST_JPEG:
+        raise ImageProblem("too_large", f"{width}×{height}, a side of a JPEG ends at {_LONGEST_JPEG}; make it smaller")
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:

@@ -8,16 +8,20 @@ from pipeline import storage
 from pipeline.captions import stored_listing
 from pipeline.configuration.overwriting import check_no_links
 from pipeline.dataset.files import Damage, check_file, listed_files
+from pipeline.dataset.hashes import check_hashes
 from pipeline.dataset.layout import FOLDERS, Layout, checked_file, shard_of, stem
 from pipeline.dataset.manifests import read_whole_manifest
 from pipeline.dataset.opening import open_mined_dataset
 from pipeline.dataset.quality import check_quality
+from pipeline.dataset.verified import check_verified
 from pipeline.errors import UserError
 from pipeline.escaping.enumeration import first_of
 from pipeline.mining.originals import find_changed
 from pipeline.storage.documents import DamagedFileError
 from pipeline.storage.in_threads import in_threads
 
+BESIDE = ("quality", "verified", "hashes")
+"""Folders of tables beside a dataset, which is whole without them."""
 _WHOLE_DATASET = ("config.yaml", "vocabulary.parquet")
 
 
@@ -27,7 +31,8 @@ def verify(output: str, *, images: bool = False, remark: Callable[[str], None] =
     The checksums of a shard's files are in its manifest; those of the manifests and of the whole dataset's files
     are in `dataset.json`, once it is there; that of the listing is in `config.yaml`. A manifest whose images are not
     any more what its pairs were cut from counts as damaged: see `pipeline.mining.originals` for what is looked at.
-    A quality table need not be there; one that is there has to be of its manifest and of its pairs.
+    Tables of quality, of second opinions and of hashes need not be there; one that is there has to be of its manifest
+    and of its pairs.
 
     Args:
         images: read all images again, whatever that takes.
@@ -46,8 +51,9 @@ def verify(output: str, *, images: bool = False, remark: Callable[[str], None] =
     for folder in FOLDERS:
         for name in layout.foreign(folder):
             remark(f"{folder}/{name}: no file of this dataset; nothing reads or deletes it")
-    for without in sorted(layout.present("quality") - set(dataset.shards)):
-        remark(f"quality/{stem(without)}.parquet: its shard is not committed, so nothing reads it")
+    for folder in BESIDE:
+        for without in sorted(layout.present(folder) - set(dataset.shards)):
+            remark(f"{folder}/{stem(without)}.parquet: its shard is not committed, so nothing reads it")
     known = {shard for file in expected if (shard := Damage(file, "").shard) is not None}
     shards = sorted(known.union(dataset.shards))
     checked = in_threads(lambda shard: list(_check_shard(layout, shard, expected)), shards, 8)
@@ -81,6 +87,8 @@ def _check_shard(layout: Layout, shard: int, expected: dict) -> Iterator[Damage]
         yield from check_file(layout, file, checksum)
     if "key" in read.table.column_names:  # a manifest of a version of this program that gave none is no damage
         yield from check_quality(layout, read)
+        yield from check_verified(layout, read)
+        yield from check_hashes(layout, read)
 
 
 def _check_listing(layout: Layout, description: dict) -> Iterator[Damage]:
@@ -111,8 +119,9 @@ def _check_images(layout: Layout, shards: list[int], every: bool, remark: Callab
 def repair(output: str, damages: list[Damage]) -> list[int]:
     """Make the damaged shards due again: the next mining run writes them anew. Returns their numbers.
 
-    A damaged quality table is deleted, which makes no shard due: `jobs.inspect quality` writes it again. Nothing but
-    files of this dataset is deleted, and none through a link that leads elsewhere.
+    A damaged table of quality, of second opinions or of hashes is deleted, which makes no shard due: `jobs.inspect
+    quality`, `jobs.mine --verify-only` and `jobs.inspect duplicates --hash` write them again. Nothing but files of this
+    dataset is deleted, and none through a link that leads elsewhere.
 
     Raises:
         UserError: `config.yaml` is damaged, so that nothing says what the dataset was made with; or a damage is none of
@@ -125,7 +134,7 @@ def repair(output: str, damages: list[Damage]) -> list[int]:
     # The captions table is input to the shard: a damaged one must not be read again. (A damaged listing is noticed
     # and written again by the next run.)
     due = [layout.relative(layout.table("manifests", shard)) for shard in shards]
-    side = [damage.file for damage in damages if _is_quality_table(damage.file)]
+    side = [damage.file for damage in damages if _is_beside(damage.file)]
     due += [damage.file for damage in damages if damage.file not in ("listing", "dataset.json", *side)]
     for file in due:
         checked_file(file, output)
@@ -138,6 +147,6 @@ def repair(output: str, damages: list[Damage]) -> list[int]:
     return shards
 
 
-def _is_quality_table(file: str) -> bool:
+def _is_beside(file: str) -> bool:
     folder, _, name = file.partition("/")
-    return folder == "quality" and shard_of(folder, name) is not None
+    return folder in BESIDE and shard_of(folder, name) is not None

@@ -17,11 +17,14 @@ _TRIES = 4
 
 def captioned_pairs(rng: np.random.Generator, scene: Scene, image_id: str) -> Iterator[Pair]:
     """The whole scene and one crop around each region, with captions as texts."""
-    yield Pair(image_id, scene.pixels, np.ones((SIDE, SIDE), bool), write_caption(rng, scene.categories))
+    whole = write_caption(rng, scene.categories, looks=scene.looks)
+    yield Pair(image_id, scene.pixels, np.ones((SIDE, SIDE), bool), whole)
     for region, crop in natural_crops(rng, scene):
-        name = scene.categories[region]
+        name, seen = scene.categories[region], scene.attributes[region]
         grounds = [other for other in scene.categories if other in GROUNDS and other != name]
-        yield Pair(image_id, crop, np.ones(crop.shape[:2], bool), write_crop_caption(rng, name, grounds))
+        looks = ({name: seen} if seen else {}) if scene.has_attributes else None
+        text = write_crop_caption(rng, name, grounds, looks)
+        yield Pair(image_id, crop, np.ones(crop.shape[:2], bool), text)
 
 
 def named_pairs(rng: np.random.Generator, scene: Scene, image_id: str) -> Iterator[Pair]:

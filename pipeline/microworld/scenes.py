@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.microworld.attributes import COLOURS, Attributes, draw_attributes, paint
 from pipeline.microworld.categories import GROUNDS, NAMES, THINGS
 from pipeline.microworld.textures import SIDE
 
 AT_HOME = 0.92
 """Share of the things that are drawn from, and stand on, one of their home grounds."""
+_COLOURFUL = (0.85, 1.0)  # saturation and value of a pattern whose colour captions name
 _LEAST_PIXELS = 80  # regions of which less can be seen are not annotated
 
 _Y, _X = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
@@ -25,11 +27,24 @@ class Scene:
     """int16 [SIDE,SIDE]: index of the region that a pixel shows, −1 where it is too small to be annotated."""
     categories: list[str]
     """Name of every region."""
+    attributes: list[Attributes | None]
+    """Of every region; None of grounds, and everywhere in worlds without attributes."""
+    has_attributes: bool = False
+    """Whether it is of a world with attributes."""
+
+    @property
+    def looks(self) -> dict[str, Attributes] | None:
+        """The attributes of the first thing of each kind, which is the one that captions speak of; None: there are no
+        attributes in this world.
+        """
+        pairs = zip(reversed(self.categories), reversed(self.attributes), strict=True)
+        return {name: attributes for name, attributes in pairs if attributes} if self.has_attributes else None
 
 
-def draw_scene(rng: np.random.Generator) -> Scene:
-    """Draw a scene."""
+def draw_scene(rng: np.random.Generator, *, attributes: bool = False) -> Scene:
+    """Draw a scene; its things have attributes, or the colours of their kind."""
     names, layers, canvas = _draw_grounds(rng)
+    seen_of: list[Attributes | None] = [None] * len(names)
     grounds = layers.copy()
     for _ in range(rng.choice([1, 2, 3], p=[0.35, 0.4, 0.25])):
         home = int(rng.integers(grounds.max() + 1))
@@ -38,7 +53,8 @@ def draw_scene(rng: np.random.Generator) -> Scene:
             name, standing = str(rng.choice(at_home)), grounds == home
         else:
             name, standing = str(rng.choice(list(THINGS))), np.ones_like(grounds, bool)
-        covered, colours = _draw_thing(rng, name, standing)
+        seen_of.append(draw_attributes(rng) if attributes else None)
+        covered, colours = _draw_thing(rng, name, standing, seen_of[-1])
         canvas[covered] = colours[covered]
         layers[covered] = len(names)
         names.append(name)
@@ -46,13 +62,16 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     canvas *= rng.uniform(0.82, 1.12, 3) * rng.uniform(0.75, 1.15)
     canvas += rng.normal(0, 0.025, canvas.shape)
     segments = np.full((SIDE, SIDE), -1, np.int16)
-    categories: list[str] = []
-    for layer, name in enumerate(names):
-        seen = layers == layer
-        if seen.sum() >= _LEAST_PIXELS:
-            segments[seen] = len(categories)
-            categories.append(name)
-    return Scene((255 * canvas.clip(0, 1)).astype(np.uint8), segments, categories)
+    shown = [layer for layer in range(len(names)) if (layers == layer).sum() >= _LEAST_PIXELS]
+    for region, layer in enumerate(shown):
+        segments[layers == layer] = region
+    return Scene(
+        (255 * canvas.clip(0, 1)).astype(np.uint8),
+        segments,
+        [names[layer] for layer in shown],
+        [seen_of[layer] for layer in shown],
+        attributes,
+    )
 
 
 def category_indices(scene: Scene) -> np.ndarray:
@@ -84,7 +103,9 @@ def _ground_colours(rng: np.random.Generator, name: str) -> np.ndarray:
     return _blend(_rgb(hue, saturation, value), second, ground.texture(rng))
 
 
-def _draw_thing(rng: np.random.Generator, name: str, standing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _draw_thing(
+    rng: np.random.Generator, name: str, standing: np.ndarray, attributes: Attributes | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Which pixels a thing covers (bool [SIDE,SIDE]), and its colours (float32 [SIDE,SIDE,3]).
 
     Args:
@@ -105,7 +126,11 @@ def _draw_thing(rng: np.random.Generator, name: str, standing: np.ndarray) -> tu
     saturation, value = rng.uniform(*thing.saturation), rng.uniform(*thing.value)
     other_value = 0.5 * value if value > 0.55 else value + 0.4
     second = _rgb(hue + rng.uniform(-0.06, 0.06), saturation * rng.uniform(0.3, 0.9), other_value)
-    return covered, _blend(_rgb(hue, saturation, value), second, thing.texture(u, v, rng))
+    colours = _blend(_rgb(hue, saturation, value), second, thing.texture(u, v, rng))
+    if attributes:
+        painted = _rgb(rng.uniform(*COLOURS[attributes.colour]), rng.uniform(*_COLOURFUL), rng.uniform(*_COLOURFUL))
+        colours[paint(attributes.pattern, u, v, rng)] = painted
+    return covered, colours
 
 
 def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:

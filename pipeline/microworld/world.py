@@ -17,7 +17,9 @@ from pipeline.microworld.textures import SIDE
 _CAPTIONS_PER_IMAGE = 2
 
 
-def write_world(folder: Path, images: int, seed: int = 0, unnamed: Collection[str] = ()) -> None:
+def write_world(
+    folder: Path, images: int, seed: int = 0, unnamed: Collection[str] = (), *, attributes: bool = False
+) -> None:
     """Write scenes and their annotations below `folder`; the same arguments make the same files.
 
     `images/` (JPEG), `captions.json`, `instances.json` (all things), `panoptic.json` and `panoptic/` (everything).
@@ -25,6 +27,7 @@ def write_world(folder: Path, images: int, seed: int = 0, unnamed: Collection[st
     Args:
         seed: another seed makes other scenes; fewer images are the first of more.
         unnamed: categories that captions never mention.
+        attributes: things have a colour and a pattern, which captions name and `segments_info` lists (`attributes`).
     """
     for name in ("images", "panoptic"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -34,12 +37,12 @@ def write_world(folder: Path, images: int, seed: int = 0, unnamed: Collection[st
     panoptic: list[dict] = []
     for image_id in range(1, images + 1):
         rng = np.random.default_rng((seed, image_id))
-        scene = draw_scene(rng)
+        scene = draw_scene(rng, attributes=attributes)
         stem = f"{image_id:012d}"
         Image.fromarray(scene.pixels).save(folder / "images" / f"{stem}.jpg", quality=95, subsampling=0)
         listed.append({"id": image_id, "file_name": f"{stem}.jpg", "width": SIDE, "height": SIDE})
         for _ in range(_CAPTIONS_PER_IMAGE):
-            caption = write_caption(rng, scene.categories, unnamed)
+            caption = write_caption(rng, scene.categories, unnamed, scene.looks)
             captions.append({"id": len(captions) + 1, "image_id": image_id, "caption": caption})
         instances += _instances(scene, image_id, first_id=len(instances) + 1)
         segments = _segments(scene)
@@ -91,6 +94,7 @@ def _segments(scene: Scene) -> list[dict]:
             "category_id": NAMES.index(name) + 1,
             "area": int((scene.segments == region).sum()),
             "iscrowd": 0,
+            **({"attributes": seen.words} if seen else {}),
         }
-        for region, name in enumerate(scene.categories)
+        for region, (name, seen) in enumerate(zip(scene.categories, scene.attributes, strict=True))
     ]

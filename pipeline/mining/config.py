@@ -9,15 +9,26 @@ from pipeline.configuration.limits import Limit
 from pipeline.configuration.markers import AbsentMeans, LocalPath, Running
 from pipeline.dataset.config import ShardsConfig
 from pipeline.images.config import ImagesConfig
+from pipeline.negatives.config import NegativesConfig
 from pipeline.nouns.config import NounsConfig
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.regions.config import RegionsConfig
 
+MatchedText = Literal["noun", "phrase"]
+"""What of a noun regions are compared with: see `MatchingConfig.text`."""
+
 
 @dataclass
 class MatchingConfig:
-    """What is kept of the matches. By default everything, as in the paper."""
+    """Which masks a noun chooses among, and what is kept of the matches. By default everything, as in the paper."""
 
+    text: Annotated[MatchedText, AbsentMeans("noun")] = "noun"
+    """What regions are compared with, and asked for where a backend takes names: the noun ("bus"), so that all phrases
+    of it in an image get the same region, or the phrase ("red bus"), which takes `nouns.form: phrase`. Margins are to
+    the image's other nouns, or phrases."""
+    among: Annotated[Literal["all", "prompted"], AbsentMeans("all")] = "all"
+    """A noun chooses among all masks of its image, or, of a backend that is asked by names, among those that it asked
+    for (prompted)."""
     candidates: Annotated[int, Limit(ge=1)] = 5
     """Masks per noun that the candidates table keeps, best first."""
     min_score: Annotated[float, Limit(ge=-1, le=1)] | None = None
@@ -28,6 +39,17 @@ class MatchingConfig:
     """Pairs with a lower margin to the runner-up mask are dropped."""
     min_area: Annotated[int, Limit(ge=0)] | None = None
     """Pairs with fewer mask pixels are dropped."""
+
+
+@dataclass
+class VerifierConfig(ClipConfig):
+    """A further CLIP, any of open_clip's, which scores the candidates again: a second opinion."""
+
+    name: str = field(kw_only=True)
+    """Its columns are called after it, `NAME_score` and so on: small letters, digits and _, a letter first."""
+    regions: RegionsConfig | None = None
+    """How it is shown regions. Empty: as `regions` has it. `fill: none` shows them in their surroundings, which a CLIP
+    that was never adapted knows better; then it may be the CLIP that matches, too."""
 
 
 @dataclass
@@ -110,5 +132,10 @@ class MineConfig:
     trained on fold 1, then the one trained on fold 0. They need the text tower of `clip`, which embeds the nouns. A
     worker holds all of them in memory."""
     matching: MatchingConfig = field(default_factory=MatchingConfig)
+    verify: list[Annotated[VerifierConfig, Running]] = field(default_factory=list)
+    """Further CLIPs that score the candidates again, each with a name and the keys of `clip`; their columns lie in
+    `verified/`, and `data.where` of training can name them: so400m_score > 0.2 and so400m_mask_rank = 0. Beside the
+    dataset: --verify-only adds them to one that is there. A CLIP worker holds all of them in memory."""
+    negatives: NegativesConfig = field(default_factory=NegativesConfig)
     shards: ShardsConfig = field(default_factory=ShardsConfig)
     resources: Annotated[ResourcesConfig, Running] = field(default_factory=ResourcesConfig)

@@ -56,6 +56,12 @@ def mining_graph(shards: Sequence[int], read: Tasks, propose: Pool, match: Pool,
     return blocks.map_batches(write.do, fn_args=write.arguments, num_cpus=write.cpus, **_BLOCKS)
 
 
+def reading_graph(shards: Sequence[int], read: Tasks, work: Pool) -> Dataset:
+    """A shorter pipeline, from blocks {shard} to what its workers return; nothing runs yet."""
+    blocks = shards_dataset(shards).map_batches(read.do, fn_args=read.arguments, num_cpus=read.cpus, **_BLOCKS)
+    return blocks.map_batches(work.do, **_workers(work), **_BLOCKS)
+
+
 def map_on_actors(pool: Pool, rows: Dataset) -> Dataset:
     """What the workers of a pool make of rows."""
     return rows.map(pool.do, **_workers(pool))

@@ -22,7 +22,9 @@ class Candidate:
     mask_margin: float | None
 
 
-def match(features_VD: np.ndarray, nouns_ND: np.ndarray, candidates: int) -> list[list[Candidate]]:
+def match(
+    features_VD: np.ndarray, nouns_ND: np.ndarray, candidates: int, allowed_VN: np.ndarray | None = None
+) -> list[list[Candidate]]:
     """The `candidates` best regions of every noun, best first; ties go to the lower region index.
 
     `score` is the cosine similarity. `noun_margin` is the score minus the best score of the same region with
@@ -32,6 +34,8 @@ def match(features_VD: np.ndarray, nouns_ND: np.ndarray, candidates: int) -> lis
     Args:
         features_VD: float32, unit-length region embeddings.
         nouns_ND: float32, unit-length noun embeddings.
+        allowed_VN: bool, the regions that each noun may choose among; None: all. The margin to another noun is that of
+            the region, whoever may choose it.
     """
     if not len(features_VD):
         return [[] for _ in nouns_ND]
@@ -39,7 +43,10 @@ def match(features_VD: np.ndarray, nouns_ND: np.ndarray, candidates: int) -> lis
     order_VN = np.argsort(-scores_VN, axis=0, kind="stable")
     found = []
     for noun in range(len(nouns_ND)):
-        order = order_VN[: candidates + 1, noun]
+        order = order_VN[:, noun]
+        if allowed_VN is not None:
+            order = order[allowed_VN[order, noun]]
+        order = order[: candidates + 1]
         others_VN = np.delete(scores_VN, noun, axis=1)
         best = []
         for rank, region in enumerate(order[:candidates]):

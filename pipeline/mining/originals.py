@@ -23,7 +23,7 @@ from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import read_manifest
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem
+from pipeline.images import ImageProblem, ImagesConfig
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image
 from pipeline.storage.in_threads import in_threads
@@ -156,7 +156,7 @@ def _read(layout: Layout, originals: list[_Original]) -> tuple[dict[int, str], i
     by_index = {original.index: original for original in originals if original.index < len(rows)}
     images = [Image(index, rows[index]) for index in by_index]
     largest = max((original.bytes for original in by_index.values()), default=0)
-    for image, file in read_ahead(images, largest):
+    for image, file in read_ahead(images, ImagesConfig(max_bytes=largest)):
         original = by_index[image.index]
         try:
             data = file.result()

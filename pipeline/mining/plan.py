@@ -2,15 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import storage
-from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, measure_listing, open_captions
+from pipeline.captions import CaptionSource, ImagesLookedFor, Listing, at_commits, measure_listing, open_captions
 from pipeline.clip import Clip, load_clip
+from pipeline.clip.templates import check_fit
 from pipeline.configuration import limits
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.dataset.layout import Layout
@@ -20,10 +21,14 @@ from pipeline.escaping.terminal import escape, printable
 from pipeline.mining.config import MineConfig
 from pipeline.mining.resources import check_resources, machines
 from pipeline.mining.stages import matching_clips
+from pipeline.mining.verifiers import check_names
+from pipeline.negatives import Negatives
+from pipeline.negatives.config import NOUN
 from pipeline.nouns import NounExtractor, union
 from pipeline.proposals import Proposer, load_proposer, resolve_proposals
 from pipeline.proposals.ground_truth import GroundTruth
 from pipeline.proposals.mined import Mined
+from pipeline.proposals.proposer import is_prompted
 
 _SAMPLED_IMAGES = 512
 
@@ -37,26 +42,50 @@ class ModelIdentities:
     clip: dict
     cross_fit: list[dict]
     """Of the CLIPs that match the folds, if there are such."""
+    negatives: dict = field(default_factory=dict)
+    """Of the lists that hard negatives come from, if they are asked for."""
 
     def described(self) -> dict:
         """As `config.yaml` has them."""
         found = {"nouns": self.nouns, "proposals": self.proposals, "clip": self.clip}
-        return found | ({"cross_fit": self.cross_fit} if self.cross_fit else {})
+        optional = {"cross_fit": self.cross_fit, "negatives": self.negatives}
+        return found | {part: identity for part, identity in optional.items() if identity}
 
 
 def resolve(config: MineConfig) -> MineConfig:
-    """The configuration that workers get: its numbers within their limits, its local paths absolute.
+    """The configuration that workers get: its numbers within their limits, its local paths absolute, branches of the
+    Hugging Face hub as the commits that they are now.
 
     Raises:
         UserError: naming the key.
     """
     limits.check(config)
+    check_names(config.verify)
+    if config.matching.text == "phrase" and config.nouns.form != "phrase":
+        raise UserError(
+            f"matching.text is phrase, but nouns.form is {config.nouns.form}: there are no phrases to match; "
+            "set nouns.form to phrase, or matching.text to noun"
+        )
     resolved = replace(with_absolute_paths(config), proposals=resolve_proposals(config.proposals))
-    if resolved.proposals.backend == "mined":
-        dataset = str(resolved.proposals.options["dataset"]).rstrip("/")
-        if dataset == resolved.output.rstrip("/"):
+    for name, options in resolved.proposals.each():
+        dataset = str(options.get("dataset")).rstrip("/")
+        if name == "mined" and dataset == resolved.output.rstrip("/"):
             raise UserError(f"proposals.options.dataset: {dataset} is the output itself; mine into another directory")
-    return resolved
+    _check_negatives(resolved)
+    return replace(resolved, captions=at_commits(resolved.captions))
+
+
+def _check_negatives(config: MineConfig) -> None:
+    kinds = config.negatives.kinds
+    if not config.negatives.count:
+        return
+    if not kinds:
+        raise UserError("negatives.kinds is empty, so there is nothing to change: name kinds, or set negatives.count 0")
+    if NOUN not in kinds and str(config.nouns.form) != "phrase":
+        raise UserError(
+            f"negatives.kinds: {', '.join(kinds)} change words of phrases, and with nouns.form {config.nouns.form} "
+            f"there are none: add {NOUN!r}, or set nouns.form phrase"
+        )
 
 
 class _Met:
@@ -67,6 +96,10 @@ class _Met:
         self._truth = truth
         self.any = False
         self.first: str | None = None
+
+    @property
+    def dropped(self) -> int | None:
+        return self._source.dropped
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for batch in self._source.batches():
@@ -93,6 +126,11 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
     known = truth or (proposer if isinstance(proposer, Mined) else None)
     met = _Met(source, known) if known else None
     listing = measure_listing(met or source, config.shards.images_per_shard, config.limit)
+    if not listing.images and listing.dropped:
+        raise UserError(
+            f"captions.where: {config.captions.where!r} is fulfilled by none of the {listing.dropped} rows of "
+            f"captions.path, {config.captions.path}"
+        )
     if not listing.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
     if met and not met.any and not truth:
@@ -113,6 +151,20 @@ def measure_source(config: MineConfig, source: CaptionSource, proposer: Proposer
     return listing
 
 
+def check_among(config: MineConfig, proposer: Proposer) -> None:
+    """Check that nouns which are to choose among the masks that they asked for ask at all.
+
+    Raises:
+        UserError: `matching.among` is `prompted`, and the backend is not asked by names.
+    """
+    if config.matching.among == "prompted" and not is_prompted(proposer):
+        name = proposer.identity["name"]
+        raise UserError(
+            f"matching.among: prompted needs proposals that are asked by names, and the backend {name} is not; choose "
+            "one that is (sam3, grounding_dino, owlv2), or among: all"
+        )
+
+
 def check_models(config: MineConfig, proposer: Proposer) -> ModelIdentities:
     """Load every other model once in this process, so that what is absent is said now, and take all hashes.
 
@@ -120,11 +172,13 @@ def check_models(config: MineConfig, proposer: Proposer) -> ModelIdentities:
         UserError: one cannot be loaded, or one of `cross_fit` has another text tower than `clip`.
     """
     clip = load_clip(config.clip.architecture, config.clip.weights)
+    check_fit(clip.tokenizer, config.clip.templates, "clip.templates")
     return ModelIdentities(
         nouns=NounExtractor.from_config(config.nouns).identity,
         proposals=dict(proposer.identity),
         clip={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
         cross_fit=_check_cross_fit(config, clip),
+        negatives=Negatives(config.negatives).identity if config.negatives.count else {},
     )
 
 
@@ -168,20 +222,25 @@ def print_plan(config: MineConfig) -> None:
     table = Table("plan", "", show_header=False)
     for name, value in (
         ("images", listing.images),
+        *([("rows that captions.where drops", listing.dropped)] if listing.dropped is not None else []),
         ("captions in the source", listing.captions),
         ("captions per image", config.captions_per_image),
         ("shards", f"{listing.shards}, {committed} of them committed already"),
         ("nouns found by", find.identity["name"]),
-        ("nouns an image", f"{nouns:.2f} (measured on {len(captions)} images)"),
+        (
+            "phrases an image" if config.nouns.form == "phrase" else "nouns an image",
+            f"{nouns:.2f} (measured on {len(captions)} images)",
+        ),
         ("pairs, about", pairs),
         (
             "shards' size, about",
             f"{pairs * BYTES_PER_PAIR / 1e9:.2f} GB (at {BYTES_PER_PAIR // 1000} kB a pair)",
         ),
-        ("proposals", config.proposals.backend),
+        ("proposals", ", ".join(name for name, _ in config.proposals.each())),
         ("CLIP", f"{config.clip.architecture}, {config.clip.weights}"),
         *((f"CLIP of fold {fold}", name) for fold, name in enumerate(config.cross_fit)),
         *([("CLIPs in a worker's memory", len(config.cross_fit))] if config.cross_fit else []),
+        *((f"verifier {one.name}", f"{one.architecture}, {one.weights}") for one in config.verify),
         ("output", config.output),
     ):
         table.add_row(name, escape(str(value)))

@@ -1,10 +1,8 @@
 """What proposals a mining job would get: how many, how fast, how well they cover known objects."""
 
-import resource
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,13 +17,17 @@ from pipeline.captions import open_captions
 from pipeline.configuration import limits
 from pipeline.errors import UserError
 from pipeline.escaping.terminal import escape
+from pipeline.execution.memory import peak_mb
 from pipeline.images import read_upright
 from pipeline.mining.config import MineConfig
+from pipeline.mining.steps.find_nouns import noun_rows
 from pipeline.mining.steps.propose_masks import ProposeMasks
 from pipeline.mining.steps.read_images import read_ahead
 from pipeline.mining.work import Image, Shard, reject_on_error
+from pipeline.nouns import NounExtractor
 from pipeline.proposals import load_proposer
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
+from pipeline.proposals.proposer import is_prompted
 from pipeline.proposals.recall import Recall, best_overlaps, recall_by_area
 
 
@@ -39,6 +41,8 @@ class ProposalReport:
     """Proposals of each image that has some."""
     rejected: Counter = field(default_factory=Counter)
     """Images without, by `stage: reason`."""
+    rejected_nouns: Counter = field(default_factory=Counter)
+    """Nouns that were asked for and that no mask answers, likewise; also of images that have some."""
     details: dict[str, str] = field(default_factory=dict)
     """Of the first image that was rejected for each of these, what is known beside the reason."""
     seconds: float = 0.0
@@ -67,19 +71,23 @@ def measure_proposals(config: MineConfig, annotations: str | None = None) -> Pro
     limits.check(config)
     proposer = load_proposer(config.proposals)
     truth = all_annotated(annotations) if annotations else None
-    step = ProposeMasks(proposer)
+    step = ProposeMasks(proposer, config.matching.text)
     gpu = torch.cuda.is_available()
-    report = ProposalReport(config.proposals.backend, torch.cuda.get_device_name() if gpu else "CPU")
+    backends = ", ".join(name for name, _ in config.proposals.each())
+    report = ProposalReport(backends, torch.cuda.get_device_name() if gpu else "CPU")
     best, areas = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)]
-    for shard in _shards(config):
+    find = _nouns(config) if is_prompted(proposer) else None
+    for shard in _shards(config, find):
         if not report.images and shard.remaining():  # the first use of a model is slower than all others
-            step(Shard(0, [Image(0, shard.remaining()[0].row, jpeg=shard.remaining()[0].jpeg)]), lambda *_: None)
+            first = shard.remaining()[0]
+            step(Shard(0, [Image(0, first.row, jpeg=first.jpeg, nouns=first.nouns)]), lambda *_: None)
             _reset_peaks(gpu)
         started = time.perf_counter()
         step(shard, lambda *_: None)
         report.seconds += time.perf_counter() - started
         report.rejected += shard.reasons()
         for reject in shard.rejects:
+            report.rejected_nouns[f"{reject['stage']}: {reject['reason']}"] += reject["noun"] is not None
             report.details.setdefault(f"{reject['stage']}: {reject['reason']}", reject["detail"])
         for image in shard.remaining():
             assert image.proposals is not None  # only a rejected image is without
@@ -90,7 +98,7 @@ def measure_proposals(config: MineConfig, annotations: str | None = None) -> Pro
                 areas.append(sizes)
     if not report.images:
         raise UserError(f"captions.path: {config.captions.path} lists no images")
-    report.peak_mb = _peak_mb()
+    report.peak_mb = peak_mb()
     report.peak_gpu_mb = torch.cuda.max_memory_allocated() / 1e6 if gpu else None
     if truth:
         report.recall = recall_by_area(np.concatenate(best), np.concatenate(areas))
@@ -108,6 +116,7 @@ def print_proposals(report: ProposalReport) -> None:
         ("seconds an image", f"{report.seconds / report.images:.3f} on {report.device}"),
         ("peak memory", f"{report.peak_mb:.0f} MB"),
         *([("peak memory of the GPU", f"{report.peak_gpu_mb:.0f} MB")] if report.peak_gpu_mb is not None else []),
+        *((f"nouns without a mask: {reason}", count) for reason, count in report.rejected_nouns.most_common() if count),
         *((f"rejected: {reason}", _with_detail(report, reason)) for reason, _ in report.rejected.most_common()),
     ):
         table.add_row(escape(name), escape(str(value)))
@@ -125,8 +134,23 @@ def _with_detail(report: ProposalReport, reason: str) -> str:
     return f"{count}; of the first: {detail}" if detail else str(count)
 
 
-def _shards(config: MineConfig) -> Iterator[Shard]:
-    """The images as they come to the proposal stage, read, many at a time."""
+def _nouns(config: MineConfig) -> Callable[[list[str]], list[dict]]:
+    """Captions of an image → its nouns, all that are found: there is no vocabulary yet."""
+    extractor = NounExtractor.from_config(config.nouns)
+    most = None if config.captions_per_image == "all" else config.captions_per_image
+
+    def find(captions: list[str]) -> list[dict]:
+        return noun_rows(extractor.extract(captions[:most]), config.nouns.form)
+
+    return find
+
+
+def _shards(config: MineConfig, find: Callable[[list[str]], list[dict]] | None) -> Iterator[Shard]:
+    """The images as they come to the proposal stage, read, many at a time.
+
+    Args:
+        find: the nouns of captions; None if nobody asks for them.
+    """
     listed = (row for batch in open_captions(config.captions).batches() for row in batch.to_pylist())
     rows = islice(listed, config.limit)
     number = 0
@@ -135,7 +159,12 @@ def _shards(config: MineConfig) -> Iterator[Shard]:
         for image in shard.images:
             if image.row["problem"] is not None:
                 shard.reject(image, "captions", image.row["problem"])
-        for image, file in read_ahead(shard.remaining(), config.images.max_bytes):
+        if find:
+            for image in shard.remaining():
+                image.nouns = find(image.row["captions"])
+                if not image.nouns:
+                    shard.reject(image, "nouns", "no_nouns")
+        for image, file in read_ahead(shard.remaining(), config.images):
             with reject_on_error(shard, image, "images"):
                 image.jpeg = read_upright(file.result(), config.images)
         yield shard
@@ -158,11 +187,3 @@ def _reset_peaks(gpu: bool) -> None:
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):  # Linux alone can
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_mb() -> float:
-    with suppress(OSError):
-        [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-        return int(line.split()[1]) * 1024 / 1e6
-    bytes_per_unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * bytes_per_unit / 1e6

@@ -30,7 +30,8 @@ def check_resources(config: MineConfig, machines: Sequence[Machine]) -> Resource
     resources = config.resources
     proposal_gpus, clip_gpus = resources.proposal_gpus, resources.clip_gpus
     if proposal_gpus is None:
-        proposal_gpus = min(gpus, 1.0) / 2 if gpus and is_learned(config.proposals.backend) else 0.0
+        learned = any(is_learned(name) for name, _ in config.proposals.each())
+        proposal_gpus = min(gpus, 1.0) / 2 if gpus and learned else 0.0
     if clip_gpus is None:
         clip_gpus = max(0.0, min(gpus, 1.0) - proposal_gpus % 1)
     for key, wanted in (("clip_gpus", clip_gpus), ("proposal_gpus", proposal_gpus)):

@@ -2,14 +2,12 @@
 
 import json
 import logging
-import math
 import shlex
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
-import numpy as np
 import pyarrow as pa
 import ray
 from ray.data import DataContext, Dataset
@@ -20,17 +18,19 @@ from pipeline.configuration import fingerprint
 from pipeline.configuration.overwriting import prepare_output, remove_files
 from pipeline.dataset.checked_tables import read_columns
 from pipeline.dataset.layout import FOLDERS, OWN_ATTEMPTS, OWN_FILES, Layout
-from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
+from pipeline.dataset.vocabulary import Phrase, Vocabulary, select_phrases, vocabulary_table
 from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.escaping.enumeration import first_of
 from pipeline.execution.placement import watch_placement
 from pipeline.execution.progress import Progress
 from pipeline.mining.config import MineConfig, planned
+from pipeline.mining.embedding import embed_vocabulary
 from pipeline.mining.faults.failures import Failures
 from pipeline.mining.faults.watchdog import write_seconds_per_image
 from pipeline.mining.graph import Pool, Tasks, in_batches, map_on_actors, mining_graph, shards_dataset
 from pipeline.mining.originals import check_originals
 from pipeline.mining.plan import (
+    check_among,
     check_models,
     measure_source,
     resolve,
@@ -39,7 +39,6 @@ from pipeline.mining.resources import check_resources, machines
 from pipeline.mining.stages import (
     READ_CPUS,
     WRITE_CPUS,
-    EmbedTextStage,
     FindNounsStage,
     MatchStage,
     ProposeStage,
@@ -49,13 +48,12 @@ from pipeline.mining.stages import (
     write_stage,
 )
 from pipeline.mining.summary import summarize, write_dataset
+from pipeline.mining.verifiers import check_verifiers
+from pipeline.mining.verifying import Verifiers, check_same_verifiers, embed_for_verifiers, verify_shards
 from pipeline.nouns import select_vocabulary
 from pipeline.proposals import load_proposer
 from pipeline.storage.documents import DamagedFileError, read_json
 
-# Of the vocabulary, that a worker embeds and then reports. A GPU takes a second for as many; a core, a second for four.
-_NOUNS_PER_CHUNK_ON_GPU, _NOUNS_PER_CHUNK = 256, 8
-_CHUNKS_AT_MOST = 4_000
 # A shard that failed is tried once more when all others are done; then the job ends with an error.
 _PASSES = 2
 # More failures than this, and more failures than successes: the cause is not a single shard.
@@ -95,27 +93,32 @@ def mine(config: MineConfig, *, overwrite: bool = False) -> dict:
     proposer = load_proposer(config.proposals)
     listing = measure_source(config, source, proposer)
     models = check_models(config, proposer)
+    check_among(config, proposer)
     del proposer  # the workers have their own
+    verifiers = check_verifiers(config, models.described())
     prepare_output(layout.uri, "mine", OWN_FILES, overwrite=overwrite)
     description = fingerprint.describe(
-        "mine", MineConfig, asdict(config), source=asdict(listing), models=models.described()
+        "mine", MineConfig, asdict(config), source=listing.described(), models=models.described()
     )
     fingerprint.write_or_check(layout.config, MineConfig, description)
+    config = replace(config, resources=resources)
+    run = Run(layout, uuid.uuid4().hex, resources.straggler_factor, resources.straggler_seconds)
+    DataContext.get_current().enable_progress_bars = False  # ours counts images and regions
+    watch_placement("resources.wait_minutes", resources.wait_minutes, "shards")
+    check_same_verifiers(layout, verifiers)
     if (dataset := _finished(layout, listing)) is not None:
         _check_rejects(dataset["rejected"], listing.images, config, final=True)
+        verify_shards(config, run, verifiers, {})
         return dataset
     for folder in ("", *FOLDERS):  # half-written files of a run that was killed
         storage.remove_leftovers(layout.path(folder))
     _write_listing(config, layout, source, listing)
     check_originals(layout)
-
-    config = replace(config, resources=resources)
-    run = Run(layout, uuid.uuid4().hex, resources.straggler_factor, resources.straggler_seconds)
-    DataContext.get_current().enable_progress_bars = False  # ours counts images and regions
-    watch_placement("resources.wait_minutes", resources.wait_minutes, "shards")
     failures = Failures(layout)
     _find_nouns(config, layout, listing, failures)
-    _mine_shards(config, run, listing, failures)
+    vocabularies = embed_for_verifiers(config, layout, verifiers)
+    _mine_shards(config, run, listing, failures, Verifiers(verifiers, vocabularies))
+    verify_shards(config, run, verifiers, vocabularies)  # those that were committed before they could be verified
     # The workers' records; also that of a shard whose driver was killed between its commit and its last word.
     remove_files(layout.uri, [OWN_ATTEMPTS])
     dataset = summarize(layout, listing)
@@ -161,8 +164,11 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: 
             pass
         return
     images_per_noun: Counter[str] = Counter()
+    images_per_phrase: Counter[Phrase] = Counter()
     for counts in _noun_counts(config, layout, list(range(listing.shards)), failures):
-        images_per_noun.update(counts)
+        images_per_noun.update({noun: images for (noun, phrase), images in counts.items() if not phrase})
+        if config.matching.text == "phrase":
+            images_per_phrase.update({phrase: images for phrase, images in counts.items() if phrase[1]})
     nouns = select_vocabulary(images_per_noun)
     kept = select_vocabulary(images_per_noun, config.nouns.min_count, config.nouns.max_vocabulary)
     if not kept:
@@ -170,12 +176,24 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: 
             f"captions.path: no nouns in the {listing.captions} captions of {config.captions.path}; "
             f"what was wrong with each is in {layout.path('captions')}"
         )
-    embeddings_ND = _embed(config, kept)
-    table = vocabulary_table(nouns, [images_per_noun[noun] for noun in nouns], embeddings_ND)
+    resources = planned(config.resources)
+    embeddings_ND = embed_vocabulary(config.clip, kept, resources)
+    images = [images_per_noun[noun] for noun in nouns]
+    phrases = select_phrases(images_per_phrase, kept)
+    if phrases:
+        phrases_PD = embed_vocabulary(config.clip, [phrase for _, phrase in phrases], resources)
+        table = vocabulary_table(
+            nouns, images, embeddings_ND, {key: images_per_phrase[key] for key in phrases}, phrases_PD
+        )
+    else:
+        table = vocabulary_table(nouns, images, embeddings_ND)
     storage.write_table(table, layout.vocabulary)
 
 
-def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures: Failures) -> Iterator[dict[str, int]]:
+def _noun_counts(
+    config: MineConfig, layout: Layout, shards: list[int], failures: Failures
+) -> Iterator[dict[Phrase, int]]:
+    """By shard, how many images each noun has (its phrase is empty), and each phrase."""
     if not shards:
         return
     captions_per_image = None if config.captions_per_image == "all" else config.captions_per_image
@@ -186,31 +204,13 @@ def _noun_counts(config: MineConfig, layout: Layout, shards: list[int], failures
         if row["error"]:
             failures.record(row["shard"], row["error"])
         progress.advance(1)
-        yield dict(zip(row["nouns"], row["images"], strict=True))
+        yield dict(zip(zip(row["nouns"], row["phrases"], strict=True), row["images"], strict=True))
     progress.close()
     _raise_failures(failures.errors)
 
 
-def _embed(config: MineConfig, nouns: list[str]) -> np.ndarray:
-    """Embeddings float32 [N,D] of the kept nouns, computed once, in chunks of fixed composition."""
-    resources = planned(config.resources)
-    per_chunk = _NOUNS_PER_CHUNK_ON_GPU if resources.clip_gpus else _NOUNS_PER_CHUNK
-    per_chunk = max(per_chunk, math.ceil(len(nouns) / _CHUNKS_AT_MOST))
-    chunks = [nouns[start : start + per_chunk] for start in range(0, len(nouns), per_chunk)]
-    items = [{"chunk": number, "nouns": chunk} for number, chunk in enumerate(chunks)]
-    arguments = (config.clip, resources.clip_gpus)
-    embedders = Pool(EmbedTextStage, arguments, resources.clip_cpus, resources.clip_gpus, resources.clip_workers)
-    progress = Progress("vocabulary", len(nouns), "nouns")
-    found = {}
-    for row in map_on_actors(embedders, ray.data.from_items(items, override_num_blocks=len(items))).iter_rows():
-        found[row["chunk"]] = np.asarray(row["embeddings"], dtype=np.float32).reshape(len(chunks[row["chunk"]]), -1)
-        progress.advance(len(chunks[row["chunk"]]))
-    progress.close()
-    return np.concatenate([found[number] for number in range(len(chunks))])
-
-
-def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failures) -> None:
-    vocabulary = [ray.put(Vocabulary(read_columns(run.layout.vocabulary, ["noun", "kept", "embedding"])))]
+def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failures, verifiers: Verifiers) -> None:
+    vocabulary = [ray.put(Vocabulary(read_columns(run.layout.vocabulary, ["noun", "phrase", "kept", "embedding"])))]
     rejected: Counter = Counter()
     finished: deque[dict] = deque(maxlen=_SHARDS_PER_MEDIAN)
     for _ in range(_PASSES):
@@ -220,7 +220,7 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
         failures.clear()
         done_images = min(listing.images, (listing.shards - len(due)) * config.shards.images_per_shard)
         progress = Progress("regions", listing.images, "images", initial=done_images)
-        for row in in_batches(due, lambda shards: _pipeline(config, run, shards, vocabulary)):
+        for row in in_batches(due, lambda shards: _pipeline(config, run, shards, vocabulary, verifiers)):
             if row["error"]:
                 failures.record(row["shard"], row["error"])
                 if len(failures.errors) > _FAILURES_AT_ONCE and len(failures.errors) > progress.shards:
@@ -238,22 +238,26 @@ def _mine_shards(config: MineConfig, run: Run, listing: Listing, failures: Failu
     _raise_failures(failures.errors)
 
 
-def _pipeline(config: MineConfig, run: Run, shards: Sequence[int], vocabulary: list[ray.ObjectRef]) -> Dataset:
+def _pipeline(
+    config: MineConfig, run: Run, shards: Sequence[int], vocabulary: list[ray.ObjectRef], verifiers: Verifiers
+) -> Dataset:
     resources = planned(config.resources)
-    clips = matching_clips(config)
-    matching = (run, clips, resources.clip_gpus, config.regions, config.matching.candidates, vocabulary)
+    clips, regions = matching_clips(config), config.regions
+    to_verify = verifiers.to_load(config.verify)
+    matching = (run, clips, resources.clip_gpus, regions, config.matching, vocabulary, to_verify)
+    beside = (config.keep_proposals, config.negatives, vocabulary, verifiers.about)
     return mining_graph(
         shards,
         read=Tasks(read_stage, (run, config.images, vocabulary), READ_CPUS),
         propose=Pool(
             ProposeStage,
-            (run, config.proposals),
+            (run, config.proposals, config.matching),
             resources.proposal_cpus,
             resources.proposal_gpus,
             resources.proposal_workers,
         ),
         match=Pool(MatchStage, matching, resources.clip_cpus, resources.clip_gpus, resources.clip_workers),
-        write=Tasks(write_stage, (run, config.matching, config.shards, config.keep_proposals), WRITE_CPUS),
+        write=Tasks(write_stage, (run, config.matching, config.shards, *beside), WRITE_CPUS),
     )
 
 

@@ -11,7 +11,8 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,18 +26,23 @@ from pipeline.dataset.layout import Layout, stem
 from pipeline.execution import metrics
 from pipeline.execution.worker_log import worker_log
 from pipeline.images.config import ImagesConfig
-from pipeline.mining.config import MatchingConfig, MineConfig
+from pipeline.mining.config import MatchedText, MatchingConfig, MineConfig, VerifierConfig
 from pipeline.mining.faults.attempts import Attempt
 from pipeline.mining.faults.watchdog import StragglerLimit, Watchdog
 from pipeline.mining.packing import pack, unpack
 from pipeline.mining.waiting import Turns
 from pipeline.mining.work import Shard
+from pipeline.negatives.config import NegativesConfig
 from pipeline.nouns.config import NounsConfig
 from pipeline.proposals import ProposalsConfig, load_proposer
 from pipeline.regions.config import RegionsConfig
 
 if TYPE_CHECKING:
     from pipeline.clip.model import Clip
+    from pipeline.mining.steps.verify_candidates import VerifyCandidates
+
+ToVerify = tuple[VerifierConfig, list[ray.ObjectRef]]
+"""A verifier, and the dataset's nouns as it embeds them."""
 
 # Shares of a logical CPU. Readers and writers wait for storage most of the time, and a pool of actors must never
 # hold so many CPUs that the tasks before and after it find none (two cores have to be enough). Of workers it is what
@@ -124,7 +130,7 @@ def _failure(layout: Layout, stage: str, shard: int) -> str:
 
 
 class FindNounsStage:
-    """Row {shard} → {nouns, images, error}."""
+    """Row {shard} → {nouns, phrases, images, error}; of a noun itself, the phrase is empty."""
 
     def __init__(self, layout: Layout, captions_per_image: int | None, config: NounsConfig):
         from pipeline.mining.steps.find_nouns import FindNouns
@@ -135,14 +141,16 @@ class FindNounsStage:
     def __call__(self, row: dict) -> dict:
         """Find the nouns of a shard's captions, and how many images each has; a failure is the row's `error`."""
         shard, error = int(row["shard"]), ""
-        counts: dict[str, int] = {}
+        counts: dict[tuple[str, str | None], int] = {}
         started = time.perf_counter()
         try:
             counts = self._step(shard)
         except Exception:
             error = _failure(self._layout, "nouns", shard)
         metrics.stage_done(self._layout.uri, "nouns", time.perf_counter() - started)
-        return {"shard": row["shard"], "nouns": list(counts), "images": list(counts.values()), "error": error}
+        nouns, phrases = [noun for noun, _ in counts], [phrase or "" for _, phrase in counts]
+        images = list(counts.values())
+        return {"shard": row["shard"], "nouns": nouns, "phrases": phrases, "images": images, "error": error}
 
 
 class EmbedTextStage:
@@ -171,12 +179,12 @@ def read_stage(block: pa.Table, run: Run, config: ImagesConfig, vocabulary: list
 class ProposeStage:
     """Packed shard → packed shard with proposals."""
 
-    def __init__(self, run: Run, config: ProposalsConfig):
+    def __init__(self, run: Run, config: ProposalsConfig, matching: MatchingConfig):
         from pipeline.mining.steps.propose_masks import ProposeMasks
 
         self._run = run
         self._turns = Turns()
-        self._step = ProposeMasks(load_proposer(config))
+        self._step = ProposeMasks(load_proposer(config), matching.text)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Propose masks for every image; a shard that failed already passes as it is."""
@@ -192,8 +200,9 @@ class MatchStage:
         clips: Sequence[ClipConfig],
         gpus: float,
         regions: RegionsConfig,
-        candidates: int,
+        matching: MatchingConfig,
         vocabulary: list[ray.ObjectRef],
+        verifiers: Sequence[ToVerify] = (),
     ):
         from pipeline.clip import RegionEncoder
         from pipeline.mining.steps.match_regions import MatchRegions
@@ -201,18 +210,117 @@ class MatchStage:
         self._run = run
         self._turns = Turns()
         encoders = [RegionEncoder(_load_clip(config, gpus), regions, config.batch_size) for config in clips]
-        self._step = MatchRegions(encoders, candidates, ray.get(vocabulary[0]))
+        self._step = MatchRegions(encoders, matching, ray.get(vocabulary[0]))
+        self._verify = _verification(verifiers, gpus, regions, matching.text) if verifiers else None
+        self._threads = clips[0].threads
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Match the masks of every image with nouns; a shard that failed already passes as it is."""
-        return _advance(self._run, "matching", block, _reading_ahead(self._step), self._turns)
+        """Match the masks of every image with nouns, and have the candidates verified; a shard that failed already
+        passes as it is."""
+        if self._verify is None:
+            return _advance(self._run, "matching", block, _reading_ahead(self._step), self._turns)
+        _use_threads(self._threads)
+        block = _advance(self._run, "matching", block, _reading_ahead(self._step), self._turns)
+        return _advance(self._run, "verification", block, _reading_ahead(self._verify), self._turns)
+
+
+def read_candidates_stage(block: pa.Table, run: Run, config: ImagesConfig) -> pa.Table:
+    """Block {shard} → packed shard that was committed, with its images and candidates."""
+    from pipeline.mining.steps.read_candidates import ReadCandidates
+
+    step = ReadCandidates(run.layout, config)
+    shard = Shard(block["shard"][0].as_py())
+    return pack(_timed(run, "images", shard, lambda shard, announce: step(shard.number, announce), Turns()))
+
+
+class VerifyStage:
+    """Packed shard that was committed → block {shard, candidates, problems, error}; its second opinions are written.
+    `about`: by name which CLIPs the verifiers are."""
+
+    def __init__(
+        self,
+        run: Run,
+        verifiers: Sequence[ToVerify],
+        gpus: float,
+        regions: RegionsConfig,
+        matching: MatchingConfig,
+        about: Mapping[str, dict],
+    ):
+        self._run = run
+        self._turns = Turns()
+        self._step = _verification(verifiers, gpus, regions, matching.text)
+        self._about = about
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Have the candidates of the shard verified by those who have not done so."""
+        from pipeline.mining.steps.write_opinions import write_opinions
+        from pipeline.mining.verifiers import unverified
+
+        shard, candidates = unpack(block), 0
+        if not shard.error:
+            shard = _timed(self._run, "verification", shard, self._verified, self._turns)
+        if not shard.error:
+            try:
+                names = unverified(self._run.layout, shard.number, self._about)
+                about = {name: self._about[name] for name in names}
+                candidates = write_opinions(self._run.layout, shard, about)
+            except Exception:
+                shard.error = _failure(self._run.layout, "verification", shard.number)
+        problems = Counter(image.problem for image in shard.images if image.problem)
+        return pa.table(
+            {
+                "shard": [shard.number],
+                "candidates": [candidates],
+                "problems": [json.dumps(problems, sort_keys=True)],
+                "error": [shard.error or ""],
+            }
+        )
+
+    def _verified(self, shard: Shard, announce: Announcer) -> Shard:
+        from pipeline.mining.verifiers import unverified
+
+        names = unverified(self._run.layout, shard.number, self._about)
+        return self._step(shard, announce, ahead=announce.ahead, names=names)
+
+
+def _verification(
+    verifiers: Sequence[ToVerify], gpus: float, regions: RegionsConfig, text: MatchedText
+) -> "VerifyCandidates":
+    from pipeline.clip import RegionEncoder
+    from pipeline.mining.steps.verify_candidates import Verifier, VerifyCandidates
+
+    return VerifyCandidates(
+        [
+            Verifier(
+                config.name,
+                RegionEncoder(_load_clip(config, gpus), config.regions or regions, config.batch_size),
+                ray.get(vocabulary[0]),
+                config.threads,
+            )
+            for config, vocabulary in verifiers
+        ],
+        text,
+    )
 
 
 def write_stage(
-    block: pa.Table, run: Run, matching: MatchingConfig, shards: ShardsConfig, keep_proposals: bool
+    block: pa.Table,
+    run: Run,
+    matching: MatchingConfig,
+    shards: ShardsConfig,
+    keep_proposals: bool,
+    negatives: NegativesConfig,
+    vocabulary: list[ray.ObjectRef],
+    verifiers: Mapping[str, dict] | None = None,
 ) -> pa.Table:
-    """Packed shard → block {shard, statistics, error}; the shard is committed."""
+    """Packed shard → block {shard, statistics, error}; the shard is committed.
+
+    Args:
+        verifiers: by name which CLIPs verified the candidates: what they say is written beside it.
+    """
+    from pipeline.mining.steps.write_opinions import write_opinions
     from pipeline.mining.steps.write_shard import WriteShard
+    from pipeline.negatives import Negatives
 
     shard = unpack(block)
     regions = sum(len(image.proposals.masks) for image in shard.remaining() if image.proposals)
@@ -220,7 +328,8 @@ def write_stage(
     if not shard.error:
         started = time.perf_counter()
         try:
-            step = WriteShard(run.layout, matching, shards, keep_proposals=keep_proposals)
+            find = Negatives(negatives, ray.get(vocabulary[0])) if negatives.count else None
+            step = WriteShard(run.layout, matching, shards, keep_proposals=keep_proposals, negatives=find)
             with _attempt(run, "writing", shard.number) as announce:
                 pairs = len(step(shard, announce))
             shard.seconds["writing"] = time.perf_counter() - started
@@ -229,6 +338,8 @@ def write_stage(
             statistics = json.dumps(details, sort_keys=True).encode()
             storage.write_bytes(run.layout.statistics(shard.number), statistics)
             _tell_committed(run.layout, shard, counts)
+            if verifiers:  # after the commit: the table says which manifest it is of
+                write_opinions(run.layout, shard, verifiers)
         except Exception:
             shard.error = _failure(run.layout, "writing", shard.number)
     return pa.table({"shard": [shard.number], "statistics": [statistics], "error": [shard.error or ""]})
@@ -252,11 +363,9 @@ def matching_clips(config: MineConfig) -> list[ClipConfig]:
 
 
 def _load_clip(config: ClipConfig, gpus: float) -> "Clip":
-    import torch
-
     from pipeline.clip import load_clip
 
-    torch.set_num_threads(config.threads)
+    _use_threads(config.threads)
     return load_clip(
         config.architecture,
         config.weights,
@@ -264,3 +373,9 @@ def _load_clip(config: ClipConfig, gpus: float) -> "Clip":
         device="cuda" if gpus else "cpu",
         compiled_batch=config.compiled_batch,
     )
+
+
+def _use_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)

@@ -3,8 +3,12 @@
 import json
 from collections import Counter
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline import storage
 from pipeline.captions import Listing
+from pipeline.clip.template_choice import described_templates
 from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import read_whole_manifest
@@ -29,12 +33,14 @@ def summarize(layout: Layout, listing: Listing) -> dict:
     totals: Counter[str] = Counter()
     nouns: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
+    rejected_nouns: Counter[str] = Counter()
     files: dict[str, dict] = {}
     shards = in_threads(lambda shard: _read_shard(layout, shard), range(listing.shards))
-    for counts, shard_nouns, reasons, shard_files in shards:
+    for counts, shard_nouns, (reasons, noun_reasons), shard_files in shards:
         totals.update(counts)
         nouns.update(shard_nouns)
         rejected.update(reasons)
+        rejected_nouns.update(noun_reasons)
         files.update(shard_files)
     if totals["images"] != listing.images or totals["images_with_pairs"] + rejected.total() != listing.images:
         raise RuntimeError(
@@ -43,15 +49,20 @@ def summarize(layout: Layout, listing: Listing) -> dict:
         )
     for uri in (layout.config, layout.vocabulary):
         files[uri.rpartition("/")[2]] = file_checksum(uri)
+    description = read_dataset_description(layout)
     return {
-        "fingerprint": read_dataset_description(layout)["fingerprint"],
+        "fingerprint": description["fingerprint"],
         "shards": listing.shards,
         "images": listing.images,
+        **({"rows_dropped": listing.dropped} if listing.dropped is not None else {}),
         "images_with_pairs": totals["images_with_pairs"],
         "pairs": totals["pairs"],
+        **({"without_negatives": totals["without_negatives"]} if _asks_for_negatives(description) else {}),
         "nouns": len(nouns),
         "top_nouns": {noun: nouns[noun] for noun in select_vocabulary(nouns)[:_TOP_NOUNS]},
         "rejected": dict(sorted(rejected.items())),
+        # Nouns of images, also of those that have pairs by other nouns.
+        **({"rejected_nouns": dict(sorted(rejected_nouns.items()))} if rejected_nouns else {}),
         "bytes": sum(file["bytes"] for file in files.values()),
         "files": dict(sorted(files.items())),
     }
@@ -63,14 +74,26 @@ def write_dataset(layout: Layout, dataset: dict) -> None:
     storage.write_bytes(layout.dataset, json.dumps(dataset, indent=1, ensure_ascii=False).encode())
 
 
-def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, Counter, dict]:
-    """Counts, pairs by noun, reasons of rejected images, and checksums of all files of a committed shard."""
-    manifest = read_whole_manifest(layout, shard, ["noun"])
+def _read_shard(layout: Layout, shard: int) -> tuple[dict, Counter, tuple[Counter, Counter], dict]:
+    """Counts, pairs by noun, reasons of rejected images and nouns, and checksums of all files of a committed shard."""
+    manifest = read_whole_manifest(layout, shard, ["noun", "negatives"])
     own = {"sha256": manifest.sha256, "bytes": manifest.bytes}
     files = manifest.files | {layout.relative(manifest.uri): own}
     rejects = read_checked_table(layout.table("rejects", shard), ["caption_index", "stage", "reason"]).to_pylist()
     reasons = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row["caption_index"] is None)
-    return manifest.counts, Counter(manifest.table["noun"].to_pylist()), reasons, files
+    # Of older versions, no column says it, and no row is about a noun.
+    nouns = Counter(f"{row['stage']}: {row['reason']}" for row in rejects if row.get("noun") is not None)
+    counts = {**manifest.counts, "without_negatives": _count_without(manifest.table["negatives"])}
+    return counts, Counter(manifest.table["noun"].to_pylist()), (reasons, nouns), files
+
+
+def _count_without(negatives: pa.ChunkedArray) -> int:
+    """Pairs for which negatives were looked for and none were found."""
+    return pc.sum(pc.equal(pc.list_value_length(negatives), 0)).as_py() or 0
+
+
+def _asks_for_negatives(description: dict) -> bool:
+    return description["configuration"].get("negatives", {}).get("count", 0) > 0
 
 
 def _folds(models: dict) -> str:
@@ -79,6 +102,22 @@ def _folds(models: dict) -> str:
         f"sha256 {escaped(clip['sha256'][:16])}… |"
         for fold, clip in enumerate(models.get("cross_fit", []))
     )
+
+
+def _rejected_nouns(dataset: dict) -> str:
+    found = dataset.get("rejected_nouns", {})
+    lines = "".join(f"| {escaped(reason)} | {count} |\n" for reason, count in found.items())
+    return f"\n## Nouns that nothing answers to\n| stage and reason | nouns |\n|---|---|\n{lines}" if lines else ""
+
+
+def _without_negatives(dataset: dict) -> str:
+    count = dataset.get("without_negatives")
+    return "" if count is None else f"\n| pairs without hard negatives | {count} |"
+
+
+def _dropped(dataset: dict, configuration: dict) -> str:
+    count, where = dataset.get("rows_dropped"), configuration["captions"].get("where")
+    return "" if count is None else f"\n| rows of the source left out by {code(where, in_table=True)} | {count} |"
 
 
 def dataset_card(dataset: dict, description: dict) -> str:
@@ -107,8 +146,8 @@ Every sample is a region of an image and a noun of its caption that CLIP found t
 |---|---|
 | pairs | {dataset["pairs"]} |
 | different nouns | {dataset["nouns"]} |
-| images | {dataset["images"]}, of which {dataset["images_with_pairs"]} gave pairs |
-| shards | {dataset["shards"]} |
+| images | {dataset["images"]}, of which {dataset["images_with_pairs"]} gave pairs |{_dropped(dataset, configuration)}
+| shards | {dataset["shards"]} |{_without_negatives(dataset)}
 
 Nouns with the most pairs: {top}
 
@@ -124,7 +163,7 @@ the manifests (`image_uri`).
 | nouns | {escaped(models["nouns"]["name"])} {escaped(models["nouns"].get("version", ""))} |
 | proposals | {escaped(models["proposals"].get("name", configuration["proposals"]["backend"]))} |
 | CLIP | {model}, sha256 {escaped(models["clip"]["sha256"][:16])}… |
-| templates | {escaped(clip["templates"])} |{_folds(models)}
+| templates | {escaped(described_templates(clip["templates"]))} |{_folds(models)}
 
 All settings, versions and hashes are in `config.yaml`; checksums of all files in `dataset.json`.
 
@@ -132,7 +171,7 @@ All settings, versions and hashes are in `config.yaml`; checksums of all files i
 | stage and reason | images |
 |---|---|
 {rejected}
-
+{_rejected_nouns(dataset)}
 ## Reading it
 `shards/*.tar` are WebDataset shards: `KEY.jpg` (crop with its background), `KEY.mask.png` (1-bit mask), `KEY.txt`
 (the noun), `KEY.json` (the manifest's row). Only shards with a file in `manifests/` belong to the dataset.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.dataset.verified import SecondOpinion
 from pipeline.images import ImageProblem, UprightJpeg, costs_one_image
 from pipeline.mining.matching import Candidate
 from pipeline.proposals import Proposals
@@ -28,12 +29,20 @@ class Image:
     file_bytes: int | None = None
     """Size of its file; None until it is read."""
     file_sha256: str | None = None
+    perceptual_hash: int | None = None
+    """Of the picture; None until it is decoded."""
     jpeg: UprightJpeg | None = None
     proposals: Proposals | None = None
+    unanswered: dict[str, ImageProblem] = field(default_factory=dict)
+    """Names that it was asked for and that no proposal answers, until they are recorded."""
     valid: np.ndarray | None = None
     """bool [K]: proposals that CLIP could encode (at least one pixel)."""
     matches: list[list[Candidate]] | None = None
     """Per noun the best candidates; `Candidate.region` counts valid proposals."""
+    opinions: dict[str, SecondOpinion] = field(default_factory=dict)
+    """By verifier what it says of these candidates, noun after noun."""
+    problem: str | None = None
+    """Why verifiers say nothing of it: a short code."""
     rejected: bool = False
 
 
@@ -64,14 +73,16 @@ class Shard:
         reason: str,
         detail: str = "",
         caption_index: int | None = None,
+        noun: str | None = None,
     ) -> None:
-        """Record that an image, or one caption of it, is of no use."""
+        """Record that an image, or one caption of it, or one noun of that caption, is of no use."""
         self.rejects.append(
             {
                 "shard": self.number,
                 "image_id": image.row["image_id"],
                 "image_uri": redacted(image.row["image_uri"]),
                 "caption_index": caption_index,
+                "noun": noun,
                 "image_bytes": image.file_bytes,
                 "image_sha256": image.file_sha256,
                 "stage": stage,

@@ -7,7 +7,7 @@ from pipeline.lazy_imports import lazy_imports
 if TYPE_CHECKING:
     from pipeline.nouns.config import NounsConfig
     from pipeline.nouns.extractor import NounExtractor
-    from pipeline.nouns.noun import Noun, union
+    from pipeline.nouns.noun import Noun, Phrase, union
     from pipeline.nouns.selection import select_vocabulary
     from pipeline.nouns.text import caption_problem
 
@@ -15,6 +15,7 @@ __all__ = [
     "Noun",
     "NounExtractor",
     "NounsConfig",
+    "Phrase",
     "caption_problem",
     "select_vocabulary",
     "union",

@@ -1,14 +1,15 @@
 """Finding a backend by its name, and making it ready for use. Only the named backend's libraries are imported."""
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.configuration.paths import with_absolute_paths
 from pipeline.errors import UserError
 from pipeline.proposals.config import ProposalsConfig
-from pipeline.proposals.options import KEY, NoOptions, nearest, plain, read_options
+from pipeline.proposals.options import KEY, NoOptions, OptionValue, nearest, plain, read_options
 from pipeline.proposals.proposer import Proposer
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ BACKENDS = {
     "detectron2": "pipeline.proposals.detectron2.backend:Detectron2",
     "mask2former": "pipeline.proposals.mask2former:Mask2Former",
     "sam2": "pipeline.proposals.sam2:Sam2",
+    "sam3": "pipeline.proposals.sam3:Sam3",
+    "grounding_dino": "pipeline.proposals.grounding_dino:GroundingDino",
+    "owlv2": "pipeline.proposals.owlv2:Owlv2",
     "mined": "pipeline.proposals.mined:Mined",
 }
 """Short names. All else that there is to know of a backend stands in its file."""
@@ -33,10 +37,31 @@ def load_proposer(config: ProposalsConfig) -> Proposer:
         UserError: naming the key or file, for values, files or annotations that cannot be used.
     """
     config.check()
-    found = find_backend(config.backend)
-    options = read_options(options_class(found), config.options, config.backend)
+    if not config.backends:
+        return _load(config, config.backend, config.options)
+    from pipeline.proposals.several import Several  # with it comes OpenCV
+
+    parts = []
+    for name, options in config.each():
+        with _options_of(name):
+            parts.append((name, _load(config, name, options)))
+    return Several(config, parts)
+
+
+def _load(config: ProposalsConfig, name: str, given: dict[str, OptionValue]) -> Proposer:
+    found = find_backend(name)
+    options = read_options(options_class(found), given, name)
     make: Callable[..., Proposer] = found  # how a class is called is not in a protocol
     return make(config, options) if hasattr(found, "options_class") else make(config)
+
+
+@contextlib.contextmanager
+def _options_of(name: str) -> Iterator[None]:
+    """Messages name the keys of a backend where they stand if it is one of several."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(f"{KEY}.", f"{KEY}.{name}.")) from error
 
 
 def resolve_proposals(config: ProposalsConfig) -> ProposalsConfig:
@@ -47,8 +72,18 @@ def resolve_proposals(config: ProposalsConfig) -> ProposalsConfig:
         UserError: naming the key of a value that cannot mean anything, or of a URI that contains a secret.
     """
     config.check()
-    options = read_options(options_class(find_backend(config.backend)), config.options, config.backend)
-    return replace(config, options=plain(with_absolute_paths(options, KEY)))
+    if not config.backends:
+        return replace(config, options=_resolve(config.backend, config.options))
+    resolved: dict[str, OptionValue] = {}
+    for name, options in config.each():
+        with _options_of(name):
+            resolved[name] = _resolve(name, options)
+    return replace(config, options=resolved)
+
+
+def _resolve(name: str, given: dict[str, OptionValue]) -> dict[str, OptionValue]:
+    options = read_options(options_class(find_backend(name)), given, name)
+    return plain(with_absolute_paths(options, KEY))
 
 
 def find_backend(name: str) -> type[Proposer]:

@@ -1,23 +1,25 @@
 """Backend `ground_truth`: masks that people drew, from COCO annotations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 
-from pipeline.configuration.markers import LocalPath
+from pipeline.configuration.markers import AbsentMeans, LocalPath
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, UprightJpeg, turned
 from pipeline.masks import rle
 from pipeline.masks.masks import Masks
 from pipeline.masks.rle import Rle
+from pipeline.proposals.answers import named_proposals
+from pipeline.proposals.category_names import CategoryNames
 from pipeline.proposals.coco_annotations import CocoFile
 from pipeline.proposals.coco_masks import open_masks
 from pipeline.proposals.coco_values import identifier
 from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.filtering import keep
-from pipeline.proposals.proposer import Proposals, check_image
+from pipeline.proposals.proposer import NamedProposals, Proposals, check_image
 
 
 @dataclass
@@ -30,6 +32,12 @@ class GroundTruthOptions:
     """Directory of the panoptic PNGs. Empty: beside the JSON, named like it without `.json`."""
     crowd: bool = False
     """Also take the regions that COCO marks `iscrowd`: groups of objects that nobody took apart."""
+    prompted: Annotated[bool, AbsentMeans(False)] = False
+    """Take only objects of categories that an image is asked for by their names: nouns in mining, classes in
+    segmentation."""
+    synonyms: Annotated[str | None, LocalPath.PATH_OR_NAME, AbsentMeans(None)] = None
+    """With `prompted`, other names of the categories: a JSON file, any URI, that maps the name of a category to a list
+    of names. Upper and lower case are the same."""
 
 
 class GroundTruth:
@@ -42,6 +50,7 @@ class GroundTruth:
 
     options_class = GroundTruthOptions
     learned = False
+    takes_files = True
 
     def __init__(self, config: ProposalsConfig, options: GroundTruthOptions) -> None:
         """Read and index the annotations.
@@ -59,11 +68,19 @@ class GroundTruth:
         self._file = CocoFile(options.annotations)
         self._masks = open_masks(self._file, options.panoptic_images, options.crowd)
         self.batch_size = 1
+        self.prompted = options.prompted
         self.identity = {
             "name": "ground_truth",
             "version": "2",
             "annotations_sha256": self._file.sha256,
         }
+        self._names = CategoryNames(self._file.categories.values())
+        if options.prompted:
+            self.identity["prompted"] = "true"
+            if options.synonyms:
+                self.identity["synonyms_sha256"] = self._names.add_synonyms(options.synonyms)
+        elif options.synonyms:
+            raise UserError("proposals.options.synonyms is for prompted: true alone; leave it out, or set prompted")
 
     @property
     def image_ids(self) -> list[str]:
@@ -91,6 +108,26 @@ class GroundTruth:
         """
         known_files: Sequence[UprightJpeg | None] = files or [None] * len(images)
         return [self._propose(*given) for given in zip(images, image_ids, known_files, strict=True)]
+
+    def propose_named(
+        self,
+        images: Sequence[np.ndarray],
+        image_ids: Sequence[str],
+        names: Sequence[Sequence[str]],
+        files: Sequence[UprightJpeg] | None = None,
+    ) -> list[NamedProposals]:
+        """The annotated objects of each image whose category one of its names is; each answers with a score of 1.
+
+        Args:
+            names: of each image, as categories or their synonyms are called.
+
+        Other arguments and errors as for `propose`, and:
+
+        Raises:
+            ImageProblem: `not_annotated`, the file does not list the image.
+        """
+        known_files: Sequence[UprightJpeg | None] = files or [None] * len(images)
+        return [self._propose_named(*given) for given in zip(images, image_ids, names, known_files, strict=True)]
 
     def categories(self, image_id: str) -> list[str]:
         """Category name of each proposal that `propose` returns for this image, in its order.
@@ -136,29 +173,61 @@ class GroundTruth:
         """Category and mask of what is kept. Chosen in the annotated frame, so that the size of
         the image given does not change the choice.
         """
+        objects = self._all_objects(image)
+        if not objects:
+            return []
+        masks = Masks([code for _, code in objects], *self._annotated_size(image))
+        kept = keep(masks, np.ones(len(masks)), self._config)
+        return [objects[index] for index in kept]
+
+    def _all_objects(self, image: str) -> list[tuple[str, Rle]]:
+        """Category and mask of whatever is annotated, in the annotated frame."""
         if image in self._file.contradictory:
             raise ImageProblem("listed_twice", self._file.contradictory[image])
         if image in self._file.unsized:
             raise ImageProblem("annotation_size", f"{self._file.uri} does not know the size of image {image}")
         objects = list(self._masks(image))
-        if not objects:
-            if image in self._file.damaged and not self._file.instances.get(image):
-                raise ImageProblem("damaged_annotation", self._file.damaged[image])
-            return []
+        if not objects and image in self._file.damaged and not self._file.instances.get(image):
+            raise ImageProblem("damaged_annotation", self._file.damaged[image])
+        return objects
+
+    def _annotated_size(self, image: str) -> tuple[int, int]:
         size = self._file.sizes[image]
         assert size is not None  # it has objects that are not in `unsized`
-        height, width = size
-        masks = Masks([code for _, code in objects], height, width)
-        kept = keep(masks, np.ones(len(masks)), self._config)
-        return [objects[index] for index in kept]
+        return size
 
     def _propose(self, image: np.ndarray, image_id: str, file: UprightJpeg | None) -> Proposals:
+        known = self._look_up(image, image_id, file)
+        masks = self._in_frame([code for _, code in self._objects(known)], known, image, file)
+        return Proposals(masks, np.ones(len(masks), np.float32))
+
+    def _propose_named(
+        self, image: np.ndarray, image_id: str, names: Sequence[str], file: UprightJpeg | None
+    ) -> NamedProposals:
+        known = self._look_up(image, image_id, file)
+        if known not in self._file.sizes:
+            raise self.absence(image_id)
+        objects, prompts = [], []
+        for category, code in self._all_objects(known):
+            if called := self._names.among(self._file.categories[category], names):
+                objects.append(code)
+                prompts.append(dict.fromkeys(called, 1.0))
+        masks = Masks(objects, *(self._annotated_size(known) if objects else image.shape[:2]))
+        found = named_proposals(masks, prompts, names, {}, self._config)
+        framed = self._in_frame(list(found.proposals.masks), known, image, file)
+        return replace(found, proposals=replace(found.proposals, masks=framed))
+
+    def _look_up(self, image: np.ndarray, image_id: str, file: UprightJpeg | None) -> str:
+        """The id that the annotations have for an image, and its size from its file where they state none."""
         check_image(image)
-        height, width = image.shape[:2]
         known = self._known(image_id)
         if file and known in self._file.unsized:
             self._file.adopt_size(known, file.original_height, file.original_width)
-        rles = [code for _, code in self._objects(known)]
+        return known
+
+    def _in_frame(self, rles: list[Rle], known: str, image: np.ndarray, file: UprightJpeg | None) -> Masks:
+        """Masks of the annotated frame in that of the image given."""
+        height, width = image.shape[:2]
         annotated = self._file.sizes.get(known) or (height, width)
         if not _is_scaled(annotated, (height, width)):
             if not (file and file.orientation >= 5 and _is_scaled(annotated[::-1], (height, width))):
@@ -167,7 +236,7 @@ class GroundTruth:
             annotated = annotated[::-1]
         if annotated != (height, width):
             rles = [_resize(code, annotated, (height, width)) for code in rles]
-        return Proposals(Masks(rles, height, width), np.ones(len(rles), np.float32))
+        return Masks(rles, height, width)
 
     def _size_difference(self, image_id: str, height: int, width: int) -> str:
         size = self._file.sizes[image_id]

@@ -10,8 +10,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from transformers import BatchFeature, Mask2FormerForUniversalSegmentation
-from transformers.image_transforms import get_size_with_aspect_ratio
+from transformers import Mask2FormerForUniversalSegmentation
 
 from pipeline.configuration.markers import LocalPath
 from pipeline.proposals.config import ProposalsConfig
@@ -72,23 +71,13 @@ class Mask2Former:
     @torch.inference_mode()
     def _propose(self, images: list[np.ndarray]) -> list[Proposals]:
         height, width = images[0].shape[:2]
-        inputs = self._preprocess(images)
+        inputs = self._pretrained.preprocess_within_edges(images, self._device)
         with autocast(self._config.precision, self._device):
             output = self._model(pixel_values=inputs.pixel_values)
         masks_BQhw = _without_padding(output.masks_queries_logits.float(), inputs.pixel_mask[0])
         objectness_BQ = 1 - output.class_queries_logits.float().softmax(dim=-1)[..., -1]
         scores_BQ = objectness_BQ * mask_confidence(masks_BQhw, self._config.mask_threshold)
         return soft_proposals(masks_BQhw, scores_BQ, height, width, self._config)
-
-    def _preprocess(self, images: list[np.ndarray]) -> BatchFeature:
-        """`pixel_values` float32 [B,3,H,W] and `pixel_mask` int64 [B,H,W], as the model's own image processor says."""
-        size = self._pretrained.processor.size
-        if size.shortest_edge and size.longest_edge:
-            target = get_size_with_aspect_ratio(images[0].shape[:2], size.shortest_edge, size.longest_edge)
-            if 0 in target:  # where the processor would round the shorter side of a narrow strip to nothing
-                height, width = (max(1, side) for side in target)
-                return self._pretrained.preprocess(images, self._device, size={"height": height, "width": width})
-        return self._pretrained.preprocess(images, self._device)
 
 
 def _without_padding(masks_BQhw: torch.Tensor, inside_HW: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from pipeline.dataset.opening import open_mined_dataset
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem
 from pipeline.proposals.config import ProposalsConfig
-from pipeline.proposals.proposer import Proposals, check_image
+from pipeline.proposals.proposer import NamedProposals, Proposals, check_image
 from pipeline.storage.documents import damaged
 from pipeline.storage.secrets import MARK
 
@@ -71,6 +71,7 @@ class Mined:
         _check_limits(config, dataset.description, options.dataset)
         self.batch_size = 1
         self.identity = _identity(dataset.description, self._digests)
+        self.prompted = self.identity.get(f"{_ORIGINAL}prompted") == "true"
         self._listed: dict[bool, ListedIds] = {}
         self._held: OrderedDict[int, ProposalsOfShard] = OrderedDict()
 
@@ -87,6 +88,26 @@ class Mined:
             OSError: storage cannot be read.
         """
         return [self._propose(*given) for given in zip(images, image_ids, strict=True)]
+
+    def propose_named(
+        self, images: Sequence[np.ndarray], image_ids: Sequence[str], names: Sequence[Sequence[str]]
+    ) -> list[NamedProposals]:
+        """What the dataset kept of each image, if it was asked by names itself; arguments and errors as for `propose`.
+
+        A name that the image was asked for then, and that no mask answered, is `not_found` again; one that it was not
+        asked for then is `not_asked`.
+        """
+        found = []
+        for proposals, asked in zip(self.propose(images, image_ids), names, strict=True):
+            answered = {name for of in proposals.prompts or () for name in of}
+            unanswered = {name: self._unanswered(name, proposals) for name in asked if name not in answered}
+            found.append(NamedProposals(proposals, unanswered))
+        return found
+
+    def _unanswered(self, name: str, proposals: Proposals) -> ImageProblem:
+        if name in (proposals.asked or ()):
+            return ImageProblem("not_found")
+        return ImageProblem("not_asked", f"{self._layout.uri} was not asked for it")
 
     def knows(self, image_id: str) -> bool:
         """Whether the dataset lists this image."""
@@ -111,7 +132,7 @@ class Mined:
                 f"it is {width}×{height}, and was {kept.masks.width}×{kept.masks.height} in {self._layout.uri}: "
                 "another file, or another images.max_side",
             )
-        return Proposals(kept.masks, kept.scores)
+        return Proposals(kept.masks, kept.scores, kept.backends, kept.prompts, kept.asked)
 
     def _kept(self, shards: list[int], image_id: str) -> KeptProposals | None:
         for shard in shards:

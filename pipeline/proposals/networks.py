@@ -13,6 +13,8 @@ from pipeline.weights.autocast import autocast_dtype
 from pipeline.weights.precision import Precision
 
 Result = TypeVar("Result")
+Thing = TypeVar("Thing")
+Companion = TypeVar("Companion")
 
 _logger = logging.getLogger(__name__)
 
@@ -47,18 +49,22 @@ def resized(height: int, width: int, short_side: int, max_side: int) -> tuple[in
 
 
 class Batches:
-    """Calls a network with a few images of one size at a time.
+    """Calls a network with a few things at a time: images of one size, or whatever else.
 
-    When the GPU's memory does not suffice, batches of half the size are tried, down to single images; what fitted last
+    When the GPU's memory does not suffice, batches of half the size are tried, down to single things; what fitted last
     is where the next call begins.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, what: str = "images", key: str = "proposals.batch_size"):
         """
         Args:
-            size: most images of a batch.
+            size: most things of a batch.
+            what: they are.
+            key: that says so many; both for the message.
         """
         self.size = size
+        self._what = what
+        self._key = key
 
     def run(self, images: Sequence[np.ndarray], forward: Callable[[list[np.ndarray]], list[Result]]) -> list[Result]:
         """What `forward` returns for each image, in the order of the images.
@@ -71,33 +77,58 @@ class Batches:
             ValueError: an image is not such an array.
             torch.OutOfMemoryError: the memory does not suffice for one image.
         """
+        return self.run_together(images, images, lambda some, _: forward(some))
+
+    def run_together(
+        self,
+        images: Sequence[np.ndarray],
+        companions: Sequence[Companion],
+        forward: Callable[[list[np.ndarray], list[Companion]], list[Result]],
+    ) -> list[Result]:
+        """As `run`, where something belongs to each image."""
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, image in enumerate(images):
             check_image(image)
             by_size[image.shape[:2]].append(index)
         results: dict[int, Result] = {}
         for indices in by_size.values():
-            while indices:
-                batch = indices[: self.size]
-                found = None
-                try:
-                    found = forward([images[index] for index in batch])
-                except torch.OutOfMemoryError:
-                    if len(batch) == 1:
-                        raise
-                if found is None:
-                    # Not above: as long as the error is handled, it holds the tensors of the pass that failed.
-                    self._halve(len(batch))
-                    continue
-                results |= zip(batch, found, strict=True)
-                indices = indices[len(batch) :]
+            found = self.each(
+                indices, lambda some: forward([images[index] for index in some], [companions[index] for index in some])
+            )
+            results |= zip(indices, found, strict=True)
         return [results[index] for index in range(len(images))]
+
+    def each(self, things: Sequence[Thing], forward: Callable[[list[Thing]], list[Result]]) -> list[Result]:
+        """What `forward` returns for each of the things, in their order.
+
+        Raises:
+            torch.OutOfMemoryError: the memory does not suffice for one of them.
+        """
+        results: list[Result] = []
+        while len(results) < len(things):
+            batch = list(things[len(results) : len(results) + self.size])
+            found = None
+            try:
+                found = forward(batch)
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+            if found is None:
+                # Not above: as long as the error is handled, it holds the tensors of the pass that failed.
+                self._halve(len(batch))
+                continue
+            if len(found) != len(batch):
+                raise ValueError(f"{len(found)} results of {len(batch)} {self._what}")
+            results += found
+        return results
 
     def _halve(self, failed: int) -> None:
         self.size = failed // 2
         torch.cuda.empty_cache()
         _logger.warning(
-            "the GPU's memory does not suffice for %d images at a time: going on with %d; set proposals.batch_size",
+            "the GPU's memory does not suffice for %d %s at a time: going on with %d; set %s",
             failed,
+            self._what,
             self.size,
+            self._key,
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 from jsonargparse import ArgumentError, ArgumentParser
 
 from pipeline.configuration import limits
+from pipeline.configuration.markers import absent_keys
 from pipeline.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,8 +58,13 @@ def read_options(kind: type[Options], given: Mapping[str, Any], backend: str) ->
 
 
 def plain(options: Any) -> dict[str, OptionValue]:
-    """The mapping that `read_options` makes the same options of; what config.yaml and a fingerprint hold."""
-    return asdict(options)
+    """The mapping that `read_options` makes the same options of; what config.yaml and a fingerprint hold.
+
+    Options that are newer than outputs (`AbsentMeans`) are left out where they have the value that this means: outputs
+    of before carry on.
+    """
+    absent = absent_keys(type(options))
+    return {name: value for name, value in asdict(options).items() if name not in absent or value != absent[name]}
 
 
 def _read(name: str, value: Any, hint: Any) -> Any:

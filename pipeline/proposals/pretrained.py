@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature, PreTrainedModel
+from transformers import (
+    AutoImageProcessor,
+    AutoTokenizer,
+    BaseImageProcessor,
+    BatchFeature,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.image_transforms import get_size_with_aspect_ratio
 
 from pipeline.errors import UserError
 from pipeline.escaping.enumeration import first_of
@@ -16,6 +24,7 @@ from pipeline.weights import fetching
 from pipeline.weights.remote_code import TRUST, explained, refuse_remote_code
 
 _NAMES_SHOWN = 3
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,18 @@ class Pretrained:
     """What the model's preprocessor_config.json describes."""
     sha256: str
     """Of the files of the directory."""
+    tokenizer: PreTrainedTokenizerBase | None = None
+    """If it was asked for."""
+
+    def preprocess_within_edges(self, images: Sequence[np.ndarray], device: torch.device) -> BatchFeature:
+        """As `preprocess`, by a processor that may bring the shorter side to a length: no side becomes 0."""
+        size = self.processor.size
+        if size.shortest_edge and size.longest_edge:
+            target = get_size_with_aspect_ratio(images[0].shape[:2], size.shortest_edge, size.longest_edge)
+            if 0 in target:  # where the processor would round the shorter side of a narrow strip to nothing
+                height, width = (max(1, side) for side in target)
+                return self.preprocess(images, device, size={"height": height, "width": width})
+        return self.preprocess(images, device)
 
     def preprocess(self, images: Sequence[np.ndarray], device: torch.device, **options: Any) -> BatchFeature:
         """What the image processor makes of images of one size, on `device`: `pixel_values` [B,3,h,w] and more.
@@ -43,7 +64,12 @@ class Pretrained:
 
 
 def load_pretrained(
-    uri: str | None, key: str, kind: type[PreTrainedModel], supersets: Sequence[str] = ()
+    uri: str | None,
+    key: str,
+    kind: type[PreTrainedModel],
+    supersets: Sequence[str] = (),
+    *,
+    tokenizer: bool = False,
 ) -> Pretrained:
     """Load a model with its image processor.
 
@@ -53,6 +79,7 @@ def load_pretrained(
         kind: the class of the model.
         supersets: types of models, as config.json names them, that contain a model of this kind; what more they have
             is left out.
+        tokenizer: load it, too.
 
     Raises:
         UserError: no URI, nothing there, a model of another kind, or weights that are not those of the model that the
@@ -61,7 +88,7 @@ def load_pretrained(
     expected = kind.config_class.model_type
     if not uri:
         raise UserError(f"{key} is empty: give a directory with a model of type {expected}, or hf-hub:org/repo")
-    folder = fetching.fetch_model(uri, key)
+    folder = fetching.fetch_model(uri, key, vocabulary=tokenizer)
     _check_config(folder, f"{key}: {uri}", (expected, *supersets))
     refuse_remote_code()
     try:
@@ -69,13 +96,24 @@ def load_pretrained(
         model, report = kind.from_pretrained(
             folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **TRUST
         )
+        words = _load_tokenizer(folder, model) if tokenizer else None
     except Exception as error:  # transformers raises many kinds, all about what is in the directory
         raise UserError(f"{key}: {uri} cannot be loaded: {_first_line(error)}") from error
     if differences := _differences(model, report):
         raise UserError(
             f"{key}: {uri} holds other weights than those of the model in its config.json: {'; '.join(differences)}"
         )
-    return Pretrained(model.eval().requires_grad_(False), processor, fetching.sha256(folder))
+    return Pretrained(model.eval().requires_grad_(False), processor, fetching.sha256(folder), words)
+
+
+def _load_tokenizer(folder: Path, model: PreTrainedModel) -> PreTrainedTokenizerBase:
+    if not any((folder / name).is_file() for name in _VOCABULARIES):  # transformers would make one of nothing up
+        raise ValueError(f"it holds no vocabulary of its tokenizer ({', '.join(_VOCABULARIES)})")
+    found = AutoTokenizer.from_pretrained(folder, **TRUST)
+    known = model.config.text_config.vocab_size
+    if len(found) > known:
+        raise ValueError(f"its tokenizer has {len(found)} tokens, its model {known}")
+    return found
 
 
 def _check_config(folder: Path, what: str, expected: Sequence[str]) -> None:

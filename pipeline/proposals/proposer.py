@@ -1,12 +1,15 @@
 """The contract of a proposal backend: how it is made, the one method it has, and what that returns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
 from pipeline.masks.masks import Masks
+
+if TYPE_CHECKING:
+    from pipeline.images import ImageProblem
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,14 @@ class Proposals:
     masks: Masks
     """K masks in the frame of the image given."""
     scores: np.ndarray
-    """float32 [K], descending; comparable within one backend only."""
+    """float32 [K], descending within each backend; comparable within one backend only."""
+    backends: tuple[str, ...] | None = None
+    """K names of backends; None: all masks are of the backend that was asked."""
+    prompts: tuple[Mapping[str, float], ...] | None = None
+    """K mappings from each name that the mask answers to how well it does, 0..1; empty where no name asked for the
+    mask. None: no backend was asked by names."""
+    asked: tuple[str, ...] | None = None
+    """The names that were asked for; None: no backend was asked by names."""
 
 
 class Proposer(Protocol):
@@ -31,6 +41,9 @@ class Proposer(Protocol):
       the backend has no options, and its class is called with the configuration alone.
     - `learned`, a class attribute: True if a GPU makes it much faster; it then gets one where there is one.
     - `reads_pixels`, a class attribute: False if it looks at the sizes of images alone; mining then decodes none.
+    - `takes_files`, a class attribute: True if `propose` and `propose_named` also take `files`, a sequence of
+      `UprightJpeg`: what the images were read from.
+    - `prompted`, an attribute: True if it is asked by names; see `PromptedProposer`.
     - `absence(image_id) -> ImageProblem`, a method that says why an image has no proposals; else the reason is
       `no_proposals`.
     """
@@ -52,6 +65,44 @@ class Proposer(Protocol):
             ImageProblem: this image cannot be used, others can.
         """
         ...
+
+
+@dataclass(frozen=True)
+class NamedProposals:
+    """What a backend found of the names that an image was asked for."""
+
+    proposals: Proposals
+    """With `prompts`: every mask answers one name at least, unless backends that know no names gave masks, too."""
+    unanswered: "Mapping[str, ImageProblem]"
+    """Each name that no mask answers, and why: `not_found`; `empty_name`, `name_too_long` or `unknown_words` where the
+    model cannot be asked for it; `not_asked` of proposals that were kept."""
+
+
+class PromptedProposer(Proposer, Protocol):
+    """A backend that looks for what it is asked for: names in, masks out that show one of them.
+
+    Where `prompted` is True, `propose_named` is called in place of `propose`.
+    """
+
+    prompted: bool
+
+    def propose_named(
+        self, images: Sequence[np.ndarray], image_ids: Sequence[str], names: Sequence[Sequence[str]]
+    ) -> list[NamedProposals]:
+        """Masks for each image; other arguments and errors as for `propose`.
+
+        What comes out for a name does not depend on the other names of the image, except that a mask which overlaps a
+        better one too much is dropped; its names are then those of the better one, too.
+
+        Args:
+            names: of each image the names to look for, any number; repeated ones count once.
+        """
+        ...
+
+
+def is_prompted(proposer: Proposer) -> TypeGuard[PromptedProposer]:
+    """Whether a backend is asked by names."""
+    return getattr(proposer, "prompted", False)
 
 
 @dataclass(frozen=True)

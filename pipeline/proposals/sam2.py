@@ -20,7 +20,7 @@ from pipeline.proposals.config import ProposalsConfig
 from pipeline.proposals.merging import unite_similar
 from pipeline.proposals.networks import Batches, autocast, device
 from pipeline.proposals.patch_features import load_patch_features
-from pipeline.proposals.pretrained import load_pretrained
+from pipeline.proposals.pretrained import Pretrained, load_pretrained
 from pipeline.proposals.proposer import Proposals
 from pipeline.proposals.sam2_points import point_grid, sift
 from pipeline.proposals.soft_proposals import soft_proposals
@@ -54,6 +54,27 @@ class Sam2Options:
     """Weights of `merge_clip`; see `clip.weights`."""
 
 
+def load_sam2(weights: str | None, key: str) -> tuple[Pretrained, int]:
+    """A SAM 2 with its image processor, and the side of its input in pixels.
+
+    Args:
+        weights: a directory that `transformers` saved, or `hf-hub:org/repo`.
+        key: of the configuration, for messages.
+
+    Raises:
+        UserError: see `load_pretrained`; or its image processor does not resize to the model's input.
+    """
+    pretrained = load_pretrained(weights, key, Sam2Model, supersets=("sam2_video",))
+    side = pretrained.model.config.prompt_encoder_config.image_size
+    size = pretrained.processor.size
+    if (size.height, size.width) != (side, side):
+        raise UserError(
+            f"{key}: the preprocessor_config.json in {weights} resizes images to "
+            f"{size.height}×{size.width}, but the model takes {side}×{side}"
+        )
+    return pretrained, side
+
+
 class Sam2:
     """Three masks for each point of a grid over the whole image, scored by the IoU that the model predicts for them.
 
@@ -75,14 +96,7 @@ class Sam2:
             UserError: no weights are named, or they are not a SAM 2; with `merge_similarity`, a CLIP that cannot be
                 loaded or has no patch tokens.
         """
-        pretrained = load_pretrained(options.weights, _KEY, Sam2Model, supersets=("sam2_video",))
-        side = pretrained.model.config.prompt_encoder_config.image_size
-        size = pretrained.processor.size
-        if (size.height, size.width) != (side, side):
-            raise UserError(
-                f"{_KEY}: the preprocessor_config.json in {options.weights} resizes images to "
-                f"{size.height}×{size.width}, but the model takes {side}×{side}"
-            )
+        pretrained, side = load_sam2(options.weights, _KEY)
         self._config = config
         self._options = options
         self._device = device()

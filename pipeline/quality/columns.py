@@ -94,10 +94,10 @@ class PairColumns:
     def sharing(self) -> np.ndarray:
         """int64 [P]: nouns that have the same mask of the same image, at least 1."""
         mask = self.image.astype(np.int64) * (int(self.proposal_index.max(initial=0)) + 1)
-        _, inverse, counts = np.unique(
-            mask + self.proposal_index.astype(np.int64), return_inverse=True, return_counts=True
-        )
-        return counts[inverse]
+        _, masks = np.unique(mask + self.proposal_index.astype(np.int64), return_inverse=True)
+        # Of one noun there may be several phrases.
+        different = np.unique(masks * len(self.nouns) + self.noun) // max(len(self.nouns), 1)
+        return np.bincount(different, minlength=1)[masks]
 
     def mean_by_noun(self, values: np.ndarray) -> np.ndarray:
         """float64 [N]: the mean of values [P] over the pairs of each noun, nan left out; nan for a noun without any."""

@@ -37,7 +37,6 @@ def features(pairs: PairColumns, opinions: Sequence[Opinion] = ()) -> tuple[list
         ("log proposal rank", np.log1p(pairs.proposal_index)),
         ("proposal score", pairs.proposal_score),
     ]
-    # A later source of opinions inside the dataset (columns of a verifying model) is one more loop like this one.
     columns += [(opinion.name, opinion.score) for opinion in opinions]
     names, values = [], []
     for name, column in columns:

@@ -100,7 +100,7 @@ def measure_precision(
         output: output directory of a mining job, any fsspec URI.
         labels: JSON of the labelling page.
         annotations: COCO instances or panoptic JSON of the images, in place of labels.
-        opinions: Parquet tables of second opinions (`pipeline.quality.opinions`).
+        opinions: second opinions (`pipeline.quality.opinions`): Parquet tables, or `verify:` and a verifier's name.
         wanted: precision to find thresholds for, 0..1.
 
     Raises:
@@ -112,7 +112,7 @@ def measure_precision(
     dataset = open_mined_dataset(output)
     pairs = read_columns(dataset)
     source = read_source(dataset, labels, annotations)
-    found = read_opinions(opinions, pairs)
+    found = read_opinions(opinions, pairs, dataset)
     remarks = [*source.remarks, *opinion_remarks(found, pairs)]
     fitted, why = _fit(pairs, found, source)
     remarks += [why] if why else []

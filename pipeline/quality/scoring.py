@@ -101,7 +101,7 @@ def write_quality_tables(
     pairs = read_columns(dataset)
     named = None if things is None else _things(things, pairs)
     source = read_source(dataset, labels, annotations)
-    found = read_opinions(opinions, pairs)
+    found = read_opinions(opinions, pairs, dataset)
     fitted = fit(pairs, found, source.answers)
     about = {
         "answers": source.kind,

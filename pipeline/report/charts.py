@@ -62,7 +62,7 @@ def histogram(
         axes.axvline(median, color=TEXT, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.set_ylabel("count")
         axes.grid(axis="x", visible=False)
-        _plain_ticks(axes, whole=True)
+        plain_ticks(axes, whole=True)
         if log:
             _log_axis(axes)
         elif whole:
@@ -151,7 +151,7 @@ def lines(
         drawn.set_ylabel(axes[1])
         if log:
             _log_axis(drawn)
-        _plain_ticks(drawn)
+        plain_ticks(drawn)
         if not log and all(np.array_equal(xs, np.round(xs)) for xs, _ in curves.values()):
             drawn.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS, integer=True))
         drawn.margins(x=0.0 if marker else 0.02)
@@ -185,7 +185,8 @@ def _log_axis(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _plain_ticks(axes: Axes, whole: bool = False) -> None:
+def plain_ticks(axes: Axes, whole: bool = False) -> None:
+    """Few ticks at round numbers, written without exponents; `whole`: the values of the y axis are whole numbers."""
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=whole))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
     if axes.get_xscale() == "linear":

@@ -37,6 +37,7 @@ def write_report(
     samples: int | None = None,
     annotations: str | None = None,
     label: int | None = None,
+    mined: str | None = None,
 ) -> str:
     """Write the report of an output directory, or of several evaluations side by side; returns the URI of its page.
 
@@ -47,10 +48,11 @@ def write_report(
             Empty: as many as each report shows by itself.
         annotations: of a dataset: COCO instances or panoptic JSON of its images.
         label: of a dataset: so many pairs can be labelled on the page.
+        mined: of evaluations: a mined dataset, whose pairs are set beside the classes.
 
     Raises:
         UserError: what lies there has no report or is not complete, several directories that are not evaluations of
-            the same data, or annotations of, or labels for, something else than a dataset.
+            the same data, or annotations of, labels for, or pairs beside something that cannot have them.
         OSError: storage cannot be read or written.
     """
     named = default_labels(paths)
@@ -67,6 +69,8 @@ def write_report(
         raise UserError(f"--annotations: they belong to a mined dataset; {first} is none ({kinds[first]})")
     if label is not None and kinds[first] != "dataset":
         raise UserError(f"--label: pairs of a mined dataset are labelled; {first} is none ({kinds[first]})")
+    if mined and kinds[first] != "evaluation":
+        raise UserError(f"--mined: pairs are set beside the classes of an evaluation; {first} is none ({kinds[first]})")
     if samples is not None and samples < 1:
         raise UserError(f"--samples is {samples}; it must be at least 1")
     target = to or storage.join(first, "report")
@@ -76,7 +80,7 @@ def write_report(
     try:
         if kinds[first] == "training":
             return write_training_report(first, target, samples)
-        return write_evaluation_report(named, target, samples)
+        return write_evaluation_report(named, target, samples, mined)
     # Results may be another's, or of another version: whatever is not in them is about them.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, pa.ArrowException) as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The label map of binary masks, from their run-length codes alone.
+"""The label map of binary masks, from their run-length codes alone; and which of them is uppermost.
 
 A mask's code says where, going down the columns, the mask begins and ends. Between two neighbours among these edges of
 all masks, every pixel is covered by the same masks, so all share a label. There are thousands of such runs where
@@ -7,7 +7,7 @@ there are millions of pixels, and fewer still different sets of covering masks: 
 Shape suffixes: Q masks, C classes, E edges, R runs, P different sets of masks, B words of 64 masks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,13 +32,49 @@ def binary_labels(masks: Masks, scores_QC: np.ndarray, classes: int) -> np.ndarr
         masks: Q masks.
         scores_QC: class scores float32, with the background behind the first `classes` columns.
     """
+
+    def label(members_PQ: np.ndarray) -> np.ndarray:
+        return winners(members_PQ.astype(np.float32) @ scores_QC, classes)
+
+    return _labelled(masks, label, scores_QC.shape[1], np.dtype(np.uint16), UNLABELLED)
+
+
+def uppermost_masks(masks: Masks, scores_Q: np.ndarray) -> np.ndarray:
+    """Which of the masks that cover a pixel has the highest score, int32 of the masks' frame; -1 where none covers it.
+
+    Of equal ones the first. Memory as for `binary_labels`.
+
+    Args:
+        masks: Q masks.
+        scores_Q: float32, none below 0.
+    """
+
+    def uppermost(members_PQ: np.ndarray) -> np.ndarray:
+        if not len(scores_Q):
+            return np.full(len(members_PQ), -1)
+        covered_PQ = np.where(members_PQ, scores_Q, np.float32(-1))
+        return np.where(members_PQ.any(axis=1), covered_PQ.argmax(axis=1), -1)
+
+    return _labelled(masks, uppermost, 0, np.dtype(np.int32), -1)
+
+
+def _labelled(
+    masks: Masks, label: Callable[[np.ndarray], np.ndarray], scored: int, dtype: np.dtype, nothing: int
+) -> np.ndarray:
+    """A label for each pixel, of the masks' frame.
+
+    Args:
+        label: from sets of masks, 0 or 1 [P,Q], to their labels [P].
+        scored: values that it makes of a set, beside its members.
+        nothing: the label of an image without pixels that are looked at.
+    """
     edges = [_edges(code) for code in masks]
     pixels = masks.height * masks.width
-    labels = np.full(pixels, UNLABELLED, np.uint16)
+    labels = np.full(pixels, nothing, dtype)
     for begin, end, inside in _bands(edges, 0, pixels):
         covers_BR, lengths_R = _runs(inside, begin, end)
         first_P, columns_R = _distinct(covers_BR)
-        labels_P = _label(covers_BR[:, first_P], scores_QC, classes)
+        labels_P = _label(covers_BR[:, first_P], len(masks), label, scored).astype(dtype)
         labels[begin:end] = np.repeat(labels_P[columns_R], lengths_R)
     return np.ascontiguousarray(labels.reshape(masks.width, masks.height).T)
 
@@ -98,13 +134,12 @@ def _distinct(covers_BR: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first_P, columns_R
 
 
-def _label(covers_BP: np.ndarray, scores_QC: np.ndarray, classes: int) -> np.ndarray:
-    """Labels uint16 [P] of sets of masks."""
-    count, scored_classes = scores_QC.shape
-    labels_P = np.empty(covers_BP.shape[1], np.uint16)
-    step = max(1, _SCORED_ELEMENTS // max(1, count, scored_classes))
+def _label(covers_BP: np.ndarray, count: int, label: Callable[[np.ndarray], np.ndarray], scored: int) -> np.ndarray:
+    """Labels int64 [P] of sets of masks."""
+    labels_P = np.empty(covers_BP.shape[1], np.int64)
+    step = max(1, _SCORED_ELEMENTS // max(1, count, scored))
     for start in range(0, len(labels_P), step):
         words_PB = np.ascontiguousarray(covers_BP[:, start : start + step].T)
         members_PQ = np.unpackbits(words_PB.view(np.uint8), axis=1, bitorder="little")[:, :count]
-        labels_P[start : start + step] = winners(members_PQ.astype(np.float32) @ scores_QC, classes)
+        labels_P[start : start + step] = label(members_PQ)
     return labels_P

@@ -33,9 +33,10 @@ class ModelsConfig:
             UserError: naming the key of a value that cannot mean anything.
         """
         limits.check(self)
-        if self.clip.templates not in ("vild", self.segmentation.templates):
+        resolved = with_absolute_paths(self)
+        if resolved.clip.templates not in ("vild", resolved.segmentation.templates):
             raise UserError("clip.templates: class names are embedded with segmentation.templates; set that instead")
-        return replace(with_absolute_paths(self), proposals=resolve_proposals(self.proposals))
+        return replace(resolved, proposals=resolve_proposals(self.proposals))
 
 
 @dataclass(kw_only=True)
@@ -63,6 +64,8 @@ class SegmentJobConfig(ModelJobConfig):
     classes_file: str | None = None
     """A text file with the classes, instead of `classes`: one class per line, synonyms separated by commas; or a JSON
     list of such texts. Any URI."""
-    things: list[Annotated[str, Running]] | None = None
-    """The classes, by their first names, that are countable things and no stuff; `panoptic.json` says so. Empty:
-    unknown. Then one class is marked, since panopticapi fails where there are only things or only stuff."""
+    things: list[Annotated[str, Running]] | str | None = None
+    """The classes, by their first names, that are countable things and no stuff, as a list or a text with commas. Then
+    each object of them is a panoptic segment of its own, by `segmentation.object_threshold` and
+    `segmentation.overlap_threshold`. Empty: unknown. Then a segment is a class, and `panoptic.json` marks one class as
+    things, since panopticapi fails where there are only things or only stuff."""

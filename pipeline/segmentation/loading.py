@@ -8,6 +8,7 @@ from pipeline.bank.classifier import BankClassifier, check_bank
 from pipeline.bank.reading import open_bank
 from pipeline.clip.loading import load_clip
 from pipeline.clip.model import Clip
+from pipeline.clip.templates import check_fit
 from pipeline.proposals import Proposer, load_proposer
 from pipeline.segmentation.job_config import ModelsConfig
 from pipeline.segmentation.segmenter import Segmenter, background_classes
@@ -75,6 +76,7 @@ def check_models(config: ModelsConfig, classes: Sequence[tuple[str, ...]]) -> di
     proposer = load_proposer(config.proposals)
     background_classes(classes, config.segmentation, proposer)
     clip = load_clip(config.clip.architecture, config.clip.weights)
+    check_fit(clip.tokenizer, config.segmentation.templates, "segmentation.templates")
     models = {"proposals": dict(proposer.identity), "clip": {"sha256": clip.weights_sha256()}}
     if config.segmentation.bank.path is not None:
         bank = open_bank(config.segmentation.bank.path, check=True)

@@ -1,9 +1,9 @@
-"""Label maps as COCO panoptic segmentations.
+"""COCO panoptic segmentations, of label maps and of segments.
 
-A segment is a class: all pixels of an image that show it, connected or not, as COCO has it for stuff, since the masks
-of several proposals melt into one label map. Which names are those of countable things, only the user can say; see
-`categories` for where nobody does. Category ids, and with them segment ids, are the index in `classes.json` plus one; 0
-is unlabelled.
+Which names are those of countable things, only the user can say. Where nobody does (see `categories`), a segment is a
+class: all pixels of an image that show it, connected or not, as COCO has it for stuff, since the masks of several
+proposals melt into one label map. Category ids are the index in `classes.json` plus one, and so are the ids of such
+segments; where things are known, segments are counted from 1. 0 is unlabelled.
 
 The format: https://cocodataset.org/#format-data
 """
@@ -19,12 +19,17 @@ from pipeline.masks.masks import Masks
 from pipeline.masks.runs import run_lengths
 from pipeline.segmentation.drawing import class_colours
 from pipeline.segmentation.fusion import UNLABELLED, class_scores
+from pipeline.segmentation.objects import PanopticSegments
 from pipeline.segmentation.prediction import Prediction
 
 
 def panoptic_png(labels: np.ndarray) -> bytes:
     """A label map uint16 [H,W] as PNG whose colours are segment ids, R + 256·G + 65536·B."""
-    ids = _segment_ids(labels)
+    return ids_png(_segment_ids(labels))
+
+
+def ids_png(ids: np.ndarray) -> bytes:
+    """Segment ids below 65536, int32 [H,W], as such a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(np.stack([ids % 256, ids // 256, np.zeros_like(ids)], axis=2).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -55,6 +60,23 @@ def segments_info(labels: np.ndarray, prediction: Prediction, weight: float) -> 
             "score": round(score, 6),
         }
         for index, score in zip(present, scores, strict=True)
+    ]
+
+
+def info_of_segments(segments: PanopticSegments) -> list[dict]:
+    """As `segments_info`, of segments by `panoptic_segments`; the score is the class probability of the mask."""
+    boxes = ndimage.find_objects(segments.ids)
+    areas = np.bincount(segments.ids.ravel(), minlength=len(boxes) + 1)[1:]
+    return [
+        {
+            "id": index + 1,
+            "category_id": int(segments.labels[index]) + 1,
+            "area": int(areas[index]),
+            "bbox": _box(*box),
+            "iscrowd": 0,
+            "score": round(float(segments.scores[index]), 6),
+        }
+        for index, box in enumerate(boxes)
     ]
 
 

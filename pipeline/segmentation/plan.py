@@ -28,7 +28,8 @@ def resolve(config: SegmentJobConfig) -> tuple[SegmentJobConfig, list[tuple[str,
     else:
         _check_no_file(config.classes)
         classes = parse_classes(config.classes)
-    if unknown := sorted(set(config.things or ()) - {names[0] for names in classes}):
+    things = _things(config.things)
+    if unknown := sorted(set(things or ()) - {names[0] for names in classes}):
         raise UserError(f"things: {', '.join(map(repr, unknown))} are no first names of the classes")
     images = [config.images] if isinstance(config.images, str) else config.images
     for image in images:
@@ -40,8 +41,17 @@ def resolve(config: SegmentJobConfig) -> tuple[SegmentJobConfig, list[tuple[str,
         images=[storage.absolute(image) for image in images],
         classes=[", ".join(names) for names in classes],
         classes_file=None,
+        things=things,
     )
     return resolved, classes
+
+
+def _things(things: Sequence[str] | str | None) -> list[str] | None:
+    """The names of things, each once; a text has commas between them."""
+    if things is None:
+        return None
+    names = things.split(",") if isinstance(things, str) else things
+    return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 def _check_no_file(classes: Sequence[str] | str) -> None:

@@ -72,8 +72,11 @@ def segment(config: SegmentJobConfig, *, overwrite: bool = False) -> SegmentResu
     models = check_models(config, classes)
     settings = storage.join(config.output, "config.yaml")
     prepare_output(config.output, "segment", _OWN_FILES, overwrite=overwrite)
-    source = {"folder": address(sources.folder)}
-    described = fingerprint.describe("segment", SegmentJobConfig, asdict(config), models=models, source=source)
+    parts = {"models": models, "source": {"folder": address(sources.folder)}}
+    if config.things is not None:
+        # The key itself may change where an earlier version, which told no objects apart, wrote the directory.
+        parts["objects"] = {"things": sorted(config.things)}
+    described = fingerprint.describe("segment", SegmentJobConfig, asdict(config), **parts)
     fingerprint.write_or_check(settings, SegmentJobConfig, described)
     storage.write_bytes(storage.join(config.output, "classes.json"), classes_json(classes))
 

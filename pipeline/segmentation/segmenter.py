@@ -19,7 +19,7 @@ from pipeline.images import ImageProblem, costs_one_image
 from pipeline.masks.masks import Masks
 from pipeline.masks.soft import binarize
 from pipeline.proposals import Proposals, Proposer
-from pipeline.proposals.proposer import ClassifyingProposer, Queries
+from pipeline.proposals.proposer import ClassifyingProposer, Queries, is_prompted
 from pipeline.regions import RegionsConfig
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.config import SegmentationConfig
@@ -38,6 +38,9 @@ def unknown_image(companion: Any) -> ImageIdentity:
 
 class Segmenter:
     """Two-stage segmentation (OVSeg Sec. 3.1). Loaded once per worker and used for many images.
+
+    A backend that is asked by names is asked for all names of all classes, and of the background; what CLIP takes a
+    mask for is then as open as with any other backend.
 
     Every class name is embedded once, here. The logits of a class are pooled over its names.
     """
@@ -70,11 +73,16 @@ class Segmenter:
         self._classifier = proposer if isinstance(proposer, ClassifyingProposer) else None
         self.classifies = self._classifier is not None
         """Whether the proposal model classifies its masks, which are then soft."""
+        self.asks_by_name = is_prompted(proposer)
+        """Whether masks are asked for by the names of the classes, so that other classes have other masks."""
+        self.device = str(clip.device)
+        """Of the CLIP."""
         self.classes = list(classes)
         self.config = config
         self._proposer = proposer
         self._encoder = RegionEncoder(clip, regions, batch_size)
         groups = [*classes, *self.background]
+        self._asked = list(dict.fromkeys(name for names in groups for name in names))
         self._first_names = np.cumsum([0, *(len(names) for names in groups[:-1])])
         embed = embed or TextEmbedder(clip, config.templates)
         self._texts_ND = embed([name for names in groups for name in names]).numpy()
@@ -136,6 +144,9 @@ class Segmenter:
 
     def _propose(self, batch: list[tuple[np.ndarray, str, Any]]) -> list[Proposals] | list[Queries]:
         images, image_ids, _ = zip(*batch, strict=True)
+        if is_prompted(self._proposer):
+            named = self._proposer.propose_named(images, image_ids, [self._asked] * len(batch))
+            return [found.proposals for found in named]
         if self._classifier is None:
             return self._proposer.propose(images, image_ids)
         found = self._classifier.propose_queries(images, image_ids, self._texts_ND)

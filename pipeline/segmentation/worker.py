@@ -12,20 +12,18 @@ import numpy as np
 
 from pipeline import storage
 from pipeline.errors import UserError
-from pipeline.images import ImageProblem, ImagesConfig, costs_one_image, decode_jpeg, read_upright
+from pipeline.images import ImageProblem, ImagesConfig, costs_one_image, upright_pixels
 from pipeline.proposals import Proposals
 from pipeline.proposals.proposer import Queries
 from pipeline.segmentation.classes import parse_classes
 from pipeline.segmentation.drawing import label_png, overlay_jpeg
 from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.segmentation.loading import load_segmenter
-from pipeline.segmentation.panoptic import panoptic_png, segments_info
+from pipeline.segmentation.objects import class_probabilities, panoptic_segments
+from pipeline.segmentation.panoptic import ids_png, info_of_segments, panoptic_png, segments_info
 from pipeline.segmentation.prediction import Prediction
 from pipeline.segmentation.segmenter import ImageIdentity
 from pipeline.storage.in_threads import each_in_threads
-
-# Label maps are of the size of the image, so nothing is scaled down.
-_ANY_SIZE = ImagesConfig(max_side=0, min_side=1)
 
 
 class SegmentWorker:
@@ -37,6 +35,8 @@ class SegmentWorker:
     def __init__(self, config: SegmentJobConfig, gpus: float):
         self._config = config
         self._classes = parse_classes(config.classes)
+        names = [names[0] for names in self._classes]
+        self._things = None if config.things is None else frozenset(map(names.index, config.things))
         self._segmenter = load_segmenter(config, self._classes, gpu=gpus > 0)
 
     def __call__(self, row: dict) -> dict:
@@ -68,14 +68,14 @@ class SegmentWorker:
 
         def read() -> Iterator[tuple[np.ndarray, str, str]]:
             def fetch(uri: str) -> bytes:
-                return storage.read_at_most(uri, _ANY_SIZE.max_bytes)
+                return storage.read_at_most(uri, ImagesConfig.max_bytes)
 
             with closing(each_in_threads(fetch, images, len(images), len(images))) as each:
                 for uri, file in each:
                     try:
                         data = file.result()
                         digests[uri] = hashlib.sha256(data).hexdigest()
-                        image = decode_jpeg(read_upright(data, _ANY_SIZE).data)
+                        image = upright_pixels(data).pixels
                     except FileNotFoundError:
                         reject(uri, ImageProblem("missing_file", uri))
                     except storage.TooManyBytes as problem:
@@ -112,14 +112,16 @@ class SegmentWorker:
         # Of proposals without classes nothing is fused.
         weight = self._config.segmentation.weight if self._segmenter.classifies else 1.0
         labels = prediction.label_map(weight)
-        segments = {
-            "height": prediction.masks.height,
-            "width": prediction.masks.width,
-            "segments_info": segments_info(labels, prediction, weight),
-        }
+        if self._things is None:
+            panoptic, info = panoptic_png(labels), segments_info(labels, prediction, weight)
+        else:
+            probabilities_QC = class_probabilities(prediction, weight)
+            found = panoptic_segments(prediction, probabilities_QC, self._things, self._config.segmentation)
+            panoptic, info = ids_png(found.ids), info_of_segments(found)
+        segments = {"height": prediction.masks.height, "width": prediction.masks.width, "segments_info": info}
         for file, data in (
             (f"overlays/{name}.jpg", overlay_jpeg(image, labels, self._classes)),
-            (f"panoptic/{name}.png", panoptic_png(labels)),
+            (f"panoptic/{name}.png", panoptic),
             (f"segments/{name}.json", json.dumps(segments).encode()),
             # Last: the label map's presence says that the image is done.
             (f"labels/{name}.png", label_png(labels, len(self._classes))),

@@ -103,8 +103,10 @@ class Models:
         groups: dict[Classes | None, list[int]] = defaultdict(list)
         for index in due:
             classes = requests[index].classes
-            # Masks of models that do not classify are the same whatever the classes: all images go together.
-            groups[classes if segmenters[classes].classifies else None].append(index)
+            # Masks of models that neither classify nor are asked by names are the same whatever the classes: all images
+            # go together.
+            own = segmenters[classes].classifies or segmenters[classes].asks_by_name
+            groups[classes if own else None].append(index)
         for indices in groups.values():
             images = ((decode_jpeg(requests[index].jpeg), str(index), index) for index in indices)
             yield from segmenters[requests[indices[0]].classes].propose_each(images)

@@ -5,7 +5,7 @@ from collections import OrderedDict
 import torch
 
 from pipeline.clip import Clip, TextEmbedder
-from pipeline.clip.templates import TemplateSet
+from pipeline.clip.template_choice import Templates
 
 _KEPT = 10_000  # 40 MB at 1,024 numbers each
 
@@ -16,7 +16,7 @@ class NameEmbeddings:
     `TextEmbedder` keeps every name as long as it lives, which a server cannot.
     """
 
-    def __init__(self, clip: Clip, templates: TemplateSet, kept: int = _KEPT):
+    def __init__(self, clip: Clip, templates: Templates, kept: int = _KEPT):
         self._clip = clip
         self._templates = templates
         self._kept = kept

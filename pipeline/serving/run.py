@@ -79,7 +79,7 @@ def _checked(config: ServerConfig) -> tuple[ServerConfig, float]:
     names = sum(map(len, classes))
     if names > config.serve.max_names:
         raise UserError(f"serve.classes has {names} names, but serve.max_names is {config.serve.max_names}")
-    if config.proposals.backend == "ground_truth":
+    if "ground_truth" in (name for name, _ in config.proposals.each()):
         raise UserError("proposals.backend: ground_truth knows annotated images only; choose one that looks at images")
     gpus = worker_gpus(config.gpus)
     cluster = ray.cluster_resources()

@@ -13,8 +13,8 @@ _PART_BYTES = 16 * 2**20
 _LOOK_SECONDS = 15.0
 _KEYS_PER_LIST = 1000
 
-# Attempts of four stages; tables, checksums, tar, statistics; totals and status at the end.
-_OF_A_SHARD = {"GET": 17, "HEAD": 5, "PUT": 10, "DELETE": 4}
+# Attempts of four stages; tables, hashes, checksums, tar, statistics; totals and status at the end.
+_OF_A_SHARD = {"GET": 17, "HEAD": 5, "PUT": 11, "DELETE": 4}
 _LISTS_OF_ALL_SHARDS = 7
 
 

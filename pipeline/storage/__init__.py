@@ -13,7 +13,8 @@ what this package adds:
   answers 403 for a missing key when the credentials lack ListBucket; that stays a PermissionError.)
 
 S3 endpoint, region and credentials come from the environment (`AWS_ENDPOINT_URL`,
-`AWS_ACCESS_KEY_ID`, …) or from the machine's role, never from a URI or the configuration.
+`AWS_ACCESS_KEY_ID`, …) or from the machine's role, the token for `hf://` from where huggingface_hub
+has it (`HF_TOKEN`, `hf auth login`), never from a URI or the configuration.
 
 fsspec gives each process its own connections, so the functions work in threads, in Ray workers and,
 with the precaution at `connections._inherited`, after a fork.
@@ -28,29 +29,48 @@ if TYPE_CHECKING:
     from pipeline.storage.checks import check_readable, check_writable
     from pipeline.storage.connections import arrow_filesystem, filesystem, is_local
     from pipeline.storage.errors import TooManyBytes
-    from pipeline.storage.reading import exists, list_names, open_input, read_bytes, sha256, size, zip_members
+    from pipeline.storage.hub import at_commit
+    from pipeline.storage.reading import (
+        download,
+        exists,
+        list_folders,
+        list_names,
+        list_tree,
+        open_input,
+        read_bytes,
+        sha256,
+        size,
+        zip_members,
+    )
     from pipeline.storage.removing import remove, remove_leftovers, remove_tree
     from pipeline.storage.tables import is_damage, read_table, write_table
     from pipeline.storage.uris import absolute, is_absolute, join
+    from pipeline.storage.web import WebError, read_web
     from pipeline.storage.writing import upload, write_bytes
 
 __all__ = [
     "TooManyBytes",
+    "WebError",
     "absolute",
     "arrow_filesystem",
+    "at_commit",
     "check_readable",
     "check_writable",
+    "download",
     "exists",
     "filesystem",
     "is_absolute",
     "is_damage",
     "is_local",
     "join",
+    "list_folders",
     "list_names",
+    "list_tree",
     "open_input",
     "read_at_most",
     "read_bytes",
     "read_table",
+    "read_web",
     "remove",
     "remove_leftovers",
     "remove_tree",

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from fsspec.asyn import sync
 from fsspec.implementations.http import HTTPFileSystem
@@ -12,6 +13,9 @@ from pipeline.storage.connections import filesystem
 from pipeline.storage.errors import TooManyBytes, plain_errors, unusable_names
 from pipeline.storage.reading import read_bytes, read_zip_member
 from pipeline.storage.uris import is_zip_member
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
 
 _BLOCK_BYTES = 2**18
 
@@ -64,13 +68,23 @@ async def _read_http(fs: HTTPFileSystem, url: str, limit: int) -> bytes:
         if response.status == 404:
             raise FileNotFoundError(url)
         response.raise_for_status()
-        stated = response.content_length
-        if stated is not None and stated > limit:
-            raise TooManyBytes(stated, limit)
-        blocks, size = [], 0
-        async for block in response.content.iter_chunked(_BLOCK_BYTES):
-            size += len(block)
-            if size > limit:
-                raise TooManyBytes(None, limit)
-            blocks.append(block)
+        return await read_body(response, limit)
+
+
+async def read_body(response: "ClientResponse", limit: int) -> bytes:
+    """The body of an answer by HTTP; no more than `limit` bytes of it are ever held.
+
+    Raises:
+        TooManyBytes: it states more, or sends more.
+        aiohttp.ClientError: the connection breaks.
+    """
+    stated = response.content_length
+    if stated is not None and stated > limit:
+        raise TooManyBytes(stated, limit)
+    blocks, size = [], 0
+    async for block in response.content.iter_chunked(_BLOCK_BYTES):
+        size += len(block)
+        if size > limit:
+            raise TooManyBytes(None, limit)
+        blocks.append(block)
     return b"".join(blocks)

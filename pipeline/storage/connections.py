@@ -7,6 +7,7 @@ import fsspec
 import pyarrow.fs
 from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.storage.cloud_errors import named_extras
 from pipeline.storage.local_files import ReplacingFileSystem
 from pipeline.storage.uris import protocol
 
@@ -36,7 +37,8 @@ def filesystem(uri: str, attempts: int = ATTEMPTS) -> tuple[fsspec.AbstractFileS
 
     Raises:
         ValueError: the protocol is not known to fsspec.
-        ImportError: the protocol needs a package that is not installed.
+        ImportError: the protocol needs a package that is not installed; the message names it.
+        PermissionError: the account of `az://` is not known.
     """
     options = {}
     last = protocol(uri.split("::")[-1])
@@ -52,13 +54,14 @@ def filesystem(uri: str, attempts: int = ATTEMPTS) -> tuple[fsspec.AbstractFileS
                 "read_timeout": 30,
             },
         }
-    elif last in ("gs", "gcs"):
+    elif last in ("gs", "gcs", "az", "abfs", "abfss"):
         options = {"use_listings_cache": False}
     elif last in ("http", "https"):
         # trust_env: proxies are taken from HTTPS_PROXY and the like, as other programs do.
         options = {"use_listings_cache": False, "client_kwargs": {"trust_env": True}}
     chained = "::" in uri
-    fs, path = fsspec.core.url_to_fs(uri, **({last: options} if chained else options))
+    with named_extras(last):
+        fs, path = fsspec.core.url_to_fs(uri, **({last: options} if chained else options))
     _used[id(fs)] = fs
     return fs, path
 

@@ -1,4 +1,4 @@
-"""What botocore, aiohttp and fsspec raise, made into errors with one meaning each (see the package)."""
+"""What libraries of storage raise, made into errors with one meaning each (see the package)."""
 
 import contextlib
 import errno
@@ -11,6 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 
 from pipeline.errors import UserError
+from pipeline.storage.cloud_errors import cloud_errors
+from pipeline.storage.hub_errors import hub_errors
 from pipeline.storage.secrets import has_secret, redacted
 
 _Error = TypeVar("_Error", bound=BaseException)
@@ -50,12 +52,13 @@ def _cause(error: BaseException | None, kind: type[_Error]) -> _Error | None:
 
 @contextlib.contextmanager
 def plain_errors(uri: str) -> Iterator[None]:
-    """Let only OSErrors of the right kind out (see the package) in place of botocore's and
-    aiohttp's. They show URIs without secrets.
+    """Let only OSErrors of the right kind out (see the package) in place of botocore's, aiohttp's,
+    huggingface_hub's, gcsfs's and adlfs's. They show URIs without secrets.
     """
     uri = redacted(uri)
     try:
-        yield
+        with hub_errors(uri), cloud_errors(uri):
+            yield
     except NoCredentialsError as error:
         raise PermissionError(errno.EACCES, "no S3 credentials were found", uri) from error
     except (BotoCoreError, ResponseParserError) as error:

@@ -8,14 +8,18 @@ from braceexpand import UnbalancedBracesError, braceexpand  # type: ignore[attr-
 
 from pipeline import storage
 from pipeline.errors import UserError
+from pipeline.escaping.enumeration import first_of
 
 IMAGE_EXTENSIONS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "avif", "tif", "tiff", "ppm")
 """What files with the formats that are read are called."""
+UNREAD_IMAGE_EXTENSIONS = ("heic", "heif", "jxl", "jp2")
+"""Images, too, which are rejected with the name of their kind when they are read."""
 
 _GLOB = re.compile(r"[*?\[]")
 _SPECIAL = re.compile(r"[*?\[{]")
 # Folders that macOS adds to archives.
 _FOREIGN_FOLDERS = ("__MACOSX",)
+_NAMES_SHOWN = 6
 
 
 def matching_files(
@@ -43,10 +47,18 @@ def matching_files(
     files = [file for pattern in patterns for file in _expand(pattern, suffixes, key, named_suffixes)]
     if not files:
         raise UserError(
-            f"{key}: 0 files match {path} (looked for {', '.join(suffixes)}); "
+            f"{key}: 0 files match {path} (looked for {', '.join(suffixes)}{_held(path)}); "
             "check the path, and quote patterns so that the shell does not expand them"
         )
     return sorted(set(files))
+
+
+def _held(path: str) -> str:
+    """What is in a folder, in words; empty of a pattern, and of a folder with nothing in it."""
+    if _SPECIAL.search(path) and not is_there(path):
+        return ""
+    names = [name for name in storage.list_names(path) if not is_hidden(name)]
+    return f"; it holds {first_of(names, _NAMES_SHOWN)}" if names else ""
 
 
 def is_there(path: str) -> bool:

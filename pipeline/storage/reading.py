@@ -4,7 +4,9 @@ import contextlib
 import errno
 import functools
 import hashlib
+import os
 import posixpath
+import shutil
 import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -12,6 +14,7 @@ from typing import BinaryIO
 import aiohttp
 from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.storage.cloud_errors import status_of
 from pipeline.storage.connections import ATTEMPTS, filesystem, is_s3
 from pipeline.storage.errors import TooManyBytes, error_code, plain_errors, unusable_names
 from pipeline.storage.local_files import is_temporary
@@ -44,17 +47,20 @@ def read_bytes(uri: str, start: int | None = None, end: int | None = None) -> by
         options = {"max_concurrency": 1} if is_s3(fs) else {}
         try:
             data = fs.cat_file(path, start=start, end=end, **options)
-        except OSError as error:
-            if error_code(error) in ("InvalidRange", "416"):
-                return b""  # start lies at or after the end, which local files answer with nothing
-            raise
-        except aiohttp.ClientResponseError as error:
-            if error.status == 416:
-                return b""
+        except Exception as error:  # each library has its own
+            if _is_behind_the_end(error):
+                return b""  # what local files answer
             raise
     if end is not None and len(data) > end - (start or 0):
         raise OSError(errno.EOPNOTSUPP, "the server ignores byte ranges", uri)
     return data
+
+
+def _is_behind_the_end(error: Exception) -> bool:
+    """Whether storage says that a range begins at or after the end of the object."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.status == 416
+    return error_code(error) in ("InvalidRange", "416") or status_of(error) == 416
 
 
 @contextlib.contextmanager
@@ -119,6 +125,38 @@ def list_names(uri: str) -> list[str]:
     return sorted(name for name in names if not is_temporary(name))
 
 
+def list_folders(uri: str) -> list[str]:
+    """Names of the directories directly inside a directory or prefix, sorted; [] if there is no such directory.
+
+    Never from a cache.
+    """
+    try:
+        with plain_errors(uri):
+            fs, path = filesystem(uri)
+            entries = fs.ls(path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    own = path.rstrip("/")
+    found = (entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory")
+    return sorted(posixpath.basename(name) for name in found if name != own)
+
+
+def list_tree(uri: str) -> list[str]:
+    """Names of all files in a directory or prefix and in all below it, relative to it, sorted; [] if there is none.
+
+    Never from a cache. Temporary files of interrupted writes are left out.
+    """
+    try:
+        with plain_errors(uri):
+            fs, path = filesystem(uri)
+            found = fs.find(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    own = path.rstrip("/")
+    names = [name.removeprefix(own).lstrip("/") for name in found if name.rstrip("/") != own]
+    return sorted(name for name in names if not is_temporary(posixpath.basename(name)))
+
+
 def sha256(uri: str) -> tuple[str, int]:
     """Hex digest and size in bytes of an object, streamed."""
     digest, size = hashlib.sha256(), 0
@@ -127,6 +165,16 @@ def sha256(uri: str) -> tuple[str, int]:
             digest.update(block)
             size += len(block)
     return digest.hexdigest(), size
+
+
+def download(uri: str, local_path: str | os.PathLike) -> None:
+    """Copy an object to a local file, a block at a time.
+
+    Raises:
+        FileNotFoundError, OSError: as `read_bytes`.
+    """
+    with open_input(uri, read_ahead=True) as file, open(local_path, "wb") as copy:
+        shutil.copyfileobj(file, copy, _BLOCK_BYTES)
 
 
 def info(uri: str, attempts: int = ATTEMPTS) -> dict:

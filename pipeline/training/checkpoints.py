@@ -15,12 +15,16 @@ from ray.train import Checkpoint
 from safetensors.torch import load_file, save_file
 
 from pipeline.clip import Clip
+from pipeline.clip.adapters import plain_name
 from pipeline.errors import UserError
-from pipeline.training.config import PhaseName
+from pipeline.training.config import TrainConfig
+from pipeline.training.moved import moved_weights, train_moved
 from pipeline.training.phases import with_prompts
 
 WEIGHTS = "weights.safetensors"
 _OPTIMIZER, _STATE, _CHECKSUMS = "optimizer.pt", "state.json", "checksums.json"
+_WHOLE = "model."
+"""Before the names of a whole CLIP's weights, of mode `pretrain`."""
 _BLOCK_BYTES = 8 * 2**20
 
 
@@ -45,16 +49,24 @@ class RunState:
     """Steps done in this phase."""
     history: list[dict] = field(default_factory=list)
     """Rows of metrics.parquet so far."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Images that could not be replayed so far: why, by image_id."""
 
 
-def tuned_weights(clip: Clip, first_phase: PhaseName) -> dict[str, torch.Tensor]:
-    """What training changed: the whole model, image tower and temperature, or nothing of it; and the prompts."""
+def tuned_weights(clip: Clip, config: TrainConfig) -> dict[str, torch.Tensor]:
+    """What training changed, by its name in the CLIP, and the prompts.
+
+    Of a weight that is adapted: what is trained of it, and it itself once the adapters are merged.
+    """
     weights: dict[str, torch.Tensor] = {}
-    if first_phase == "pretrain":
-        weights |= {f"model.{name}": tensor for name, tensor in clip.model.state_dict().items()}
-    elif first_phase == "full":
-        weights |= {f"visual.{name}": tensor for name, tensor in clip.vision.visual.state_dict().items()}
-        weights["logit_scale"] = clip.logit_scale
+    if config.mode == "pretrain":
+        weights |= {f"{_WHOLE}{name}": tensor for name, tensor in clip.model.state_dict().items()}
+    elif config.mode != "mask_prompt":
+        moved = moved_weights(clip, config)
+        for name, parameter in clip.model.named_parameters():
+            plain = plain_name(name)
+            if plain in moved and (name == plain or parameter.requires_grad):
+                weights[name] = parameter
     if clip.vision.depth:
         weights["prompts"] = clip.vision.prompts
     # A copy on the CPU: the next step must not change what is being written.
@@ -62,17 +74,16 @@ def tuned_weights(clip: Clip, first_phase: PhaseName) -> dict[str, torch.Tensor]
 
 
 @torch.no_grad()
-def load_tuned(clip: Clip, weights: dict[str, torch.Tensor]) -> Clip:
-    """Put `tuned_weights` into the original CLIP; it gains prompts if they have some."""
+def load_tuned(clip: Clip, weights: dict[str, torch.Tensor], config: TrainConfig) -> Clip:
+    """Put `tuned_weights` into the original CLIP; it gains prompts and adapters if they have some."""
     if "prompts" in weights:
         clip = with_prompts(clip, len(weights["prompts"]), seed=0)
         clip.vision.prompts.copy_(weights["prompts"])
-    if model := {name.removeprefix("model."): weights[name] for name in weights if name.startswith("model.")}:
-        clip.model.load_state_dict(model)
-    if "logit_scale" in weights:
-        clip.logit_scale.copy_(weights["logit_scale"])
-        tower = {name.removeprefix("visual."): weights[name] for name in weights if name.startswith("visual.")}
-        clip.vision.visual.load_state_dict(tower)
+    if any(name != plain_name(name) for name in weights):
+        train_moved(clip, config)
+    own = {name.removeprefix(_WHOLE): tensor for name, tensor in weights.items() if name != "prompts"}
+    unknown = clip.model.load_state_dict(own, strict=False).unexpected_keys
+    assert not unknown, unknown  # the checksum was right
     return clip
 
 

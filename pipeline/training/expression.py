@@ -1,8 +1,6 @@
 """SQL expressions over the pairs of a dataset, from configurations: `data.where` and `data.weight`."""
 
-import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 import schemas
+from pipeline.configuration import sql
 from pipeline.errors import UserError
 
 P_RIGHT = "p_right"
 """The one column that is not of the manifests, but of the tables of quality."""
 _COLUMNS = (*schemas.MANIFEST.names, P_RIGHT)
+_OF_A_VERIFIER = re.compile(rf"[a-z][a-z0-9_]*_(?:{'|'.join(schemas.VERIFIER_COLUMNS)})")
 
-_SAMPLED = "tablesample"
-# What SQL means by these depends on the moment; DuckDB does not list them as functions.
-_MOMENTS = ("current_timestamp", "current_time", "localtime", "localtimestamp")
-# They run a text, in which anything may stand.
-_TEXTS = ("query", "query_table")
 _ROW, _VALUE = "row number", "value of the pair"
 
 
@@ -37,6 +32,11 @@ class Expression:
     columns: frozenset[str]
     """The columns that it needs: all where it has a subquery, a star, or a name that is no column."""
 
+    @property
+    def of_verifiers(self) -> frozenset[str]:
+        """The names in it that may be columns of verifiers: so400m_score and the like."""
+        return frozenset(name for name in self.names if _of_a_verifier(name))
+
     def over(self, pairs: pa.Table, kind: str) -> pa.Array:
         """Its value for every pair, cast to an SQL type.
 
@@ -47,7 +47,7 @@ class Expression:
         Raises:
             UserError: naming the key; DuckDB refuses it, or it does not give one value for each pair.
         """
-        with _connect() as connection:
+        with sql.connect() as connection:
             connection.register("pairs", pairs.append_column(_ROW, pa.array(np.arange(len(pairs)))))
             query = f'select "{_ROW}", cast(({self.text}\n) as {kind}) as "{_VALUE}" from pairs'
             try:
@@ -73,10 +73,13 @@ def parse_expression(key: str, text: str) -> Expression:
     Raises:
         UserError: naming the key.
     """
-    with _connect() as connection:
-        parsed = _parse(connection, key, text)
-        names = frozenset(name.lower() for name in _named(parsed))
-        if found := sorted((names - {*_COLUMNS}) & _changing(connection)):
+    with sql.connect() as connection:
+        try:
+            parsed = sql.parse(connection, text)
+        except ValueError as error:
+            raise _refused(key, text, str(error)) from None
+        names = frozenset(name.lower() for name in sql.names_in(parsed))
+        if found := sorted((names - {*_COLUMNS}) & sql.changing_functions(connection)):
             raise UserError(
                 f"{key}: {text!r} uses {found[0]}, which gives other pairs every time, so that the run could not go "
                 "on after an interruption; take a share of the pairs by a hash instead: hash(key) % 10 < 5"
@@ -84,93 +87,25 @@ def parse_expression(key: str, text: str) -> Expression:
     return Expression(key, text, names, _needed(parsed))
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    # The text may come from a shared configuration: it sees the pairs and nothing else.
-    return duckdb.connect(
-        ":memory:",
-        config={
-            "enable_external_access": False,
-            "python_enable_replacements": False,
-            "threads": 1,
-            "lock_configuration": True,
-        },
-    )
-
-
-def _parse(connection: duckdb.DuckDBPyConnection, key: str, text: str) -> Any:
-    """The tree of one expression, of which nothing else is left in the statement around it."""
-    try:
-        tree, around = (_statement(connection, f"select {expression}\n") for expression in (text, "true"))
-    except (duckdb.Error, RecursionError, UnicodeError) as error:
-        raise _refused(key, text, str(error)) from None
-    if tree["error"]:
-        raise _refused(key, text, f"Parser Error: {tree['error_message']}")
-    parsed = _selected(tree)
-    _selected(around)
-    if tree != around or len(parsed) != 1 or parsed[0].get("alias"):
-        raise _refused(key, text, "Parser Error: it is not one expression, but more of a statement")
-    return parsed
-
-
-def _statement(connection: duckdb.DuckDBPyConnection, sql: str) -> dict:
-    [[parsed]] = connection.execute("select json_serialize_sql(?)", [sql]).fetchall()
-    return json.loads(parsed)
-
-
-def _selected(tree: dict) -> list:
-    """Take what is selected out of the tree of the first statement."""
-    return tree["statements"][0]["node"].pop("select_list", [])
-
-
 def _refused(key: str, text: str, why: str) -> UserError:
     shown = text if len(text) <= 500 else f"{text[:500]}…"
     return UserError(
         f"{key}: {shown!r} is no expression over the pairs: {why}\ncolumns: {', '.join(schemas.MANIFEST.names)}, and "
-        f"{P_RIGHT} where python -m jobs.inspect quality has written it"
+        f"{P_RIGHT} where python -m jobs.inspect quality has written it, and of each verifier NAME_"
+        + ", NAME_".join(schemas.VERIFIER_COLUMNS)
     )
-
-
-def _changing(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Names of functions whose result is not the same every time, or cannot be known to be."""
-    listed = connection.execute(
-        "select distinct function_name from duckdb_functions() "
-        "where stability in ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"
-    ).fetchall()
-    macros = connection.execute(
-        "select function_name, macro_definition from duckdb_functions() where macro_definition is not null"
-    ).fetchall()
-    moment = re.compile(rf"\b(?:{'|'.join(_MOMENTS)})\b")
-    of_moments = {name for name, definition in macros if moment.search(definition)}
-    return {name for (name,) in listed} | of_moments | {*_MOMENTS, *_TEXTS, _SAMPLED}
 
 
 def _needed(parsed: Any) -> frozenset[str]:
     every = frozenset(_COLUMNS)
     columns: set[str] = set()
-    for part in _parts(parsed):
+    for part in sql.parts_of(parsed):
         if part.get("class") in ("SUBQUERY", "STAR"):
             return every
         columns.update(name.lower() for name in part.get("column_names") or [])
-    return frozenset(columns) if columns <= every else every
+    known = {name for name in columns if name in every or _of_a_verifier(name)}
+    return frozenset(columns & every) if columns == known else every
 
 
-def _named(parsed: Any) -> Iterator[str]:
-    """The functions and columns that a parsed expression names; `tablesample` if it takes some rows at random."""
-    for part in _parts(parsed):
-        if part.get("sample"):
-            yield _SAMPLED
-        if isinstance(name := part.get("function_name"), str):
-            yield name
-        yield from part.get("column_names") or []
-
-
-def _parts(parsed: Any) -> Iterator[dict]:
-    """All objects of a tree in JSON, however deep."""
-    waiting = [parsed]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            yield part
-            waiting.extend(part.values())
-        elif isinstance(part, list):
-            waiting.extend(part)
+def _of_a_verifier(name: str) -> bool:
+    return name not in _COLUMNS and _OF_A_VERIFIER.fullmatch(name) is not None

@@ -25,6 +25,7 @@ from pipeline.training.order import PhaseBatches, PhaseSteps
 from pipeline.training.ranks import Ranks
 from pipeline.training.samples import DataConfig, Samples
 from pipeline.training.shard_files import ShardFiles
+from pipeline.training.whole_images import BesideRegions, ReplayBatches, WithImages
 
 _ALONE = Ranks()
 
@@ -36,23 +37,29 @@ def training_loader(
     clip_input: ClipInput,
     ranks: Ranks = _ALONE,
     *,
+    replay: ReplayBatches | None = None,
     pin_memory: bool = False,
 ) -> DataLoader:
     """This rank's batches of a phase from its first step that is not done to its end, over all epochs.
 
     Args:
         clip_input: what the crops will be cut to.
+        replay: whole images beside the regions, of which `steps.batch_size` says the number.
         pin_memory: so that batches are copied to a GPU while it works.
 
     Returns:
         an iterable of dictionaries: `crops` (`Crops`: what `cut_batches` makes `pixels` and `masks` of), `nouns` int64
         [b] (index into `samples.nouns`), `unmasked` bool [b] (shown with background and an all-ones mask), `rows` int64
-        [b], and `weights` float32 [b] if pairs count differently. Iterating raises what reading raised in a loader
-        process: UserError for a damaged sample, OSError of the storage.
+        [b], `weights` float32 [b] if pairs count differently, and `negatives` int64 [b,H] if there are hard negatives
+        (index into `samples.texts`, -1 where a sample has fewer); with replay also what `WithImages` says. Iterating
+        raises what reading raised in a loader process: UserError for a damaged sample, OSError of the storage.
     """
     shards = samples.table["shard"].to_numpy()
     batches = PhaseBatches(samples.train, shards[samples.train], steps, ranks, config.shuffle_shards)
     dataset = _Regions(samples, config, clip_input, steps.seed)
+    if replay is not None:
+        beside, with_images = BesideRegions(batches, steps, replay, ranks), WithImages(dataset, replay, steps.seed)
+        return _loader(with_images, config, pin_memory, batch_sampler=beside)
     return _loader(dataset, config, pin_memory, batch_sampler=batches)
 
 
@@ -87,6 +94,7 @@ class _Regions(Dataset):
         self._config, self._clip_input, self._seed = config, clip_input, seed
         self._dataset, self._nouns = samples.dataset, samples.noun_of_row
         self._weights = None if seed is None else samples.weight_of_row
+        self._negatives = None if seed is None else samples.hard_negatives
         table = samples.table
         self._keys = table["key"].combine_chunks()
         self._places = [table[name].to_numpy() for name in ("shard", "tar_offset", "tar_length")]
@@ -108,13 +116,15 @@ class _Regions(Dataset):
     def _batch(self, batch: list[tuple[int, int]]) -> dict:
         images, masks, unmasked = zip(*(self._shown(epoch, row) for epoch, row in batch), strict=True)
         rows = np.array([row for _, row in batch])
-        weights = {} if self._weights is None else {"weights": torch.from_numpy(self._weights[rows])}
+        optional = {} if self._weights is None else {"weights": torch.from_numpy(self._weights[rows])}
+        if self._negatives is not None:
+            optional["negatives"] = torch.from_numpy(self._negatives.of_rows(rows))
         return {
             "crops": Crops.of(images, masks, self._clip_input, self._config.fill),
             "nouns": torch.from_numpy(self._nouns[rows]),
             "unmasked": torch.tensor(unmasked),
             "rows": torch.from_numpy(rows),
-            **weights,
+            **optional,
         }
 
     def _shown(self, epoch: int, row: int) -> tuple[np.ndarray, np.ndarray, bool]:

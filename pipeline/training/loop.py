@@ -16,8 +16,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline import storage
 from pipeline.clip import Clip, load_clip
+from pipeline.clip.adapters import merge_adapters
 from pipeline.execution import metrics
 from pipeline.training.averaging import average_with_original
+from pipeline.training.batch_texts import BatchTexts
 from pipeline.training.checkpoints import RunState, load_tuned, read_checkpoint, save_checkpoint, tuned_weights
 from pipeline.training.config import TrainConfig
 from pipeline.training.crops import cut_batches
@@ -25,15 +27,19 @@ from pipeline.training.loader import training_loader, validation_loader
 from pipeline.training.loggers import Logger, open_loggers
 from pipeline.training.losses import RegionLoss
 from pipeline.training.noun_embeddings import embed_nouns
-from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from pipeline.training.optimizer import learning_rate, make_optimizer, set_learning_rate, state_bytes
 from pipeline.training.order import PhaseSteps
 from pipeline.training.phases import Phase, plan_phases, prepare, train_mode, with_prompts
 from pipeline.training.pretraining import PretrainStep
 from pipeline.training.ranks import Ranks
+from pipeline.training.replay import Replay, of_all_ranks
+from pipeline.training.replay_loss import ReplayLoss
+from pipeline.training.retention import Retention
 from pipeline.training.run_directory import RunDirectory
 from pipeline.training.samples import Samples
 from pipeline.training.step import Step
 from pipeline.training.validation import validate
+from pipeline.training.whole_images import ReplayBatches
 from pipeline.training.window import Measured, Window
 
 
@@ -46,6 +52,8 @@ class WorkerTask:
     """URI of the run's samples.parquet."""
     validation: str | None
     """URI of the samples of another dataset to validate on."""
+    replay: str | None
+    """URI of the whole images to replay."""
     fingerprint: str
     """Identifies the run to loggers."""
     rows: Queue
@@ -65,16 +73,17 @@ class Worker:
         self._samples = Samples.read(task.samples)
         self._phases = plan_phases(self._config, len(self._samples.train))
         self._clip = self._load_original()
-        self._embeddings_ND = None
-        if self._config.mode != "pretrain":  # there, texts are whole captions, and their embeddings change
-            self._embeddings_ND = self._embed(self._samples)
         self._validated = Samples.read(task.validation) if task.validation else self._samples
-        self._validated_embeddings_ND = self._embed(self._validated) if task.validation else self._embeddings_ND
+        # Held-out captions of pretraining are no classes.
+        self._validates = bool(task.validation) or self._config.mode != "pretrain"
+        self._replay = Replay.read_back(task.replay) if task.replay else None
+        self._retention = Retention(self._config.retention)
+        self._embedded: dict[int, torch.Tensor] = {}
         self._state = RunState()
         self._optimizer_state: dict[str, Any] = {}
         if checkpoint := ray.train.get_checkpoint():
             weights, self._optimizer_state, self._state = read_checkpoint(checkpoint)
-            self._clip = load_tuned(self._clip, weights)
+            self._clip = load_tuned(self._clip, weights, self._config)
         self._loggers: list[Logger] = []
         if self._ranks.rank == 0:
             self._loggers = open_loggers(
@@ -94,7 +103,7 @@ class Worker:
         """
         state = self._state
         if state == RunState():
-            self._record(self._validate())
+            self._record(self._validate() | self._retention.measure(self._clip))
         while state.stage < len(self._phases):
             self._run_phase(self._phases[state.stage])
         for logger in self._loggers:
@@ -104,8 +113,8 @@ class Worker:
         state = self._state
         if phase.name == "mask_prompt":
             self._clip = with_prompts(self._clip, self._config.mask_prompt.depth, self._config.seed)
-        parameters = prepare(self._clip, phase)
-        optimizer = make_optimizer(parameters, phase.config)
+        parameters = prepare(self._clip, phase, self._config)
+        optimizer = make_optimizer(parameters, phase.config, self._config.text.learning_rate)
         scaler = torch.amp.GradScaler(self._device.type, enabled=self._clip.autocast_dtype == torch.float16)
         if state.step:
             optimizer.load_state_dict(self._optimizer_state["optimizer"])
@@ -123,6 +132,7 @@ class Worker:
             scaler.update()
             step_once.clamp_logit_scale()
             window.add(step, result, batch["rows"])
+            self._state.unreadable |= dict(batch.get("unreadable", ()))
 
             state.step = step + 1
             epoch_ends = state.step % phase.steps_per_epoch == 0
@@ -135,8 +145,9 @@ class Worker:
                         "loss": measured.loss,
                         "learning_rate": rate,
                         "logit_scale": self._clip.logit_scale.exp().item(),
-                        "regions_per_second": measured.steps * self._config.batch_size / measured.seconds,
+                        "regions_per_second": measured.steps * self._regions(phase) / measured.seconds,
                         "waiting_share": measured.waiting_share,
+                        "optimizer_bytes": state_bytes(optimizer),
                     }
                 )
             if saves:
@@ -149,7 +160,7 @@ class Worker:
     def _make_step(self, phase: Phase, scaler: torch.amp.GradScaler) -> Step | PretrainStep:
         whole = phase.name == "pretrain"
         if self._config.gradient_checkpointing:
-            tower = self._clip.model if whole else self._clip.vision.visual
+            tower = self._clip.model if whole or self._text_moves(phase) else self._clip.vision.visual
             cast("Callable[[bool], None]", tower.set_grad_checkpointing)(True)  # open_clip has no types
         trained: torch.nn.Module = self._clip.model if whole else self._clip.vision
         if self._config.compile:
@@ -160,8 +171,17 @@ class Worker:
             )
         if whole:
             return PretrainStep(self._clip, trained, self._samples.nouns, scaler=scaler, ranks=self._ranks)
-        assert self._embeddings_ND is not None  # only mode `pretrain` has none
-        loss = RegionLoss(self._config.loss.kind, self._embeddings_ND, self._clip.logit_scale, self._ranks)
+        kind, nouns = self._config.loss.kind, len(self._samples.nouns)
+        in_step = texts_TD = embeddings_ND = None
+        if self._text_moves(phase):
+            templates, all_nouns = self._config.model.templates, kind == "classification"
+            in_step = BatchTexts(
+                self._clip, self._samples.texts, nouns, templates, all_nouns=all_nouns, ranks=self._ranks
+            )
+        else:
+            texts_TD = self._embed(self._samples)
+            embeddings_ND = texts_TD[:nouns]  # they come first
+        loss = RegionLoss(kind, embeddings_ND, self._clip.logit_scale, self._ranks, texts_TD, in_step)
         # Un-masked regions meet no prompt, so that phase has nothing to learn from them.
         distillation = self._config.loss.distillation if phase.name == "full" else 0.0
         return Step(
@@ -172,7 +192,13 @@ class Worker:
             micro_batch_size=self._config.micro_batch_size,
             original=self._load_original().vision if distillation else None,
             distillation=distillation,
+            replay=ReplayLoss(self._clip, self._ranks, phase.images / self._config.batch_size)
+            if phase.images
+            else None,
         )
+
+    def _text_moves(self, phase: Phase) -> bool:
+        return phase.name == "full" and self._config.text.parameters != "frozen"
 
     def _batches(self, phase: Phase) -> Iterable[dict]:
         data = self._config.data
@@ -181,21 +207,36 @@ class Worker:
         steps = PhaseSteps(
             seed=self._config.seed + self._state.stage,
             epochs=phase.config.epochs,
-            batch_size=self._config.batch_size,
+            batch_size=self._regions(phase),
             first_step=self._state.step,
         )
+        replay = None
+        if self._replay is not None and phase.images:
+            replay = ReplayBatches(self._replay, phase.images, self._clip.preprocess, self._clip.input.size)
         pin_memory = self._device.type == "cuda"
-        return training_loader(self._samples, data, steps, self._clip.input, self._ranks, pin_memory=pin_memory)
+        return training_loader(
+            self._samples, data, steps, self._clip.input, self._ranks, replay=replay, pin_memory=pin_memory
+        )
+
+    def _regions(self, phase: Phase) -> int:
+        """Of a step, over all workers."""
+        return self._config.batch_size - phase.images
 
     def _end_epoch(self, phase: Phase) -> None:
-        if phase.name == "full" and self._state.step == phase.steps and self._config.full.wise_ft < 1:
-            average_with_original(self._clip, self._load_original(), self._config.full.wise_ft)
-        self._record(self._validate())
+        if phase.name == "full" and self._state.step == phase.steps:
+            merge_adapters(self._clip.model)
+            if self._config.full.wise_ft < 1:
+                average_with_original(self._clip, self._load_original(), self._config.full.wise_ft)
+        if phase.name == "pretrain" or self._text_moves(phase):
+            self._embedded = {}
+        self._record(self._validate() | self._retention.measure(self._clip))
         train_mode(self._clip)
 
     def _save(self, phase: Phase, optimizer_state: dict) -> None:
         """Report a checkpoint; the last one of a phase stands at the beginning of the next."""
         state = self._state
+        if phase.images:
+            state.unreadable = of_all_ranks(state.unreadable, self._ranks)
         name = f"{phase.name}-{state.step:07d}"
         accuracy = {key: value for key, value in state.history[-1].items() if key.startswith("accuracy")}
         if state.step == phase.steps:
@@ -206,7 +247,7 @@ class Worker:
         for logger in self._loggers:
             logger.flush()
         folder = Path(tempfile.mkdtemp(prefix="checkpoint-"))
-        weights = tuned_weights(self._clip, self._phases[0].name)
+        weights = tuned_weights(self._clip, self._config)
         save_checkpoint(folder, weights, optimizer_state, state)
         # The folder is uploaded while training goes on, and deleted then.
         ray.train.report(
@@ -217,13 +258,15 @@ class Worker:
         )
 
     def _embed(self, samples: Samples) -> torch.Tensor:
-        return embed_nouns(self._clip, samples.nouns, self._config.model.templates)
+        """Embeddings of the texts of samples by the text tower as it is, the nouns first; kept until it changes."""
+        if id(samples) not in self._embedded:
+            self._embedded[id(samples)] = embed_nouns(self._clip, samples.texts, self._config.model.templates)
+        return self._embedded[id(samples)]
 
     def _validate(self) -> dict[str, float]:
-        if self._validated_embeddings_ND is None:
+        if not self._validates:
             return {}
-        if self._config.mode == "pretrain":
-            self._validated_embeddings_ND = self._embed(self._validated)
+        embeddings_ND = self._embed(self._validated)[: len(self._validated.nouns)]
         loader = validation_loader(
             self._validated,
             self._config.data,
@@ -233,7 +276,7 @@ class Worker:
             batch_size=self._config.micro_batch_size or self._config.batch_size // self._ranks.world_size,
             pin_memory=self._device.type == "cuda",
         )
-        found = validate(self._clip, cut_batches(loader, self._device), self._validated_embeddings_ND)
+        found = validate(self._clip, cut_batches(loader, self._device), embeddings_ND)
         if not len(found.rows):
             return {}
         if self._ranks.rank == 0:
@@ -259,7 +302,7 @@ class Worker:
         """What every rank did, and what all of them did together, for the metrics."""
         metrics.gpu_busy(self._config.output, phase.name, measured.seconds * (1 - measured.waiting_share))
         if self._ranks.rank == 0:
-            samples = measured.steps * self._config.batch_size
+            samples = measured.steps * self._regions(phase)
             metrics.steps_done(self._config.output, phase.name, measured.steps, samples, measured.loss)
 
     def _total_steps(self) -> int:

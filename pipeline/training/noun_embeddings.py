@@ -4,11 +4,11 @@ import torch
 import torch.distributed as dist
 
 from pipeline.clip import Clip, TextEmbedder
-from pipeline.clip.templates import TemplateSet
+from pipeline.clip.template_choice import Templates
 from pipeline.training.ranks import Ranks
 
 
-def embed_nouns(clip: Clip, nouns: list[str], templates: TemplateSet) -> torch.Tensor:
+def embed_nouns(clip: Clip, nouns: list[str], templates: Templates) -> torch.Tensor:
     """Unit-length embeddings float32 [N,D] on the CLIP's device. Each rank embeds its share, and all get all."""
     ranks = Ranks.of_process_group()
     shares = [TextEmbedder(clip, templates)(nouns[ranks.rank :: ranks.world_size])]

@@ -9,7 +9,9 @@ from pipeline.clip import Clip
 from pipeline.clip.mask_prompts import MaskPromptedVision
 from pipeline.errors import UserError
 from pipeline.training.config import Mode, PhaseConfig, PhaseName, PretrainConfig, TrainConfig
+from pipeline.training.moved import train_moved
 from pipeline.training.order import steps_per_epoch
+from pipeline.training.replay import images_of_a_batch
 
 _PHASES: dict[Mode, tuple[PhaseName, ...]] = {
     "pretrain": ("pretrain",),
@@ -26,6 +28,8 @@ class Phase:
     name: PhaseName
     config: PhaseConfig
     steps_per_epoch: int
+    images: int = 0
+    """Whole images of each batch, over all workers: the rest are regions."""
 
     @property
     def steps(self) -> int:
@@ -34,9 +38,21 @@ class Phase:
 
 
 def plan_phases(config: TrainConfig, samples: int) -> list[Phase]:
-    """The phases of `config.mode` over a number of training samples."""
-    steps = steps_per_epoch(samples, config.batch_size)
-    return [Phase(name, getattr(config, name), steps) for name in _PHASES[config.mode]]
+    """The phases of `config.mode` over a number of training samples.
+
+    Raises:
+        UserError: as `images_of_a_batch`.
+    """
+    images = {"full": images_of_a_batch(config)}
+    return [
+        Phase(
+            name,
+            getattr(config, name),
+            steps_per_epoch(samples, config.batch_size - images.get(name, 0)),
+            images.get(name, 0),
+        )
+        for name in _PHASES[config.mode]
+    ]
 
 
 def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
@@ -57,23 +73,25 @@ def with_prompts(clip: Clip, depth: int, seed: int) -> Clip:
         return replace(clip, vision=MaskPromptedVision(clip.vision.visual, depth).to(clip.device))
 
 
-def prepare(clip: Clip, phase: Phase) -> dict[str, torch.nn.Parameter]:
+def prepare(clip: Clip, phase: Phase, config: TrainConfig) -> dict[str, torch.nn.Parameter]:
     """Let gradients reach what the phase trains and nothing else; returns those parameters by name.
 
     pretrain: both towers and the temperature, but for what `frozen` names.
-    full: the image tower and the temperature; prompts that the CLIP came with are used and stay as they are.
+    full: what `full.parameters` and `text.parameters` say, with adapters where only a part of a weight moves; prompts
+        that the CLIP came with are used and stay as they are.
     mask_prompt: the prompts alone.
     """
     clip.model.requires_grad_(False)
     clip.vision.requires_grad_(False)
     train_mode(clip)
+    if phase.name == "full":
+        return train_moved(clip, config)
     if phase.name == "mask_prompt":
         trained = {"prompts": clip.vision.prompts}
-    elif isinstance(phase.config, PretrainConfig):
+    else:
+        assert isinstance(phase.config, PretrainConfig)
         frozen = tuple(phase.config.frozen)
         trained = {name: tensor for name, tensor in clip.model.named_parameters() if not name.startswith(frozen)}
-    else:
-        trained = dict(clip.vision.visual.named_parameters(prefix="visual")) | {"logit_scale": clip.logit_scale}
     for parameter in trained.values():
         parameter.requires_grad_(True)
     return trained

@@ -44,7 +44,11 @@ def _show(queue: Queue, phases: list[Phase]) -> None:
                 f"nearest to their noun ({row['accuracy_top5']:.1%} among five)",
                 file=sys.stderr,
             )
-        else:
+        if "retention" in row:
+            bar.write(
+                f"{row['stage']}, after epoch {row['epoch']:g}: retention {row['retention']:.1%}", file=sys.stderr
+            )
+        if "loss" in row:
             bar.set_postfix_str(
                 f"{row['stage']}, loss {row['loss']:.4f}, {row['regions_per_second']:.0f} regions/s, "
                 f"{row['waiting_share']:.1%} waiting"

@@ -22,16 +22,21 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from pipeline import storage
 from pipeline.configuration import fingerprint
 from pipeline.configuration.overwriting import prepare_output
+from pipeline.duplicates.known_leaks import known_leaks
 from pipeline.errors import IncompleteError, UserError
+from pipeline.escaping.terminal import printable
+from pipeline.training.batch_texts import check_texts
 from pipeline.training.checkpoint_list import drop_checkpoint, mend_list
 from pipeline.training.checkpoints import DamagedCheckpointError, RunState, load_tuned, read_checkpoint
-from pipeline.training.config import TrainConfig
+from pipeline.training.config import BalanceConfig, TrainConfig
 from pipeline.training.controller import StopAtUserErrors, train_worker
 from pipeline.training.loop import WorkerTask
 from pipeline.training.phases import Phase, plan_phases
 from pipeline.training.plan import check_resources, check_size, load_model, resolve
 from pipeline.training.progress_bar import shown_progress
+from pipeline.training.replay import images_of_a_batch, select_replay, told
 from pipeline.training.result import write_result
+from pipeline.training.retention import Retention
 from pipeline.training.run_directory import OWN_FILES, RunDirectory
 from pipeline.training.samples import select_samples
 
@@ -65,14 +70,32 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     directory = RunDirectory(config.output)
     if storage.list_names(directory.path("manifests")):
         raise UserError(f"output: {config.output} holds a mined dataset; choose another directory for the run")
-    samples = select_samples(config.dataset, config.data)
+    samples = select_samples(config.dataset, config.data, config.loss.hard_negatives)
     print(f"{config.dataset}: {samples.selection}", file=sys.stderr)
+    if samples.hard_negatives:
+        print(f"{config.dataset}: {samples.hard_negatives}", file=sys.stderr)
+    leaks = known_leaks(config.dataset)
+    for leak in leaks:
+        print(printable(f"{config.dataset}: {leak}"), file=sys.stderr)
     check_size(config, len(samples.train))
+    check_texts(config, len(samples.nouns))
     validation = None
     if config.validation.dataset:
-        whole = replace(config.data, where=None, weight=None, fold=None, held_out_share=1.0)
+        whole = replace(
+            config.data,
+            where=None,
+            weight=None,
+            fold=None,
+            deduplicate=None,
+            balance=BalanceConfig(),
+            held_out_share=1.0,
+        )
         validation = select_samples(config.validation.dataset, whole)
+    images = images_of_a_batch(config)
+    replay = select_replay(config.replay, config.dataset, config.data, images) if images else None
     clip = load_model(config)
+    retention = Retention(config.retention)
+    retention.check(clip, config.dataset)
     # Only now: a mistake in the configuration must not cost the run that is there.
     prepare_output(directory.uri, "train", OWN_FILES, overwrite=overwrite)
     description = fingerprint.describe(
@@ -85,9 +108,11 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
             "skipped_shards": samples.skipped_shards,
             "validation_manifest_sha256": validation and validation.manifest_sha256,
             f"validation_{_SAMPLES}": validation and validation.sha256,
-            **({"quality_sha256": samples.quality_sha256} if samples.quality_sha256 else {}),
+            **samples.beside,
+            **({"replay_sha256": replay.sha256} if replay else {}),
         },
         original={"sha256": clip.weights_sha256(), "image_size": clip.input.size},
+        retention=retention.identity,
     )
     _write_or_check(directory, description)
     if storage.exists(directory.result):
@@ -95,17 +120,26 @@ def train(config: TrainConfig, *, overwrite: bool = False) -> dict:
     samples.write(directory.samples)
     if validation:
         validation.write(directory.validation)
+    if replay:
+        replay.write(directory.replay)
 
     phases = plan_phases(config, len(samples.train))
     # A held-out caption of pretraining is no class among others.
     validated = validation or (samples if config.mode != "pretrain" else None)
     with shown_progress(phases) as rows:
         task = WorkerTask(
-            config, directory.samples, directory.validation if validation else None, description["fingerprint"], rows
+            config,
+            directory.samples,
+            directory.validation if validation else None,
+            directory.replay if replay else None,
+            description["fingerprint"],
+            rows,
         )
         has_accuracy = validated is not None and len(validated.held_out) > 0
         weights, state = _fit_from_whole_checkpoints(config, directory, task, phases, gpu, has_accuracy)
-    return write_result(directory, load_tuned(clip, weights), samples, phases, state.history)
+    for line in told(state.unreadable, len(replay) if replay else 0):
+        print(line, file=sys.stderr)
+    return write_result(directory, load_tuned(clip, weights, config), samples, phases, state, replay, leaks)
 
 
 def _write_or_check(directory: RunDirectory, description: dict) -> None:

@@ -14,8 +14,11 @@ where v_u, of a distinct noun u, is the mean weight of its regions: it counts on
 as they do. They are divided by the number of pairs, not by the sum of their weights, so that a pair counts as much in
 one batch as in another; the weights' mean over all training pairs is 1.
 
+Hard negatives h of region i (see `losses.py`) stand once beside each of its w_i occurrences, so that Σ_n exp s_in,
+Σ_j w_j exp s_ij and Σ_u v_u exp s_iu become … + Σ_h exp s_ih.
+
 Shape suffixes: B regions of this rank, G regions of all ranks, N nouns with an embedding, U distinct nouns of the
-global batch, D embedding width.
+global batch, H hard negatives of a region, D embedding width.
 """
 
 import torch
@@ -23,14 +26,19 @@ import torch.distributed.nn
 import torch.nn.functional as F  # noqa: N812
 
 
-def weighted_classification(logits_BN: torch.Tensor, nouns_B: torch.Tensor, weights_B: torch.Tensor) -> torch.Tensor:
+def weighted_classification(
+    logits_BN: torch.Tensor, nouns_B: torch.Tensor, weights_B: torch.Tensor, hard_BH: torch.Tensor | None = None
+) -> torch.Tensor:
     """Cross-entropy over all nouns; the mean over ranks is that of the global batch.
 
     Args:
         logits_BN: similarities times the scale.
         nouns_B: int64, columns of the logits.
         weights_B: float32, above 0.
+        hard_BH: logits of the hard negatives, minus infinity where there is none; None: none of any region.
     """
+    if hard_BH is not None:
+        logits_BN = torch.cat([logits_BN, hard_BH], dim=1)
     return (weights_B * F.cross_entropy(logits_BN, nouns_B, reduction="none")).mean()
 
 
@@ -48,6 +56,7 @@ class WeightedInBatchLoss(torch.nn.Module):
         weights_B: torch.Tensor,
         embeddings_ND: torch.Tensor,
         scale: torch.Tensor,
+        hard_BH: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Loss of this rank, whose mean over ranks is that of the global batch.
 
@@ -56,6 +65,7 @@ class WeightedInBatchLoss(torch.nn.Module):
             nouns_B: int64, rows of the embeddings.
             weights_B: float32, above 0.
             scale: factor on the cosine similarities.
+            hard_BH: logits of the hard negatives, minus infinity where there is none; None: none of any region.
         """
         regions_GD, nouns_G, weights_G = regions_BD, nouns_B, weights_B
         if self._world_size > 1:
@@ -63,7 +73,7 @@ class WeightedInBatchLoss(torch.nn.Module):
             nouns_G, weights_G = self._gathered(nouns_B), self._gathered(weights_B)
         own_B = scale * (regions_BD * embeddings_ND[nouns_B]).sum(dim=1)
         if not self._multi_positive:
-            to_nouns_B = _log_sum(scale * regions_BD @ embeddings_ND[nouns_G].T, weights_G) - own_B
+            to_nouns_B = _log_sum(scale * regions_BD @ embeddings_ND[nouns_G].T, weights_G, hard_BH) - own_B
             to_regions_B = _log_sum(scale * embeddings_ND[nouns_B] @ regions_GD.T, weights_G) - own_B
             return (weights_B * (to_nouns_B + to_regions_B)).mean() / 2
         distinct_U = nouns_G.unique()
@@ -71,7 +81,7 @@ class WeightedInBatchLoss(torch.nn.Module):
         positive_UG = (distinct_U[:, None] == nouns_G[None, :]).float()
         weight_U = positive_UG @ weights_G
         mean_U = weight_U / positive_UG.sum(dim=1)
-        to_nouns_B = _log_sum(scale * regions_BD @ texts_UD.T, mean_U) - own_B
+        to_nouns_B = _log_sum(scale * regions_BD @ texts_UD.T, mean_U, hard_BH) - own_B
         logits_UG = scale * texts_UD @ regions_GD.T
         own_U = (positive_UG * weights_G * logits_UG).sum(dim=1) / weight_U
         to_regions_U = _log_sum(logits_UG, weights_G) - own_U
@@ -83,6 +93,7 @@ class WeightedInBatchLoss(torch.nn.Module):
         return torch.cat(gathered)
 
 
-def _log_sum(logits: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """log Σ_j w_j exp(logit_j) over the last axis."""
-    return torch.logsumexp(logits + weights.log(), dim=-1)
+def _log_sum(logits: torch.Tensor, weights: torch.Tensor, more: torch.Tensor | None = None) -> torch.Tensor:
+    """log(Σ_j w_j exp logit_j + Σ_h exp more_h) over the last axis."""
+    weighted = logits + weights.log()
+    return torch.logsumexp(weighted if more is None else torch.cat([weighted, more], dim=-1), dim=-1)

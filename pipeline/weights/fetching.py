@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from pipeline import storage
 from pipeline.errors import UserError
@@ -21,6 +21,7 @@ from pipeline.storage.node_cache import NodeCache
 from pipeline.storage.own_folder import CACHE_KEY, own_folder, user_cache
 
 _MODEL_FILES = ("*.json", "*.safetensors")
+_VOCABULARY_FILES = ("vocab.txt", "merges.txt")
 _OLD_MODEL_FILES = ("*.json", "pytorch_model*.bin")
 _FOLDER_SUFFIXES = (".json", ".safetensors", ".bin", ".txt", ".model")
 """Configurations, weights, and the vocabularies of tokenizers."""
@@ -50,17 +51,22 @@ def fetch(uri: str, key: str) -> Path:
     return _cached(uri)
 
 
-def fetch_model(uri: str, key: str) -> Path:
+def fetch_model(uri: str, key: str, *, vocabulary: bool = False) -> Path:
     """The directory of a model on this node: configurations and weights as `transformers` saves them.
 
-    Args, raises: as `fetch`.
+    Args:
+        vocabulary: with the vocabulary of its tokenizer. (The hash of a directory is over all that is fetched, so that
+            models which need none have to stay as they are.)
+
+    Other args, raises: as `fetch`.
     """
     if uri.startswith(HUB):
         repository, revision, file = _parse_hub(uri, key)
         if file:
             raise UserError(f"{key}: {uri!r} names a file, not a model; give hf-hub:org/repo")
+        words = _VOCABULARY_FILES if vocabulary else ()
         for patterns in (_MODEL_FILES, _OLD_MODEL_FILES):
-            folder = Path(_from_hub(key, uri, lambda files=patterns: _snapshot(repository, revision, files)))
+            folder = Path(_from_hub(key, uri, lambda files=(*patterns, *words): _snapshot(repository, revision, files)))
             if any(folder.glob(patterns[1])):
                 return folder
         raise UserError(f"{key}: {uri} holds no weights (*.safetensors or pytorch_model*.bin)")
@@ -131,6 +137,13 @@ def _snapshot(repository: str, revision: str | None, files: Iterable[str]) -> st
 def _from_hub(key: str, uri: str, download: Any) -> str:
     try:
         return download()
+    except GatedRepoError as error:
+        repository = "/".join(uri.removeprefix(HUB).partition("@")[0].split("/")[:2])
+        raise UserError(
+            f"{key}: {uri} is gated: its owners give access to those who ask for it. Ask at "
+            f"https://huggingface.co/{repository} with your account, and give a token of that account on every "
+            "machine, in HF_TOKEN or by `hf auth login`"
+        ) from error
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{key}: {uri} cannot be had from the Hugging Face hub: {reason}") from error

@@ -27,8 +27,9 @@ def brute_force(embeddings: np.ndarray, features: np.ndarray, count: int, exclud
     count=st.integers(1, 20),
     block=st.integers(1, 40),
     share=st.floats(0, 1),
+    memory=st.integers(0, 5),
 )
-def test_against_brute_force(tmp_path_factory, precision, seed, entries, files, count, block, share):
+def test_against_brute_force(tmp_path_factory, precision, seed, entries, files, count, block, share, memory):
     rng = np.random.default_rng(seed)
     embeddings, features = unit(rng.normal(size=(entries, 8))), unit(rng.normal(size=(5, 8)))
     excluded = np.flatnonzero(rng.random(entries) < share / 2)
@@ -37,9 +38,12 @@ def test_against_brute_force(tmp_path_factory, precision, seed, entries, files, 
     bank = open_bank(str(folder))
     before, module._BLOCK = module._BLOCK, block
     try:
-        found = ExactSearch(bank, precision).nearest(features, count, excluded)
+        search = ExactSearch(bank, precision, memory_gb=memory * min(2 * block, entries) * 8 * 2 / 1e9)
+        before_kept = search.nearest(features, count, excluded)
+        found = search.nearest(features, count, excluded)
     finally:
         module._BLOCK = before
+    np.testing.assert_array_equal(found.rows, before_kept.rows)
     expected = brute_force(embeddings, features, count, excluded.tolist())
     assert found.rows.shape == found.similarities.shape == (5, count)
     # Of a bf16 scan the candidates are rounded: what it takes for the last of them may be as near to that.

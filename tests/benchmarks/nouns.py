@@ -1,4 +1,4 @@
-"""Captions per second of the noun extractor, on one core and on two.
+"""Captions per second of the noun extractor, on one core and on two, and with phrases.
 
     python -m tests.benchmarks.nouns [--captions FILE] [--count 12000]
 
@@ -79,6 +79,20 @@ def measure(captions: list[str], processes: int) -> tuple[float, float]:
     return wall, spent
 
 
+def phrases_and_nouns(captions: list[str], repeats: int) -> tuple[float, float]:
+    """CPU seconds of one core with phrases and without, the least of as many runs, which take turns."""
+    extractors = [NounExtractor("bundled", phrases=phrases) for phrases in (True, False)]
+    spent: list[list[float]] = [[], []]
+    for extractor in extractors:
+        extractor.extract(captions[:CALL])
+    for _ in range(repeats):
+        for extractor, seconds in zip(extractors, spent, strict=True):
+            began = time.process_time()
+            extract_all(extractor, captions)
+            seconds.append(time.process_time() - began)
+    return min(spent[0]), min(spent[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", type=Path)
@@ -97,6 +111,9 @@ def main() -> None:
     print(f"one process, captions/s       {count / wall_one:12.0f} {count / cpu_one:10.0f}")
     print(f"two processes, captions/s     {count / wall_two:12.0f} {2 * count / cpu_two:10.0f}")
     print(f"ratio                         {wall_one / wall_two:12.2f} {2 * cpu_one / cpu_two:10.2f}")
+    phrases, nouns = phrases_and_nouns(captions, args.repeats)
+    print(f"with phrases, captions/s                   {count / phrases:10.0f}")
+    print(f"ratio phrases / nouns                      {nouns / phrases:10.2f}")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def main() -> None:
     judged = read_source(dataset, None, options.annotations).answers
     pairs, truth = only(every, judged.row), judged.right
     opinions = [
-        dataclasses.replace(found, score=found.score[judged.row]) for found in read_opinions(options.opinion, every)
+        dataclasses.replace(found, score=found.score[judged.row])
+        for found in read_opinions(options.opinion, every, dataset)
     ]
     if options.made_opinion:
         agrees = np.random.default_rng(0).random(len(truth)) < options.made_opinion

@@ -30,7 +30,7 @@ from pipeline.clip import load_clip
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.shards import ShardsConfig, commit_shard, image_key
 from pipeline.microworld.pair_shards import describe_pairs
-from pipeline.training.config import FullConfig
+from pipeline.training.config import FullConfig, TrainConfig
 from pipeline.training.phases import Phase, prepare, with_prompts
 from tests.shard_samples import make_sample
 
@@ -116,7 +116,7 @@ def tflops_per_sample(architecture: str, mode: str) -> float:
     phase = Phase(mode, FullConfig(), steps_per_epoch=1)
     if mode == "mask_prompt":
         clip = with_prompts(clip, DEPTH, seed=0)
-    prepare(clip, phase)
+    prepare(clip, phase, TrainConfig(dataset="", output=""))
     pixels = torch.zeros(1, 3, clip.input.size, clip.input.size)
     with FlopCounterMode(display=False) as counter:
         clip.vision(pixels, torch.zeros_like(pixels[:, :1])).sum().backward()

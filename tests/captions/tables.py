@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from pipeline.captions import CaptionsConfig, open_captions
 from pipeline.errors import UserError
-from schemas import LISTING
 
 
 def listed(path: Path | str, images: str | None = "/images", **options: object) -> list[dict]:
     config = CaptionsConfig("table", str(path), images=None, **options)
     config.images = images and str(Path(path).parent if images == "/images" else images)
-    table = pa.Table.from_batches(open_captions(config).batches(), LISTING)
-    return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+    rows = [row for batch in open_captions(config).batches() for row in batch.to_pylist()]
+    return [{k: v for k, v in row.items() if v is not None} for row in rows]
 
 
 def captions(path: Path | str, **options: object) -> dict[str, list[str] | str]:

@@ -80,6 +80,8 @@ def test_every_row_group_is_one_shard_and_files_hold_64(tmp_path: Path) -> None:
 class _Rows:
     """A source of given rows in batches of given sizes."""
 
+    dropped = None
+
     def __init__(self, rows: list[dict], sizes: list[int]) -> None:
         self.rows, self.sizes = rows, sizes
 

@@ -128,10 +128,10 @@ def test_tables_without_a_header(tmp_path: Path) -> None:
 
 
 def test_a_file_of_an_unknown_kind_is_said_to_be_there(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("{}")
-    for path in ("a.jsonl", "*.jsonl"):
+    (tmp_path / "a.xlsx").write_text("{}")
+    for path in ("a.xlsx", "*.xlsx"):
         text = message(tmp_path / path)
-        assert "a.jsonl is there, but its kind is not known; read are .parquet, .csv" in text
+        assert "a.xlsx is there, but its kind is not known; read are .parquet, .arrow" in text
     # As Spark names its files.
     pq.write_table(pa.table({"image": ["1.jpg"], "caption": ["b"]}), tmp_path / "part-0")
     assert captions(tmp_path / "part-*") == {"1.jpg": ["b"]}

@@ -77,7 +77,10 @@ def test_convolutions_give_what_autocast_gives(kind, dtype):
     vision = MaskPromptedVision(convolutional(kind), 0).eval()
     cast = inference_weights(vision, dtype)
     batch = inputs(64, 64)
-    assert features(cast, *batch, dtype=dtype).equal(features(vision, *batch, dtype=dtype))
+    found, expected = features(cast, *batch, dtype=dtype), features(vision, *batch, dtype=dtype)
+    # Some CPUs convolve weights that were cast before by another kernel, which rounds in another order.
+    rounding = 4 * torch.finfo(dtype).eps * float(expected.abs().max())
+    torch.testing.assert_close(found, expected, rtol=0, atol=rounding)
 
 
 def test_the_tower_itself_stays():

@@ -137,12 +137,15 @@ def test_what_may_change_while_a_job_is_under_way():
     """The fingerprint of an output directory is about all other keys, so this list is a contract."""
     assert set(running_keys(MineConfig)) == {
         "resources", "output", "max_reject_fraction", "clip.batch_size", "clip.threads", "proposals.batch_size",
+        "verify", "images.web.per_host", "images.web.attempts", "images.web.timeout_seconds", "images.web.robots_tag",
     }  # fmt: skip
     assert set(running_keys(TrainConfig)) == {
         "output", "workers", "checkpoints", "loggers", "log_every", "max_failures", "data.loaders", "data.cache",
-        "data.cache_gb", "compile", "gradient_checkpointing", "micro_batch_size",
+        "data.cache_gb", "compile", "gradient_checkpointing", "micro_batch_size", "retention.batch_size",
+        "retention.readers",
     }  # fmt: skip
     models = {"output", "workers", "wait_minutes", "gpus", "clip.batch_size", "clip.threads", "proposals.batch_size"}
+    models |= {"segmentation.bank.memory_gb"}
     assert set(running_keys(EvaluateConfig)) == models | {"dataset.root"}
     assert set(running_keys(SegmentJobConfig)) == models | {"images", "things"}
 

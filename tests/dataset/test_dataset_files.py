@@ -277,7 +277,7 @@ def test_a_card_of_the_user_is_not_replaced(dataset, tmp_path, capsys):
     (tmp_path / "mine" / "README.md").write_text("mine")
     arguments = [str(dataset), "--format", "datasets", "--to", str(tmp_path / "mine")]
     assert export.main(arguments) == 2
-    assert "README.md is there already" in capsys.readouterr().err
+    assert "has a README.md already" in capsys.readouterr().err
     (tmp_path / "mine" / "README.md").unlink()
     assert export.main(arguments) == export.main(arguments) == 0
 

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import schemas
 from tests.conftest import REPOSITORY
+from tests.report.made_options import make_dataset_with_options
 
 PARTS = (0.05, 0.5, 0.95)
 SECTION = "\n## Queries\n"
@@ -124,6 +127,64 @@ def check_rejects(found, mined, pairs, noun):
     assert sum(count for *_, count in found) == listed - len({pair["image_id"] for pair in pairs})
 
 
+def check_near_pictures(found, mined, pairs, noun):
+    hashes = {row["image_id"]: row["perceptual_hash"] for row in rows(mined, "hashes")}
+    assert hashes.keys() >= {pair["image_id"] for pair in pairs}
+    expected = [
+        (bits, a, b)
+        for a in hashes
+        for b in hashes
+        if a < b and hashes[a] and hashes[b] and (bits := (hashes[a] ^ hashes[b]).bit_count()) <= 6
+    ]
+    assert found == [(a, b, bits) for bits, a, b in sorted(expected)]
+
+
+def check_attributes(found, mined, pairs, noun):
+    scores = defaultdict(list)
+    for pair in pairs:
+        for attribute in pair["attributes"] or []:
+            scores[pair["noun"], attribute].append(pair["clip_score"])
+    expected = sorted(scores.items(), key=lambda item: (-len(item[1]), item[0]))[:20]
+    assert found == [(*key, len(values), pytest.approx(np.mean(values))) for key, values in expected]
+
+
+def check_negatives(found, mined, pairs, noun):
+    expected = [(pair["key"], pair["phrase"], pair["negatives"]) for pair in pairs if pair["negatives"]]
+    assert found == sorted(expected)
+    assert 0 < len(found) < len(pairs)
+
+
+def check_backends(found, mined, pairs, noun):
+    groups = defaultdict(list)
+    for pair in pairs:
+        groups[pair["backend"], pair["prompted_by"]].append(pair)
+    assert {row[:2]: row[2] for row in found} == {group: len(of_group) for group, of_group in groups.items()}
+    assert [row[2] for row in found] == sorted((len(of_group) for of_group in groups.values()), reverse=True)
+    for backend, prompt, _, prompt_score, clip_score in found:
+        of_group = groups[backend, prompt]
+        assert clip_score == pytest.approx(np.mean([pair["clip_score"] for pair in of_group]))
+        scores = [pair["prompt_score"] for pair in of_group]
+        assert prompt_score == (pytest.approx(np.mean(scores)) if prompt else None)
+
+
+def check_disagreement(found, mined, pairs, noun):
+    names = ("so400m_score", "so400m_mask_rank", "so400m_noun_rank")
+    said = {row["key"]: [row[name] for name in names] for row in rows(mined, "verified") if row["key"]}
+    expected = [
+        (pair["key"], pair["noun"], pair["clip_score"], *said[pair["key"]])
+        for pair in pairs
+        if any(said[pair["key"]][1:])  # null where it has no opinion
+    ]
+    assert found == sorted(expected)
+    assert 0 < len(found) < len(pairs)
+
+
+def check_not_found(found, mined, pairs, noun):
+    counts = Counter(row["noun"] for row in rows(mined, "rejects") if row["noun"])
+    assert found == sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    assert len(found) == 2
+
+
 CHECKS: dict[str, Callable] = {
     "top nouns": check_top_nouns,
     "low-margin pairs": check_low_margin,
@@ -133,18 +194,63 @@ CHECKS: dict[str, Callable] = {
     "regions with several nouns": check_several_nouns,
     "score quantiles per noun": check_quantiles,
     "how many pairs and nouns would remain": check_thresholds,
+    "images with a picture like that": check_near_pictures,
     "rejected images by reason": check_rejects,
+    "what is said of nouns": check_attributes,
 }
+WITH_OPTIONS: dict[str, Callable] = {
+    "pairs with hard negatives": check_negatives,
+    "pairs by the backend": check_backends,
+    "pairs on which a verifier disagrees": check_disagreement,
+    "nouns that nothing answered to": check_not_found,
+}
+
+
+def query_of(begin: str) -> str:
+    """The query whose title begins so."""
+    [block] = blocks("sql")
+    queries = dict(query.removeprefix("-- ").split("\n", 1) for query in block.strip().split("\n\n"))
+    assert len(queries) == len(CHECKS) + len(WITH_OPTIONS)
+    [query] = [text for title, text in queries.items() if title.startswith(begin)]
+    return query
 
 
 @pytest.mark.usefixtures("in_place")
 def test_sql(mined, pairs, noun):
-    [block] = blocks("sql")
-    queries = dict(query.removeprefix("-- ").split("\n", 1) for query in block.strip().split("\n\n"))
-    assert len(queries) == len(CHECKS)
     for begin, check in CHECKS.items():
-        [query] = [text for title, text in queries.items() if title.startswith(begin)]
+        query = query_of(begin)
         check(duckdb.sql(query.replace("'dog'", f"'{noun}'")).fetchall(), mined, pairs, noun)
+
+
+def test_sql_of_what_options_add(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_dataset_with_options(tmp_path / "mined")
+    pairs = rows(tmp_path / "mined", "manifests")
+    for begin, check in WITH_OPTIONS.items():
+        check(duckdb.sql(query_of(begin)).fetchall(), tmp_path / "mined", pairs, None)
+
+
+def test_sql_of_phrases(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = [
+        ("bus", ["red"]),
+        ("bus", ["red", "double"]),
+        ("dog", []),
+        ("dog", ["red"]),
+        ("cat", None),
+        ("bus", ["blue"]),
+    ]
+    pairs = [
+        {"noun": noun, "attributes": attributes, "clip_score": score / 8}
+        for score, (noun, attributes) in enumerate(said)
+    ]
+    (tmp_path / "mined" / "manifests").mkdir(parents=True)
+    schema = pa.schema([schemas.MANIFEST.field(name) for name in pairs[0]])
+    table = pa.Table.from_pylist(pairs, schema)
+    pq.write_table(table, tmp_path / "mined" / "manifests" / "000000.parquet")
+    found = duckdb.sql(query_of("what is said of nouns")).fetchall()
+    assert found[0] == ("bus", "red", 2, 1 / 16)
+    check_attributes(found, None, pairs, None)
 
 
 @pytest.mark.usefixtures("in_place")

@@ -34,6 +34,12 @@ class MadeImage:
     rejected: str | None = None
     """`stage: reason`."""
     sha256: str = "0" * 64
+    phrases: bool = False
+    """What is called a noun above are phrases, whose last words are the nouns."""
+
+    def named(self, text: str) -> dict:
+        """Noun and phrase of a pair by what it is called above."""
+        return {"noun": text.split()[-1], "phrase": text} if self.phrases else {"noun": text, "phrase": None}
 
 
 def rectangle(x0: int, y0: int, x1: int, y1: int, size: tuple[int, int] = (12, 16)) -> np.ndarray:
@@ -62,10 +68,10 @@ def write_dataset(
     shards = range(0, len(images), per_shard)
     for shard, start in enumerate(shards):
         _write_shard(layout, shard, images[start : start + per_shard])
-    named = sorted({noun for image in images for noun in _nouns(image)})
+    named = sorted({image.named(noun)["noun"] for image in images for noun in _nouns(image)})
     kept = vocabulary if vocabulary is not None else dict.fromkeys(named, True)
     order = sorted(kept, key=lambda noun: (not kept[noun], noun))
-    counts = [sum(noun in _nouns(image) for image in images) for noun in order]
+    counts = [sum(noun in [image.named(each)["noun"] for each in _nouns(image)] for image in images) for noun in order]
     embeddings = np.ones((sum(kept.values()), 2), np.float32)
     storage.write_table(vocabulary_table(order, counts, embeddings), layout.vocabulary)
     description = {
@@ -102,11 +108,11 @@ def _write_shard(layout: Layout, shard: int, images: Sequence[MadeImage]) -> Non
             dict.fromkeys(schemas.CAPTIONS.names)
             | {"image_id": image.image_id, "image_uri": about["image_uri"], "captions": [image.caption]}
             | {"captions_used": 1, "caption_problems": [""]}
-            | {"nouns": [{"noun": noun, **place} for noun in _nouns(image)]}
+            | {"nouns": [image.named(noun) | place for noun in _nouns(image)]}
         )
         for noun in dict.fromkeys([*image.candidates, *image.pairs]):
             found = image.candidates.get(noun) or [image.pairs[noun]]
-            candidates += [about | _region(*one) | {"noun": noun, "rank": rank} for rank, one in enumerate(found)]
+            candidates += [about | _region(*one) | image.named(noun) | {"rank": rank} for rank, one in enumerate(found)]
         if image.rejected or not image.pairs:
             stage, reason = (image.rejected or "matching: all_filtered").split(": ")
             rejects.append(about | {"caption_index": None, "stage": stage, "reason": reason, "detail": ""})
@@ -114,9 +120,11 @@ def _write_shard(layout: Layout, shard: int, images: Sequence[MadeImage]) -> Non
         for number, (noun, (mask, score)) in enumerate(image.pairs.items()):
             height, width = mask.shape
             row = about | _region(mask, score) | place | {"key": f"{image_key(shard, index)}-{number:03d}"}
-            row |= {"noun": noun, "surface": noun, "caption": image.caption, "mask_margin": None}
+            row |= image.named(noun) | {"surface": noun, "caption": image.caption, "mask_margin": None}
             row |= {"original_width": width, "original_height": height, "image_bytes": 9, "image_sha256": image.sha256}
-            samples.append(Sample(row, np.full((height, width, 3), 200, np.uint8), mask))
+            # Noise, the same wherever the image is mined: every region is another one to a CLIP.
+            noise = np.random.default_rng(list(image.image_id.encode())).integers(0, 256, (height, width, 3), np.uint8)
+            samples.append(Sample(row, noise, mask))
     storage.write_table(pa.Table.from_pylist(captions, schemas.CAPTIONS), layout.table("captions", shard))
     commit_shard(layout, shard, len(images), samples, candidates, rejects, ShardsConfig())
 

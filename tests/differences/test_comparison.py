@@ -5,9 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import schemas
 from pipeline.differences import Differences, DifferencesConfig, compare
+from pipeline.differences.comparison import open_comparison
+from pipeline.differences.tables import write_tables
 from tests.differences.made import MadeImage, rectangle, write_dataset
 
 NOUNS = ["dog", "cat", "tree", "sky", "[red]hat[/]", "'; drop table pairs_a; --"]
@@ -168,3 +173,67 @@ def test_scores_of_two_clips_are_compared_by_rank(tmp_path):
     assert found.categories == {"same": 10, "shifted": 1}
     assert found.reasons == {("shifted", "other_scores"): 1}
     assert ("models.clip.sha256", "0" * 64, "1" * 64) in found.settings
+
+
+def test_two_phrases_of_a_noun_are_two_pairs(tmp_path):
+    left, right = rectangle(0, 0, 5, 5), rectangle(8, 4, 14, 10)
+    a = {"red bus": (left, 0.5), "blue bus": (right, 0.4), "dog": (left, 0.3), "old car": (left, 0.3)}
+    b = {"blue bus": (left, 0.4), "red bus": (left, 0.5), "big dog": (left, 0.3)}
+    candidates = {name: [(mask, 0.1)] for name, (mask, _) in b.items()} | {"blue bus": [(left, 0.4), (right, 0.2)]}
+    write_dataset(tmp_path / "a", [MadeImage("1", a, phrases=True)])
+    write_dataset(tmp_path / "b", [MadeImage("1", b, candidates | {"old car": [(left, 0.1)]}, phrases=True)])
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert found.categories == Counter(same=1, moved=1, lost=2, added=1)
+    assert found.reasons == Counter(
+        {
+            ("moved", "other_mask_won"): 1,
+            ("lost", "below_threshold"): 1,
+            ("lost", "noun_not_found"): 1,
+            ("added", "noun_not_found"): 1,
+        }
+    )
+    with open_comparison(str(tmp_path / "a"), str(tmp_path / "b")) as comparison:
+        write_tables(comparison, str(tmp_path))
+    rows = pq.read_table(tmp_path / "differences.parquet").to_pylist()
+    assert [(row["noun"], row["phrase"], row["category"]) for row in rows] == [
+        ("bus", "blue bus", "moved"),
+        ("car", "old car", "lost"),
+        ("dog", "big dog", "added"),
+        ("dog", "dog", "lost"),
+    ]
+
+
+@pytest.mark.parametrize("phrases_first", [True, False])
+def test_a_noun_is_compared_with_the_first_of_its_phrases(phrases_first, tmp_path):
+    left, right = rectangle(0, 0, 5, 5), rectangle(8, 4, 14, 10)
+    write_dataset(
+        tmp_path / "phrases", [MadeImage("1", {"red bus": (left, 0.5), "blue bus": (right, 0.4)}, phrases=True)]
+    )
+    write_dataset(tmp_path / "nouns", [MadeImage("1", {"bus": (left, 0.5)})])
+    names = ("phrases", "nouns") if phrases_first else ("nouns", "phrases")
+    found = compare(*(str(tmp_path / name) for name in names))
+    other = "lost" if phrases_first else "added"
+    assert found.categories == Counter({"same": 1, other: 1})
+    assert found.reasons == Counter({(other, "another_phrase"): 1})
+
+
+def test_datasets_of_versions_without_phrases_are_compared(tmp_path):
+    images = [
+        MadeImage("1", {"bus": (rectangle(0, 0, 5, 5), 0.5)}),
+        MadeImage("2", {"dog": (rectangle(1, 1, 9, 9), 0.5)}),
+    ]
+    for name, kept in (("a", images), ("b", images[:1])):
+        write_dataset(tmp_path / name, kept)
+    for table in ("manifests", "candidates", "captions"):
+        path = tmp_path / "a" / table / "000000.parquet"
+        old = pq.read_table(path)
+        if table == "captions":
+            fields = [field for field in schemas.CAPTIONS.field("nouns").type.value_type if "phrase" not in field.name]
+            fields = [field for field in fields if field.name != "attributes"]
+            nouns = pa.array(old["nouns"].to_pylist(), pa.list_(pa.struct(fields)))
+            old = old.set_column(old.column_names.index("nouns"), "nouns", nouns)
+        else:
+            old = old.drop_columns("phrase")
+        pq.write_table(old, path)
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert found.categories == Counter(same=1, lost=1)

@@ -73,8 +73,8 @@ def test_the_nearest_pairs_are_those_of_most_similarity(tiny, both):
     np.testing.assert_allclose(kept, sorted((found[0] for found in expected.values()), reverse=True)[:7], atol=1e-5)
     standard = np.array(list(expected.values()))[:, 1:]
     standard = ((standard - standard.mean(0)) / standard.std(0)).min(1)
-    best = list(expected)[int(standard.argmax())]
-    assert confused.table["key"][0].as_py() == best
+    first = list(expected).index(confused.table["key"][0].as_py())
+    assert standard[first] == pytest.approx(standard.max(), abs=1e-3)  # two pairs differ by rounding alone
 
 
 def test_pairs_that_the_class_names_are_looked_at_first(tiny, both):

@@ -3,7 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +240,112 @@ def micro_world(root: Path) -> Miniature:
     return Miniature(config, "micro_world", labels, images, 3, [("person",), ("car",), ("rug-merged",)])
 
 
+def ade20k_150_panoptic(root: Path) -> Miniature:
+    """Objects over the label images: of class 12 and 101 of 150 (things 3 and 63 of 100), and one over a wall."""
+    miniature = ade20k_150(root)
+    for index, image_id in enumerate(miniature.labels):
+        channels = np.zeros((*SIZE, 3), np.uint8)
+        channels[2:5, 1:6] = 3, 1, 9
+        channels[4:7, 5:9] = 3, 2, 9
+        channels[7:9, index : index + 3] = 63, 200, 0
+        write_png(root / f"annotations_instance/validation/{image_id}.png", channels)
+    config = DatasetConfig("ade20k_150_panoptic", str(root))
+    name = "ade20k_150_panoptic/validation"
+    return Miniature(config, name, miniature.labels, miniature.images, 150, miniature.first_classes)
+
+
+_CITYSCAPES = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+
+
+def cityscapes(root: Path) -> Miniature:
+    """Two cities: cars 26001 and 26002, a group of persons, a licence plate, and what is not evaluated."""
+    labels, images = {}, {}
+    for index, (city, image_id) in enumerate(
+        (("frankfurt", "frankfurt_000000_000294"), ("munster", "munster_000001_000019"))
+    ):
+        truth = np.array([7, 8, 11, 23, 4, 10])[np.random.default_rng(index).integers(0, 6, SIZE)]
+        instances = truth.astype(np.uint16)
+        for rows, columns, number in (
+            (slice(1, 4), slice(1, 5), 26001),
+            (slice(3, 6), slice(5, 9), 26002),
+            (slice(6, 8), slice(2, 9), 24),
+            (slice(0, 1), slice(10, 14), 29000),  # a caravan
+        ):
+            truth[rows, columns], instances[rows, columns] = number // 1000 or number, number
+        truth[2, 2], instances[2, 2] = 255, 65535
+        places = {number: place for place, number in enumerate(_CITYSCAPES)}
+        labels[image_id] = np.vectorize(lambda number, places=places: places.get(number, -1))(truth)
+        stem = f"{city}/{image_id}"
+        write_png(root / f"gtFine/val/{stem}_gtFine_labelIds.png", truth.astype(np.uint8))
+        write_png(root / f"gtFine/val/{stem}_gtFine_instanceIds.png", instances)
+        pixels = np.random.default_rng(index + 9).integers(0, 256, (*SIZE, 3), np.uint8)
+        images[image_id] = root / f"leftImg8bit/val/{stem}_leftImg8bit.png"
+        write_png(images[image_id], pixels)
+    (root / "gtFine/val/license.txt").write_text("terms")
+    first = [("road",), ("sidewalk",), ("building",)]
+    return Miniature(DatasetConfig("cityscapes", str(root)), "cityscapes/val", labels, images, 19, first)
+
+
+def _boxes(image_id: int, first_id: int, categories: tuple[int, ...]) -> list[dict]:
+    """Annotations of an image: polygons and a run-length code."""
+    polygons = [[[1.0, 1.0, 6.0, 1.0, 6.0, 5.0, 1.0, 5.0]], [[8.0, 2.0, 13.0, 2.0, 13.0, 8.0]]]
+    segmentations = [*polygons, {"size": list(SIZE), "counts": [20, 5, 4, 5, 92]}]
+    areas = (20.0, 15.0, 10)
+    return [
+        {"id": first_id + index, "image_id": image_id, "category_id": category, "segmentation": s, "area": area}
+        for index, (category, s, area) in enumerate(zip(categories, segmentations, areas, strict=False))
+    ]
+
+
+def _write_instances(root: Path, path: str, content: dict, names: dict[int, str]) -> Miniature:
+    images = {str(image_id): write_image(root / name, image_id) for image_id, name in names.items()}
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(json.dumps(content))
+    return Miniature(DatasetConfig("", str(root)), "", {image: np.full(SIZE, -1) for image in images}, images, 0, [])
+
+
+def coco_instances(root: Path) -> Miniature:
+    """An image with three objects, one of them a crowd, and one with none."""
+    names = {139: "val2017/000000000139.jpg", 99: "val2017/000000000099.jpg"}
+    listed = [
+        {"id": image_id, "file_name": name.partition("/")[2], "height": SIZE[0], "width": SIZE[1]}
+        for image_id, name in names.items()
+    ]
+    annotations = [row | {"iscrowd": int(row["id"] == 7)} for row in _boxes(139, 5, (3, 3, 1))]
+    categories = [{"id": 1, "name": "person"}, {"id": 3, "name": "car"}]
+    content = {"images": listed, "annotations": annotations, "categories": categories}
+    made = _write_instances(root, "annotations/instances_val2017.json", content, names)
+    config = DatasetConfig("coco_instances", str(root))
+    return replace(made, config=config, name="coco_instances/val2017", classes=2, first_classes=[("person",), ("car",)])
+
+
+def lvis_v1(root: Path) -> Miniature:
+    """Images of both parts of COCO; categories that are known to be absent, and one of which objects are missing."""
+    names = {397133: "val2017/000000397133.jpg", 37777: "train2017/000000037777.jpg"}
+    listed = [
+        {
+            "id": image_id,
+            "coco_url": f"http://images.cocodataset.org/{name}",
+            "height": SIZE[0],
+            "width": SIZE[1],
+            "neg_category_ids": [2],
+            "not_exhaustive_category_ids": [4] if image_id == 397133 else [],
+        }
+        for image_id, name in names.items()
+    ]
+    annotations = [*_boxes(397133, 1, (4, 1, 4)), *_boxes(37777, 4, (1,))]
+    categories = [
+        {"id": 1, "name": "aerosol_can", "synonyms": ["aerosol_can", "spray_can"], "frequency": "c"},
+        {"id": 2, "name": "air_conditioner", "synonyms": ["air_conditioner"], "frequency": "f"},
+        {"id": 4, "name": "bow_(weapon)", "synonyms": ["bow_(weapon)"], "frequency": "r"},
+    ]
+    content = {"images": listed, "annotations": annotations, "categories": categories}
+    made = _write_instances(root, "lvis_v1_val.json", content, names)
+    config = DatasetConfig("lvis_v1", str(root))
+    first = [("aerosol can", "spray can"), ("air conditioner",), ("bow (weapon)",)]
+    return replace(made, config=config, name="lvis_v1/val", classes=3, first_classes=first)
+
+
 def folder(root: Path) -> Miniature:
     root.mkdir(parents=True)
     (root / "classes.txt").write_text("door, double door\nwall\nsky\n\n")
@@ -253,5 +359,5 @@ def folder(root: Path) -> Miniature:
 
 MINIATURES: list[Callable[[Path], Miniature]] = [
     ade20k_150, ade20k_847, pascal_context_459, pascal_context_59, voc_20, coco_stuff_171, coco_panoptic, micro_world,
-    folder,
+    folder, ade20k_150_panoptic, cityscapes, coco_instances, lvis_v1,
 ]  # fmt: skip

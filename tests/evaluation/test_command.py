@@ -1,4 +1,4 @@
-"""python -m jobs.evaluate compare and search."""
+"""python -m jobs.evaluate compare, mess and search."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,36 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path, capsys):
     assert main(["compare", f"mine={tmp_path / 'nothing'}"]) == 2
     assert "nothing holds no complete evaluation" in capsys.readouterr().err
     assert main(["compare", "mine"]) == 2
-    assert "LABEL=DIRECTORY" in capsys.readouterr().err
+    assert "[LABEL=]DIRECTORY: mine holds no complete" in capsys.readouterr().err
+
+
+def test_means_of_mess(tmp_path: Path, capsys, monkeypatch):
+    """Two of six general sets, three of PAXRay's four parts, which are then no set, and a whole domain of three."""
+    monkeypatch.setenv("COLUMNS", "160")
+    mious = {"bdd100k": 0.2, "dram": 0.4, "suim": 0.1, "cub_200": 0.2, "cwfid": 0.3, "chase_db1": 0.25}
+    mious |= {"paxray_lungs": 0.5, "paxray_bones": 0.5, "paxray_diaphragm": 0.5}
+    folders = []
+    for name, miou in mious.items():
+        folders.append(write_result(tmp_path / name, f"mess_{name}/test", {"clip": 0.9}))
+        path = tmp_path / name / "result.json"
+        path.write_text(path.read_text().replace('"miou_gt_or_pred": 0.5', f'"miou_gt_or_pred": {miou}'))
+    assert main(["mess", *folders]) == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    means = {row[0]: row[1:] for row in rows if len(row) == 3}
+    assert means["general"] == ["2 of 6", "(30.0)"]
+    assert means["earth monitoring"] == ["0 of 5", "–"]
+    assert means["medical sciences"] == ["1 of 4", "(25.0)"]
+    assert means["engineering"] == ["0 of 4", "–"]
+    assert means["agriculture and biology"] == ["3 of 3", "20.0"]
+    assert means["all sets"] == ["6 of 22", "(24.2)"]  # 145 / 6
+    assert means["paxray_bones"] == ["", "50.0"]
+    folders.append(write_result(tmp_path / "mediastinum", "mess_paxray_mediastinum/test", {"clip": 0.9}))
+    assert main(["mess", *folders]) == 0
+    assert "2 of 4 │ (37.5)" in capsys.readouterr().out  # medical sciences: (25 + 50) / 2
+    assert main(["mess", folders[0], folders[0]]) == 2
+    assert "as another of these directories does" in capsys.readouterr().err
+    assert main(["mess", write_result(tmp_path / "ade", "ade20k_150/validation", {"clip": 0.2})]) == 2
+    assert "ade20k_150, which is no set of MESS" in capsys.readouterr().err
 
 
 WHOLE = json.dumps(result("voc_20/val", {"clip": 0.5}))

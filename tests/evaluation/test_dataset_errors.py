@@ -192,8 +192,8 @@ def test_splits_and_kinds_that_are_not_there(tmp_path):
     config.split = "test"
     with pytest.raises(UserError, match=r"dataset\.split: ade20k_847 has validation and training, not test"):
         open_dataset(config)
-    with pytest.raises(UserError, match=r"dataset\.kind: cityscapes is none of ade20k_150, "):
-        open_dataset(DatasetConfig("cityscapes", str(tmp_path)))
+    with pytest.raises(UserError, match=r"dataset\.kind: mapillary is none of ade20k_150, "):
+        open_dataset(DatasetConfig("mapillary", str(tmp_path)))
 
 
 def test_folders_that_cannot_be_meant(tmp_path):

@@ -11,10 +11,11 @@ from pipeline import storage
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
 from pipeline.evaluation.datasets.ade20k_847_objects import OBJECTS
 from tests.evaluation import distributions
+from tests.evaluation.background_distributions import WITH_BACKGROUND
 from tests.evaluation.distributions import MINIATURES, SIZE, expected, write_image, write_png
 
 
-@pytest.mark.parametrize("write", MINIATURES)
+@pytest.mark.parametrize("write", [*MINIATURES, *WITH_BACKGROUND])
 def test_labels_images_and_names(write, tmp_path):
     miniature = write(tmp_path / "data")
     opened = open_dataset(miniature.config)

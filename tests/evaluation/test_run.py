@@ -20,6 +20,7 @@ from pipeline.evaluation import ConfusionMatrix
 from pipeline.evaluation.chunk import TABLES
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
+from pipeline.evaluation.object_tables import OBJECT_TABLES
 from pipeline.evaluation.run import evaluate
 from pipeline.microworld.categories import NAMES
 from pipeline.microworld.world import write_world
@@ -66,11 +67,11 @@ def evaluated(micro, small_clip, ray_cluster, tmp_path_factory) -> Path:
 
 
 def content(output: Path) -> dict[str, bytes]:
-    """Everything but `config.yaml`, which says how the job ran."""
+    """Everything but `config.yaml` and `statistics/`, which say how the job ran."""
     return {
         str(path.relative_to(output)): path.read_bytes()
         for path in output.rglob("*")
-        if path.is_file() and path.name != "config.yaml"
+        if path.is_file() and path.name != "config.yaml" and path.parent.name != "statistics"
     }
 
 
@@ -108,7 +109,13 @@ def test_true_proposals_leave_only_clip_to_err(evaluated, micro):
 def test_a_row_for_each_image_region_and_class(evaluated, micro):
     annotations = json.loads((micro / "panoptic.json").read_text())["annotations"]
     tables = {name: pq.read_table(evaluated / name) for name in TABLES}
-    written = (schemas.CONFUSION, schemas.TRUE_REGIONS, schemas.LABEL_MAPS, schemas.EVALUATED_IMAGES)
+    written = (
+        schemas.CONFUSION,
+        schemas.CLASS_PIXELS,
+        schemas.TRUE_REGIONS,
+        schemas.LABEL_MAPS,
+        schemas.EVALUATED_IMAGES,
+    )
     assert all(tables[name].schema.equals(schema) for name, schema in zip(TABLES, written, strict=True))
     assert [(row["image_id"], row["proposals"]) for row in tables["images"].to_pylist()] == [
         (str(annotation["image_id"]), len(annotation["segments_info"])) for annotation in annotations
@@ -153,11 +160,13 @@ def test_what_was_interrupted_goes_on_with_any_number_of_workers(evaluated, micr
     output = tmp_path / "out"
     shutil.copytree(evaluated, output)
     done = {path: path.stat().st_mtime_ns for path in output.rglob("000000.parquet")}
-    assert len(done) == len(TABLES)
+    assert len(done) == len(TABLES) + len(OBJECT_TABLES)
     for chunk in (1, 2):
         (output / "images" / f"00000{chunk}.parquet").unlink()  # written last: it alone says that the chunk is done
     (output / "confusion" / "000001.parquet").write_bytes(b"half a table")
     (output / "regions" / "000002.parquet").unlink()
+    (output / "detections" / "000002.parquet").unlink()
+    (output / "panoptic" / "000001.parquet").write_bytes(b"half a table")
     (output / "result.json").unlink()
     result = evaluate(config(micro, small_clip, output, workers=2))
     assert result == json.loads((evaluated / "result.json").read_text())
@@ -184,7 +193,10 @@ def test_a_backend_that_classifies(micro, small_clip, ray_cluster, tmp_path):
         assert unknown == labelled_pixels(micro, {SPOILED}), branch
 
 
-def test_the_command_shows_a_finished_evaluation_and_refuses_another(evaluated, micro, small_clip, ray_cluster, capsys):
+def test_the_command_shows_a_finished_evaluation_and_refuses_another(
+    evaluated, micro, small_clip, ray_cluster, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "160")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in evaluated.rglob("*") if path.is_file()}
     arguments = [
         "--dataset.kind=micro_world",

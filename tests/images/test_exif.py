@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from pipeline.images import FORMATS, ImagesConfig, decode_jpeg, open_image, read_upright, size_of
+from pipeline.images import FORMATS, ImagesConfig, decode_jpeg, open_image, read_upright, size_of, upright_pixels
 from tests.images.pictures import (
     ASCII,
     BYTE,
@@ -99,6 +99,9 @@ def test_every_format_is_turned_once(kind, options, orientation):
     assert (read.original_width, read.original_height) == (expected.shape[1], expected.shape[0])
     assert pixels.shape == expected.shape
     assert np.abs(pixels - expected).mean() < 4
+    upright = upright_pixels(data)
+    assert (upright.pixels == expected).all()
+    assert upright.orientation == orientation
     # As it is stored, for labels that follow the stored rows.
     assert size_of(data) == (96, 64)
     assert open_image(data).size == (96, 64)

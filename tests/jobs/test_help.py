@@ -15,7 +15,9 @@ import pytest
 from jobs.help import readable_type
 from pipeline.chain.config import ChainConfig
 from pipeline.evaluation.config import EvaluateConfig
+from pipeline.interpolation.config import InterpolateConfig
 from pipeline.mining.config import MineConfig
+from pipeline.retention.config import ImagesJobConfig
 from pipeline.segmentation.job_config import SegmentJobConfig
 from pipeline.serving.config import ServerConfig
 from pipeline.training.config import TrainConfig
@@ -26,6 +28,9 @@ CONFIGURATIONS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "evaluate search": EvaluateConfig,
+    "evaluate classification": ImagesJobConfig,
+    "evaluate retrieval": ImagesJobConfig,
+    "train interpolate": InterpolateConfig,
     "segment": SegmentJobConfig,
     "run": ChainConfig,
     "serve": ServerConfig,
@@ -35,12 +40,15 @@ JOBS = (
     *CONFIGURATIONS,
     "inspect",
     "inspect report",
+    "inspect duplicates",
+    "inspect leakage",
     "inspect precision",
     "inspect quality",
     "export",
     "demo",
     "train export",
     "evaluate compare",
+    "evaluate mess",
 )
 HEAVY = (
     "torch",
@@ -73,7 +81,9 @@ print(json.dumps({"code": code, "modules": sorted(name for name in sys.modules i
 def _run(*arguments: str) -> tuple[str, int, set[str]]:
     """What a job prints, its exit code, and the packages that it has imported, in a process of its own."""
     done = subprocess.run([sys.executable, "-c", _RUN, json.dumps(arguments)], capture_output=True, text=True)
-    said = json.loads(done.stderr.splitlines()[-1])
+    lines = [line for line in done.stderr.splitlines() if line.startswith('{"code"')]
+    assert lines, done.stderr
+    said = json.loads(lines[-1])  # a library may print more at the end of a process
     return done.stdout, said["code"], set(said["modules"])
 
 

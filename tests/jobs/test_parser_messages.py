@@ -14,7 +14,7 @@ NEEDED = ["--captions.format=coco", "--captions.path=captions.json", "--output=o
         ("--images.max_side=wide", 'key "images.max_side": Expected int. Got value: wide'),
         ("--limit=few", 'key "limit": Expected int at least 1 or null. Got value: few'),
         ("--captions.columns=5", 'key "captions.columns": Expected list[str] or null. Got value: 5'),
-        ("--nouns.form=lema", 'key "nouns.form": Expected one of lemma, surface. Got value: lema'),
+        ("--nouns.form=lema", 'key "nouns.form": Expected one of lemma, surface, phrase. Got value: lema'),
         ("--nouns.min_cout=2", "nouns.min_cout is no key; did you mean nouns.min_count"),
     ],
 )

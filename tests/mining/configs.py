@@ -47,7 +47,7 @@ def command_line(world: Path, small_clip: str, output: str) -> list[str]:
 
 def dataset_bytes(folder: Path) -> dict[str, bytes]:
     """Every file of a dataset that has to be the same in every run, by relative path."""
-    kept = ("captions", "shards", "manifests", "candidates", "proposals", "rejects", "vocabulary.parquet")
+    kept = ("captions", "shards", "manifests", "candidates", "proposals", "rejects", "hashes", "vocabulary.parquet")
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

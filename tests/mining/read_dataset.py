@@ -27,6 +27,8 @@ BEGUN = 1_700_000_000
 class Source:
     """Rows of a listing, made up."""
 
+    dropped = None
+
     def __init__(self, uris: list[str]):
         rows = [
             dict.fromkeys(schemas.LISTING.names) | {"image_id": f"{index:03d}", "image_uri": uri, "captions": ["a dog"]}

@@ -13,7 +13,7 @@ from pipeline.configuration.markers import absent_keys
 from pipeline.dataset.folds import fold_of
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import UserError
-from pipeline.mining.config import MineConfig
+from pipeline.mining.config import MatchingConfig, MineConfig
 from pipeline.mining.plan import check_models, resolve
 from pipeline.mining.stages import matching_clips
 from pipeline.mining.steps.match_regions import MatchRegions
@@ -36,7 +36,9 @@ def other(tiny_folder):
 
 def step(*clips) -> MatchRegions:
     vocabulary = Vocabulary(vocabulary_table(["cat", "dog"], [2, 1], np.eye(2, 32, dtype=np.float32)))
-    return MatchRegions([RegionEncoder(clip, RegionsConfig(), 4) for clip in clips], 2, vocabulary)
+    return MatchRegions(
+        [RegionEncoder(clip, RegionsConfig(), 4) for clip in clips], MatchingConfig(candidates=2), vocabulary
+    )
 
 
 @pytest.mark.parametrize("ahead", [True, False])

@@ -11,6 +11,7 @@ from pipeline.clip import RegionEncoder
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
 from pipeline.masks.masks import Masks
+from pipeline.mining.config import MatchingConfig
 from pipeline.mining.steps.match_regions import MatchRegions
 from pipeline.mining.work import Image, Shard
 from pipeline.proposals import Proposals
@@ -24,7 +25,7 @@ BOTH = pytest.mark.parametrize("ahead", [True, False])
 def step(tiny) -> MatchRegions:
     nouns_ND = np.eye(2, 32, dtype=np.float32)
     vocabulary = Vocabulary(vocabulary_table(["cat", "dog"], [2, 1], nouns_ND))
-    return MatchRegions([RegionEncoder(tiny, RegionsConfig(), 4)], 2, vocabulary)
+    return MatchRegions([RegionEncoder(tiny, RegionsConfig(), 4)], MatchingConfig(candidates=2), vocabulary)
 
 
 def shard() -> Shard:

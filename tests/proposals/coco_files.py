@@ -31,11 +31,12 @@ def pixels(image: str, annotations: str, size: tuple[int, int] = (HEIGHT, WIDTH)
     return found.masks.decode().astype(bool).tolist()
 
 
-def mined(annotations: str, *image_ids: str, **options: Any) -> Shard:
-    """What the step of mining makes of images of 8 × 6 pixels."""
+def mined(annotations: str, *image_ids: str, nouns: dict[str, list[dict]] | None = None, **options: Any) -> Shard:
+    """What the step of mining makes of images of 8 × 6 pixels, with their nouns by image_id if they have some."""
     step = ProposeMasks(load_proposer(config(annotations, **options)))
     shard = Shard(0, [Image(place, {"image_id": name, "image_uri": name}) for place, name in enumerate(image_ids)])
     for image in shard.images:
+        image.nouns = (nouns or {}).get(image.row["image_id"], [])
         image.jpeg = UprightJpeg(_jpeg(), WIDTH, HEIGHT, WIDTH, HEIGHT)
     return step(shard, lambda *_: None)
 

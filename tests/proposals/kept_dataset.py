@@ -22,6 +22,8 @@ IMAGES_PER_SHARD = 3
 class Ids:
     """A source of these images, in this order."""
 
+    dropped = None
+
     def __init__(self, ids: list[str]):
         rows = [
             dict.fromkeys(schemas.LISTING.names) | {"image_id": name, "image_uri": "", "captions": []} for name in ids

@@ -15,6 +15,7 @@ from tests.proposals.detectron2.models import save_random_weights, write_config
 from tests.proposals.invariants import check_invariants
 from tests.proposals.own_backend import BACKEND as OWN
 from tests.proposals.own_backend import write_own_backend
+from tests.proposals.tiny_prompted import PROMPTED
 
 SIZES = [(48, 72), (40, 40), (48, 72), (1, 1), (1, 5000), (5000, 1), (3, 3), (7, 3), (2, 700)]
 IMAGES = [
@@ -22,7 +23,7 @@ IMAGES = [
 ]
 IDS = [str(number) for number in range(1, len(SIZES) + 1)]
 EVERYTHING = {"min_area": 0, "max_area": 1, "max_iou": 1, "max_proposals": 1000}
-LEARNED = {"maskformer", "mask2former", "sam2", "detectron2"}
+LEARNED = {"maskformer", "mask2former", "sam2", "detectron2", *PROMPTED}
 
 
 def annotate(path: Path) -> dict:
@@ -46,8 +47,9 @@ def annotate(path: Path) -> dict:
     return {"annotations": str(path)}
 
 
-# What `mined` proposes was limited when it was made, and no image is without: tests/proposals/test_mined.py.
-@pytest.fixture(scope="module", params=[name for name in (*BACKENDS, OWN) if name != "mined"])
+# What `mined` proposes was limited when it was made, and no image is without: tests/proposals/test_mined.py. Those that
+# are asked by names: tests/proposals/test_prompted.py.
+@pytest.fixture(scope="module", params=[name for name in (*BACKENDS, OWN) if name not in ("mined", *PROMPTED)])
 def backend(request, tmp_path_factory) -> tuple[str, dict]:
     """Name and options of a backend."""
     folder = tmp_path_factory.mktemp("backend")

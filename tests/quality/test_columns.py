@@ -1,5 +1,6 @@
 """Columns of all pairs, second opinions and what the model learns from: against brute force; bad tables."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset.opening import open_mined_dataset
+from pipeline.dataset.opening import MinedDataset, open_mined_dataset
 from pipeline.errors import UserError
 from pipeline.quality.columns import PairColumns, read_columns
 from pipeline.quality.features import features
 from pipeline.quality.noun_groups import noun_groups
 from pipeline.quality.opinions import read_opinions
 from tests.report.made_dataset import make_dataset
+from tests.second_opinions import write_random_opinions
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,13 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pairs(made) -> PairColumns:
-    return read_columns(open_mined_dataset(str(made)))
+def opened(made) -> MinedDataset:
+    return open_mined_dataset(str(made))
+
+
+@pytest.fixture(scope="module")
+def pairs(opened) -> PairColumns:
+    return read_columns(opened)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +87,7 @@ def write_opinion(path: Path, **columns: object) -> str:
     return str(path)
 
 
-def test_opinions_are_joined_by_key(pairs, tmp_path):
+def test_opinions_are_joined_by_key(opened, pairs, tmp_path):
     keys = pairs.keys.to_pylist()
     order = np.random.default_rng(0).permutation(len(keys))[:40]
     score = order.astype(np.float64)
@@ -88,13 +95,16 @@ def test_opinions_are_joined_by_key(pairs, tmp_path):
     uri = write_opinion(
         tmp_path / "opinion.parquet", score=score, key=[keys[row] for row in order], agrees=order % 2 == 0
     )
-    number, agrees = read_opinions([uri], pairs)
+    number, agrees = read_opinions([uri], pairs, opened)
     assert (number.name, agrees.name) == ("opinion.score", "opinion.agrees")
     expected = np.full(len(keys), np.nan)
     expected[order[1:]] = order[1:]
     np.testing.assert_array_equal(number.score, expected)
     assert (number.missing, agrees.missing) == (len(keys) - 39, len(keys) - 40)
-    assert [found.name for found in read_opinions([uri, uri], pairs)][::2] == ["opinion1.score", "opinion2.score"]
+    assert [found.name for found in read_opinions([uri, uri], pairs, opened)][::2] == [
+        "opinion1.score",
+        "opinion2.score",
+    ]
     names, columns_PF = features(pairs, [number, agrees])
     assert columns_PF.dtype == np.float32
     assert np.isfinite(columns_PF).all()
@@ -103,7 +113,24 @@ def test_opinions_are_joined_by_key(pairs, tmp_path):
     assert "score missing" not in names
 
 
-def test_opinions_that_are_none(pairs, tmp_path):
+def test_the_opinion_of_a_verifier(opened, made, tmp_path):
+    copy = shutil.copytree(made, tmp_path / "mined")
+    dataset = open_mined_dataset(str(copy))
+    pairs = read_columns(dataset)
+    with pytest.raises(UserError, match=r"--opinion verify:so400m: .*verified/000000\.parquet is not there"):
+        read_opinions(["verify:so400m"], pairs, dataset)
+    said = {}
+    for shard in range(3):
+        said |= write_random_opinions(copy, shard, shard, so400m={"sha256": "1"})
+    found = read_opinions(["verify:so400m"], pairs, dataset)
+    assert [opinion.name for opinion in found] == ["so400m.score", "so400m.noun_margin", "so400m.mask_margin"]
+    np.testing.assert_array_equal(found[0].score, [said[key][0] for key in pairs.keys.to_pylist()])
+    assert [opinion.missing for opinion in found] == [3, 0, 0]  # the first pair of each shard
+    with pytest.raises(UserError, match=r"has no opinion of b, but of so400m; .*--verify-only"):
+        read_opinions(["verify:b"], pairs, dataset)
+
+
+def test_opinions_that_are_none(opened, pairs, tmp_path):
     keys = pairs.keys.to_pylist()
     score = np.zeros(len(keys))
     bad = {
@@ -119,13 +146,13 @@ def test_opinions_that_are_none(pairs, tmp_path):
     for number, (said, columns) in enumerate(bad.items()):
         uri = write_opinion(tmp_path / f"{number}.parquet", **columns)
         with pytest.raises(UserError, match=uri) as raised:
-            read_opinions([uri], pairs)
+            read_opinions([uri], pairs, opened)
         assert said in str(raised.value)
     with pytest.raises(UserError, match="no such file"):
-        read_opinions([str(tmp_path / "none.parquet")], pairs)
+        read_opinions([str(tmp_path / "none.parquet")], pairs, opened)
     (tmp_path / "text.parquet").write_text("PAR1 PAR1")
     with pytest.raises(UserError, match="is damaged"):
-        read_opinions([str(tmp_path / "text.parquet")], pairs)
+        read_opinions([str(tmp_path / "text.parquet")], pairs, opened)
 
 
 def test_a_dataset_without_pairs(tmp_path):

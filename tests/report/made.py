@@ -11,10 +11,11 @@ import yaml
 import schemas
 from pipeline import storage
 from pipeline.evaluation import ConfusionMatrix
-from pipeline.evaluation.chunk import chunk_uri
+from pipeline.evaluation.chunk import chunk_uri, class_pixels_table
 from pipeline.evaluation.config import EvaluateConfig
 from pipeline.evaluation.datasets import IGNORE, DatasetConfig, open_dataset
 from pipeline.evaluation.label_maps import label_map_row
+from pipeline.evaluation.object_tables import OBJECT_TABLES
 from pipeline.evaluation.result import read_evaluation, write_result
 from pipeline.microworld.pair_shards import Pair, describe_pairs, write_pairs
 from pipeline.segmentation import UNLABELLED
@@ -84,15 +85,22 @@ def made_run(folder: Path, held_out_share: float = 0.5) -> Path:
     return folder / "run"
 
 
-def made_evaluation(world: Path, output: Path, wrong_share: float, seed: int = 0, limit: int | None = None) -> Path:
-    """An evaluation on a micro world in two chunks; of the true regions some are given another class, or none."""
+def made_evaluation(
+    world: Path, output: Path, wrong_share: float, seed: int = 0, limit: int | None = None, objects: bool = False
+) -> Path:
+    """An evaluation on a micro world in two chunks; of the true regions some are given another class, or none.
+
+    With objects, a region that is given another class is a segment that is missed and a false one, and of every thing
+    there is a detection that takes it, at higher thresholds if its class is right, and one that takes nothing.
+    """
     config = EvaluateConfig(
         dataset=DatasetConfig(kind="micro_world", root=str(world)), output=str(output), limit=limit
     ).resolved()
     dataset, rng = open_dataset(config.dataset), np.random.default_rng(seed)
     classes, image_ids = len(dataset.classes), dataset.image_ids[:limit]
     for chunk, chosen in enumerate((image_ids[: len(image_ids) // 2], image_ids[len(image_ids) // 2 :])):
-        cells, maps, regions, images = [], [], [], []
+        cells, maps, regions, images, class_pixels = [], [], [], [], []
+        truth, segments, detections = [], [], []
         for image_id in chosen:
             labels = dataset.read(image_id).labels
             predicted = labels.copy()
@@ -102,10 +110,20 @@ def made_evaluation(world: Path, output: Path, wrong_share: float, seed: int = 0
                     predicted[labels == label] = UNLABELLED if rng.random() < 0.2 else rng.integers(classes)
                 area = int((labels == label).sum())
                 regions.append({"image_id": image_id, "label": label, "area": area, "rank": 3 * int(wrong)})
+                row = {"image_id": image_id, "label": label}
+                thing = int(label in dataset.objects.things)
+                counts = dict.fromkeys(schemas.TRUE_OBJECTS.names, 0) | {"segments": 1, "instances": [thing] * 4}
+                truth.append(counts | row)
+                missed = int(wrong)
+                found = {"iou": 0.8 * (1 - missed), "tp": 1 - missed, "fp": missed, "fn": missed}
+                segments.append({"branch": "clip", **row, **found})
+                for score, bits in ((0.9, 7 if wrong else 255), (0.5, 0)) * thing:
+                    bits = {"matched": [bits] * 4, "ignored": [0] * 4}
+                    detections.append({"branch": "clip", **row, "score": score, **bits})
             # Regions end a little off.
             predicted = np.roll(predicted, 2, axis=0)
             matrix = ConfusionMatrix(classes, IGNORE)
-            matrix.update(predicted, labels)
+            class_pixels += class_pixels_table("clip", image_id, matrix.update(predicted, labels)).to_pylist()
             maps.append(label_map_row(image_id, {"clip": predicted}, labels, classes))
             cells += [
                 {"branch": "clip", "label": label, "predicted": None if cell == classes else cell, "pixels": pixels}
@@ -117,12 +135,18 @@ def made_evaluation(world: Path, output: Path, wrong_share: float, seed: int = 0
             images.append({"image_id": image_id, "height": height, "width": width, "proposals": 9, "problem": None})
         for name, rows, schema in (
             ("confusion", cells, schemas.CONFUSION),
+            ("class_pixels", class_pixels, schemas.CLASS_PIXELS),
             ("regions", regions, schemas.TRUE_REGIONS),
             ("label_maps", maps, schemas.LABEL_MAPS),
             ("images", images, schemas.EVALUATED_IMAGES),
+            ("objects", truth, schemas.TRUE_OBJECTS),
+            ("panoptic", segments, schemas.PANOPTIC_COUNTS),
+            ("detections", detections, schemas.DETECTIONS),
         ):
-            storage.write_table(pa.Table.from_pylist(rows, schema), chunk_uri(str(output), name, chunk))
+            if objects or name not in OBJECT_TABLES:
+                storage.write_table(pa.Table.from_pylist(rows, schema), chunk_uri(str(output), name, chunk))
     description = {"fingerprint": "a", "configuration": asdict(config), "dataset": dataset.identity}
     (output / "config.yaml").write_text(yaml.safe_dump(description))
-    write_result(str(output), read_evaluation(str(output), 2, classes), dataset, "a")
+    evaluation = read_evaluation(str(output), 2, classes, dataset.objects if objects else None)
+    write_result(str(output), evaluation, dataset, "a")
     return output

@@ -1,7 +1,7 @@
 """A mined dataset that nobody mined: random regions and scores in the real files, made without Ray and models."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,16 @@ def make_dataset(
     images_per_shard: int,
     nouns_per_image: int = 4,
     rejects_per_shard: int = 1,
+    not_found: Sequence[str] = (),
+    options: Callable[[dict], dict] = lambda row: {},
 ) -> Layout:
     """Images of noise with rectangles as masks; the last images of every shard are rejected.
 
     Captions name the nouns in a row: "a dog, a cat". The id of an image holds its first noun.
+
+    Args:
+        not_found: nouns that an image of every shard was asked for in vain.
+        options: columns that options of mining add to a pair, made of the others.
     """
     layout = Layout(str(folder))
     generator = np.random.default_rng(1)
@@ -39,10 +45,12 @@ def make_dataset(
         samples = (
             sample
             for image in range(images_per_shard - rejects_per_shard)
-            for sample in _image(shard, image, nouns, embeddings, nouns_per_image, generator, candidates)
+            for sample in _image(shard, image, nouns, embeddings, nouns_per_image, generator, candidates, options)
         )
         storage.write_table(schemas.CAPTIONS.empty_table(), layout.table("captions", shard))
         rejects = [_reject(shard, image) for image in range(rejects_per_shard)]
+        unanswered = {"caption_index": 0, "stage": "proposals", "reason": "not_found"}
+        rejects += [_reject(shard, 0) | unanswered | {"noun": noun} for noun in not_found]
         # The samples fill the candidates while they are written.
         commit_shard(layout, shard, images_per_shard, samples, candidates, rejects, ShardsConfig())
         statistics = {"regions": MASKS * (images_per_shard - rejects_per_shard)}
@@ -61,6 +69,7 @@ def _image(
     nouns_per_image: int,
     generator: np.random.Generator,
     candidates: list[dict],
+    options: Callable[[dict], dict],
 ) -> list[Sample]:
     named = generator.choice(len(nouns), nouns_per_image, replace=False)
     rectangles = generator.integers((0, 0, 5, 5), (HEIGHT // 2, WIDTH // 2, HEIGHT // 2, WIDTH // 2), (MASKS, 4))
@@ -101,7 +110,7 @@ def _image(
         row |= {"caption_index": 0, "char_start": start, "char_end": start + len(noun)}
         row |= {"image_bytes": 0, "image_sha256": ""}
         row |= {"original_width": WIDTH, "original_height": HEIGHT, "mask_margin": found[0].mask_margin}
-        samples.append(Sample(row, pixels, inside[found[0].region]))
+        samples.append(Sample(row | options(row), pixels, inside[found[0].region]))
     return samples
 
 

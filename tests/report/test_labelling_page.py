@@ -169,7 +169,7 @@ def test_texts_of_the_data_stay_texts_and_no_score_is_shown(page: "Page", pairs:
         assert page.locator("#label-caption").text_content() == "".join(pair["caption"])
         assert page.locator("#label-stage script, #label-caption img").count() == 0
         press(page, "ArrowRight")
-    assert set(pairs[0]) == {"key", "noun", "caption", "stratum", "picture"}
+    assert set(pairs[0]) == {"key", "noun", "text", "caption", "stratum", "picture"}
 
 
 def test_nothing_moves_and_pictures_are_there_at_once(page: "Page"):

@@ -1,5 +1,6 @@
 """The page of a training run: its numbers against the run's own tables, and what it does where something is missing."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -131,3 +132,40 @@ def test_the_table_sorts_and_filters(run, page, browser_page):
 @pytest.mark.parametrize("width", [360, 1920])
 def test_it_fits(page, browser_page, width):
     assert_fits(page, browser_page, width)
+
+
+def test_what_was_kept_of_whole_images_and_between_the_weights(tmp_path):
+    """Curves of every set, the trade between gain and loss, and the share that was chosen."""
+    run = made_run(tmp_path)
+    path = run / "result.json"
+    result = json.loads(path.read_text()) | {"fingerprint": "this one"}
+    result["retention"] = [
+        {
+            "after": after,
+            "epoch": epoch,
+            "retention": top1,
+            "sets": {f"imagenet/{HOSTILE}": {"top1": top1, "images": 9}},
+        }
+        for after, epoch, top1 in (("original", 0, 0.61234), ("full", 1, 0.5), ("full", 2, 0.41))
+    ]
+    path.write_text(json.dumps(result))
+    html = Path(write_training_report(str(run), str(tmp_path / "page"))).read_text()
+    assert "Whole images" in html
+    assert "61.2" in html
+    assert HOSTILE not in html
+    assert "Gain against what is kept" not in html
+
+    points = [
+        {"alpha": alpha, "accuracy": accuracy, "miou": None, "retention": kept, "lost": 61 - 100 * kept, "sets": {}}
+        for alpha, accuracy, kept in ((0.0, 0.3, 0.61), (0.5, 0.45, 0.605), (1.0, 0.47, 0.41))
+    ]
+    interpolated = {"rule": "most of it", "gain": "accuracy", "chosen": 0.5, "points": points}
+    (run / "interpolation").mkdir()
+    for fingerprint, shown in (("this one", True), ("of an earlier run", False)):
+        content = json.dumps(interpolated | {"fingerprint": fingerprint})
+        (run / "interpolation" / "result.json").write_text(content)
+        html = Path(write_training_report(str(run), str(tmp_path / "page"))).read_text()
+        assert ("Gain against what is kept" in html) == shown
+        assert ("Chosen: most of it" in html) == shown
+        assert ("0.5, chosen" in html) == shown
+        assert ("+20.00" in html) == shown

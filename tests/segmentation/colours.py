@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from pipeline.images import ImageProblem
 from pipeline.masks.masks import Masks
 from pipeline.proposals import Proposals, ProposalsConfig
-from pipeline.proposals.proposer import Queries
+from pipeline.proposals.proposer import NamedProposals, Queries
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (40, 60, 220)}
 
@@ -37,6 +38,30 @@ class ColourProposer:
     def propose(self, images, image_ids):
         found = [_fields_of(image) if image.any() else np.zeros((0, *image.shape[:2]), bool) for image in images]
         return [Proposals(Masks.encode(mask), np.ones(len(mask), np.float32)) for mask in found]
+
+
+NAMED = {"red thing": "red", "fire": "red", "grass": "green", "sea": "blue", "air": "blue"}
+
+
+class ColoursByName(ColourProposer):
+    """Binary masks of those fields that it is asked for."""
+
+    prompted = True
+
+    def propose(self, images, image_ids):
+        raise AssertionError("it is asked by names")
+
+    def propose_named(self, images, image_ids, names):
+        return [self._named(*of_image) for of_image in zip(images, names, strict=True)]
+
+    def _named(self, image, names):
+        found = [(name, (image == COLOURS[NAMED[name]]).all(axis=2)) for name in names if name in NAMED]
+        found = [(name, mask) for name, mask in found if mask.any()]
+        masks = np.stack([mask for _, mask in found]) if found else np.zeros((0, *image.shape[:2]), bool)
+        prompts = tuple({name: 1.0} for name, _ in found)
+        unanswered = {name: ImageProblem("not_found") for name in names if name not in dict(found)}
+        proposals = Proposals(Masks.encode(masks), np.ones(len(masks), np.float32), None, prompts, tuple(names))
+        return NamedProposals(proposals, unanswered)
 
 
 class ColourQueries(ColourProposer):

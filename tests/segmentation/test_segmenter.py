@@ -15,7 +15,7 @@ from pipeline.proposals import Proposals, ProposalsConfig, load_proposer
 from pipeline.proposals.proposer import ClassifyingProposer, Queries
 from pipeline.regions import RegionsConfig, masked_regions
 from pipeline.segmentation import UNLABELLED, SegmentationConfig, Segmenter, fuse
-from tests.segmentation.colours import ColourProposer, ColourQueries, fields
+from tests.segmentation.colours import COLOURS, ColourProposer, ColourQueries, ColoursByName, fields
 
 CLASSES = [("red thing", "fire"), ("grass",), ("sea", "lake", "pool")]
 
@@ -70,6 +70,26 @@ def test_binary_proposals(tiny, synonyms, temperature):
     assert prediction.proposal_logits is None
     scores = fuse(None, np.where(masks_QHW, np.inf, -np.inf), logits_QC, prediction.valid, 0.7)
     np.testing.assert_array_equal(prediction.label_map(0.7), scores.argmax(0).numpy())
+
+
+def test_a_backend_that_is_asked_by_names_is_asked_for_all_of_all_classes(tiny):
+    asked = []
+
+    class Noting(ColoursByName):
+        def propose_named(self, images, image_ids, names):
+            asked.extend(names)
+            return super().propose_named(images, image_ids, names)
+
+    classes = [("fire", "red thing"), ("unicorn",)]
+    images = [(fields(), "a", None), (fields(40, 30), "b", None), (np.zeros((8, 9, 3), np.uint8), "c", None)]
+    predictions = [found for _, found in segmenter(tiny, Noting(), classes, background=["grass"]).predict(images)]
+    assert asked == [["fire", "red thing", "unicorn", "grass"]] * 3
+    for (image, _, _), prediction in zip(images, predictions, strict=True):
+        red, green = ((image == COLOURS[name]).all(axis=2) for name in ("red", "green"))
+        expected = [red, red, green] if red.any() else []
+        assert [mask.astype(bool).tolist() for mask in prediction.masks.decode()] == [m.tolist() for m in expected]
+        assert prediction.region_logits.shape == (len(expected), 3)
+        assert prediction.label_map(weight=1.0).shape == image.shape[:2]
 
 
 def test_soft_proposals_that_are_classified(tiny):

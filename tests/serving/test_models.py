@@ -35,7 +35,12 @@ def configuration(tiny_folder, backend: str, tmp_path) -> ServerConfig:
 
 
 @pytest.mark.parametrize(
-    "backend", ["tests.serving.colours_at_a_gate:ColoursAtAGate", "tests.segmentation.colours:ColourQueries"]
+    "backend",
+    [
+        "tests.serving.colours_at_a_gate:ColoursAtAGate",
+        "tests.segmentation.colours:ColourQueries",
+        "tests.segmentation.colours:ColoursByName",
+    ],
 )
 def test_each_request_of_a_batch_gets_what_it_would_get_alone(tiny_folder, tmp_path, backend):
     config = configuration(tiny_folder, backend, tmp_path)

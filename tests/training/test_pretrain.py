@@ -74,7 +74,7 @@ def trainable(untrained: str) -> tuple[Clip, dict[str, torch.nn.Parameter]]:
     clip = load_clip(untrained)
     pretraining = TrainConfig(dataset="", output="", mode="pretrain", pretrain=PretrainConfig(frozen=FROZEN))
     [phase] = plan_phases(pretraining, samples=1000)
-    return clip, prepare(clip, phase)
+    return clip, prepare(clip, phase, pretraining)
 
 
 def make_batch() -> dict[str, torch.Tensor]:

@@ -301,3 +301,63 @@ def test_datasets_of_an_older_version_have_no_checksums(dataset, damaged):
     for where in (None, "clip_score >= 0"):
         samples = select(damaged, where=where)
         assert samples.table["crc32"].null_count == len(samples.table) == len(select(dataset).table)
+
+
+def with_phrases(folder: Path, phrase_of: dict[tuple[str, str], str | None]) -> Path:
+    """Gives the pairs of a dataset their phrases, by image and noun."""
+    for path in (folder / "manifests").iterdir():
+        table = pq.read_table(path)
+        pairs = zip(table["image_id"].to_pylist(), table["noun"].to_pylist(), strict=True)
+        phrases = pa.array([phrase_of.get(pair, pair[1]) for pair in pairs], pa.string())
+        index = table.column_names.index("phrase")
+        pq.write_table(table.set_column(index, table.schema.field(index), phrases), path)
+    (folder / "dataset.json").unlink(missing_ok=True)  # which has the checksums of the manifests as they were
+    return folder
+
+
+def test_what_is_trained_on_is_the_text_that_was_chosen(damaged):
+    nouns = select(damaged)
+    folder = with_phrases(damaged, {("image-0", "zebra"): "striped zebra", ("image-3", "zebra"): "small zebra"})
+    chosen = select(folder, text="phrase")
+    texts = [chosen.nouns[index] for index in chosen.noun_of_row]
+    expected = [nouns.nouns[index] for index in nouns.noun_of_row]
+    keys = nouns.table["key"].to_pylist()
+    assert chosen.table["key"].to_pylist() == keys
+    for place, text in ((0, "striped zebra"), (3, "small zebra")):
+        [row] = [
+            row for row, key in enumerate(keys) if key.startswith(f"000000-{place:05d}") and expected[row] == "zebra"
+        ]
+        expected[row] = text
+    assert texts == expected
+    assert chosen.sha256 != nouns.sha256
+    assert select(folder).sha256 == nouns.sha256
+    # The condition sees both columns, whichever is trained on.
+    assert set(select(folder, text="phrase", where="noun = 'zebra' and phrase <> noun").nouns) == {
+        "striped zebra",
+        "small zebra",
+    }
+    assert select(folder, where="phrase = 'small zebra'").nouns == ["zebra"]
+
+
+@pytest.mark.parametrize("phrases", [None, {("image-1", "apple"): None}])
+def test_phrases_are_refused_where_there_are_none(damaged, phrases):
+    if phrases:
+        with_phrases(damaged, phrases)
+    with pytest.raises(UserError, match=r"data\.text is phrase, but pairs of .* nouns\.form phrase"):
+        select(damaged, text="phrase")
+
+
+def test_two_phrases_of_one_region_are_one_pair_of_its_noun(damaged):
+    path = manifest(with_phrases(damaged, {}), 0)
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    for row, phrase, proposal in zip(rows[:4], ("red dog", "big dog", "red dog", "big dog"), (7, 7, 7, 8), strict=True):
+        row |= {"noun": "dog", "phrase": phrase, "proposal_index": proposal}
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    keys = [row["key"] for row in rows[:4]]
+    where = "noun = 'dog' and phrase <> noun"
+    assert select(damaged, where=where, text="phrase").table["key"].to_pylist() == keys
+    samples = select(damaged, where=where)
+    assert samples.table["key"].to_pylist() == [keys[0], *keys[2:]]
+    assert samples.selection.repeated == 1
+    assert "1 repeat a region and its noun" in str(samples.selection)

@@ -13,10 +13,11 @@ from pipeline.training.losses import RegionLoss
 from pipeline.training.ranks import Ranks
 from pipeline.training.step import Step
 
-BATCH, WIDTH, NOUNS = 8, 4, 5
+BATCH, WIDTH, NOUNS, TEXTS = 8, 4, 5, 11
 KINDS = ["contrastive", "multi_positive", "classification"]
-CASES = KINDS, (None, 2), (False, True)
-"""Kinds, sizes of micro-batches, and whether pairs have weights."""
+OPTIONS = ((), ("weights",), ("negatives",), ("weights", "negatives"))
+CASES = KINDS, (None, 2), OPTIONS
+"""Kinds, sizes of micro-batches, and what pairs have besides a noun."""
 
 
 class Tower(torch.nn.Module):
@@ -39,20 +40,21 @@ def make_batch() -> dict[str, torch.Tensor]:
         "nouns": torch.randint(NOUNS, (BATCH,), generator=generator),
         "unmasked": torch.arange(BATCH) % 3 == 0,
         "weights": torch.rand(BATCH, generator=generator) * 2 + 0.01,
+        "negatives": torch.randint(-1, TEXTS, (BATCH, 3), generator=generator),
     }
 
 
 def gradients(
-    kind: str, micro_batch_size: int | None, weighted: bool = False, rank: int = 0, ranks: int = 1
+    kind: str, micro_batch_size: int | None, options: tuple[str, ...] = (), rank: int = 0, ranks: int = 1
 ) -> list[torch.Tensor]:
     """Of the tower's parameters and the temperature, after one step on this rank's part of the batch."""
     torch.manual_seed(0)
     tower, original = Tower(), Tower()
-    bank = torch.nn.functional.normalize(torch.randn(NOUNS, WIDTH), dim=-1)
+    texts = torch.nn.functional.normalize(torch.randn(TEXTS, WIDTH), dim=-1)
     scale = torch.nn.Parameter(torch.tensor(1.5))
     step = Step(
         DistributedDataParallel(tower) if ranks > 1 else tower,
-        RegionLoss(kind, bank, scale, Ranks(rank, ranks)),
+        RegionLoss(kind, texts[:NOUNS], scale, Ranks(rank, ranks), texts),
         autocast=contextlib.nullcontext,
         scaler=torch.amp.GradScaler("cpu", enabled=False),
         micro_batch_size=micro_batch_size,
@@ -61,8 +63,8 @@ def gradients(
     )
     share = BATCH // ranks
     batch = {name: tensor[rank * share : (rank + 1) * share] for name, tensor in make_batch().items()}
-    if not weighted:
-        del batch["weights"]
+    for option in {"weights", "negatives"}.difference(options):
+        del batch[option]
     result = step(batch)
     assert result.finite.shape == (share,)
     assert result.finite.all()
@@ -75,15 +77,16 @@ def gradients(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("micro_batch_size", [1, 3, 7])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_micro_batches_give_the_gradients_of_one_batch(kind, micro_batch_size, weighted):
-    torch.testing.assert_close(gradients(kind, micro_batch_size, weighted), gradients(kind, None, weighted))
+@pytest.mark.parametrize("options", OPTIONS)
+def test_micro_batches_give_the_gradients_of_one_batch(kind, micro_batch_size, options):
+    torch.testing.assert_close(gradients(kind, micro_batch_size, options), gradients(kind, None, options))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_change_the_gradients(kind):
-    weighted, plain = gradients(kind, None, True), gradients(kind, None)
-    assert (weighted[2] - plain[2]).abs().max() > 1e-3
+@pytest.mark.parametrize("option", ["weights", "negatives"])
+def test_weights_and_hard_negatives_change_the_gradients(kind, option):
+    changed, plain = gradients(kind, None, (option,)), gradients(kind, None)
+    assert (changed[2] - plain[2]).abs().max() > 1e-3
 
 
 def test_the_temperature_learns():
@@ -101,6 +104,6 @@ def rank_main(rank: int, ranks: int, folder: str) -> None:
 def test_two_ranks_give_the_gradients_of_one(tmp_path):
     torch.multiprocessing.spawn(rank_main, args=(2, str(tmp_path)), nprocs=2)
     found = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    for (kind, micro_batch_size, weighted), of_two in zip(product(*CASES), found, strict=True):
-        message = f"{kind}, micro-batches of {micro_batch_size}, weighted: {weighted}"
-        torch.testing.assert_close(of_two, gradients(kind, None, weighted), msg=message)
+    for (kind, micro_batch_size, options), of_two in zip(product(*CASES), found, strict=True):
+        message = f"{kind}, micro-batches of {micro_batch_size}, with {options}"
+        torch.testing.assert_close(of_two, gradients(kind, None, options), msg=message)

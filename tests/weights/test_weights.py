@@ -7,7 +7,9 @@ import hashlib
 import pickle
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -300,6 +302,39 @@ def test_files_of_the_hub_that_cannot_be_had(uri, message, monkeypatch):
         return
     with pytest.raises(UserError, match="cannot be had"):
         fetch_model(uri, "key")
+
+
+class _Gated(BaseHTTPRequestHandler):
+    """A hub that answers as huggingface.co does for a gated model without a token."""
+
+    def do_GET(self):
+        self.send_response(401)
+        self.send_header("X-Error-Code", "GatedRepo")
+        self.send_header("X-Error-Message", "Access to model org/repo is restricted.")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_gated_model_says_where_to_ask_for_access(monkeypatch, tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Gated) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", endpoint)
+        template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        said = r"^key: hf-hub:org/repo.* is gated.*https://huggingface\.co/org/repo .*HF_TOKEN"
+        with pytest.raises(UserError, match=said):
+            fetch("hf-hub:org/repo@v1/weights.pth", "key")
+        with pytest.raises(UserError, match=said):
+            fetch_model("hf-hub:org/repo", "key", vocabulary=True)
+        server.shutdown()
 
 
 def test_digests(tmp_path):

@@ -11,7 +11,7 @@ from pipeline.evaluation.datasets.protocol import SegmentationDataset
 from pipeline.storage.in_threads import in_threads
 
 Digests = dict[str, list[str]]
-"""SHA-256 of the image file and of the label file, by image id."""
+"""SHA-256 of the image file and of the label file (of several, of their digests), by image id."""
 
 KINDS = ("image", "label")
 FILES = "files.json"
@@ -29,7 +29,10 @@ def file_digests(dataset: SegmentationDataset, image_ids: Sequence[str]) -> Dige
     """
 
     def digests(image_id: str) -> list[str]:
-        return [hashlib.sha256(dataset.files.content(path)).hexdigest() for path in dataset.paths_of(image_id)]
+        image, *labels = (
+            hashlib.sha256(dataset.files.content(path)).hexdigest() for path in dataset.paths_of(image_id)
+        )
+        return [image, labels[0] if len(labels) == 1 else hashlib.sha256("".join(labels).encode()).hexdigest()]
 
     return dict(zip(image_ids, in_threads(digests, image_ids), strict=True))
 

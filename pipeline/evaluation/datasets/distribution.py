@@ -12,12 +12,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.protocol import LabelledImage
-from pipeline.images import ImageProblem, ImagesConfig, UprightJpeg, decode_jpeg, open_image, read_upright, turned
+from pipeline.images import ImageProblem, UprightPixels, open_image, turned, upright_pixels
 from pipeline.storage.in_threads import in_threads
 
 _ROOT_KEY = "dataset.root"
-# Labels are of the size of the image, so nothing is scaled down.
-_ANY_SIZE = ImagesConfig(max_side=0, min_side=1)
 _LABEL_FORMATS = ("PNG", "TIFF")
 _BITS_PER_SAMPLE = 258  # a tag of TIFF
 
@@ -121,21 +119,30 @@ class Distribution:
             absent += by_folder[inner].difference(posixpath.join(inner, name) for name in found)
         if absent:
             more = f" with {len(absent) - 1} others" if len(absent) > 1 else ""
-            raise self.missing(f"{folder}/{min(absent)}", more)
+            raise self.missing(posixpath.join(folder, min(absent)), more)
 
     def sample(self, image_path: str, labels: np.ndarray, labels_path: str, as_stored: bool) -> LabelledImage:
-        """An image with its labels, both upright.
+        """An image with its labels, both upright. Arguments and errors as those of `upright_labels`."""
+        picture = self.picture(image_path)
+        return LabelledImage(
+            picture.pixels, self.upright_labels(picture, image_path, labels, labels_path, as_stored=as_stored)
+        )
+
+    def upright_labels(
+        self, picture: UprightPixels, image_path: str, labels: np.ndarray, labels_path: str, *, as_stored: bool
+    ) -> np.ndarray:
+        """The labels [H, W] of an image, turned as it was.
 
         Args:
-            labels: uint16 [H, W].
+            picture: the image, in `image_path`.
+            labels: integers [H, W].
             as_stored: the labels follow the rows and columns of the stored image, whatever its EXIF orientation says;
                 otherwise they do if only then their size fits.
 
         Raises:
             UserError: the sizes differ.
         """
-        picture = self.picture(image_path)
-        size = picture.height, picture.width
+        height, width = size = picture.pixels.shape[:2]
         stored = size[::-1] if picture.orientation >= 5 else size
         if labels.shape == stored and (as_stored or stored != size):
             labels = np.ascontiguousarray(turned(labels, picture.orientation))
@@ -143,20 +150,20 @@ class Distribution:
             swapped = size[::-1] == labels.shape
             raise UserError(
                 f"{self.uri(labels_path)} is {labels.shape[1]}×{labels.shape[0]}, its image {self.uri(image_path)} is "
-                f"{picture.width}×{picture.height}: labels must have the size of the image"
+                f"{width}×{height}: labels must have the size of the image"
                 + (" (was the image turned and lost its EXIF orientation?)" if swapped else "")
             )
-        return LabelledImage(decode_jpeg(picture.data), labels)
+        return labels
 
-    def picture(self, path: str) -> UprightJpeg:
-        """An image as mining reads it, but of any size.
+    def picture(self, path: str) -> UprightPixels:
+        """An image, upright, at its own size: labels are of that size, so nothing is scaled or compressed.
 
         Raises:
             UserError: it is not there, or damaged.
         """
         data = self.content(path)
         try:
-            return read_upright(data, _ANY_SIZE)
+            return upright_pixels(data)
         except ImageProblem as error:
             raise self._damaged(path, error) from error
 
@@ -197,6 +204,23 @@ class Distribution:
     def missing(self, path: str, more: str = "") -> UserError:
         """What to raise when a file or directory is not there."""
         return UserError(f"{_ROOT_KEY}: {self.uri(path)} is missing{more}. It is part of {self.source}")
+
+    def colour_numbers(self, path: str) -> np.ndarray:
+        """The numbers that the colours of an RGB image write, R + 256·G + 256²·B, int32 [H, W].
+
+        Raises:
+            UserError: as `colour_codes`.
+        """
+        image = self._decoded(path, self.content(path))
+        if image.mode not in ("RGB", "RGBA", "P"):
+            raise UserError(f"{self.uri(path)} is not an RGB image, whose colours tell segments")
+        # Four bytes a pixel, as Pillow holds it, are one number as they are; the last byte is no colour.
+        pixels_HW4 = np.asarray(image.convert("RGBA"))
+        return pixels_HW4.view("<i4")[..., 0] & 0xFFFFFF
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or directory below the root is there."""
+        return storage.exists(self.uri(path))
 
     def _decoded(self, path: str, data: bytes) -> Image.Image:
         try:

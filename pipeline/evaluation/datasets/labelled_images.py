@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.datasets.background import Background
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
 from pipeline.evaluation.datasets.protocol import LabelledImage, describe
@@ -27,6 +28,12 @@ class LabelledImages:
     """The labels follow the rows and columns of the stored image, as those of all distributions do: the official tools
     (MATLAB's `imread`) do not know of EXIF. False: those of the upright image, unless their size fits the stored one
     alone."""
+    background: Background | None = None
+
+    @property
+    def objects(self) -> None:
+        """See `SegmentationDataset`."""
+        return None
 
     @property
     def image_ids(self) -> list[str]:
@@ -45,9 +52,15 @@ class LabelledImages:
     def read(self, image_id: str) -> LabelledImage:
         """See `SegmentationDataset`."""
         image_path, labels_path = self.paths[image_id]
-        values_HW = self.values(self.files, labels_path)
-        labels_HW = self.codes.classes(values_HW, self.files.uri(labels_path))
-        return self.files.sample(image_path, labels_HW, labels_path, self.as_stored)
+        return self.files.sample(image_path, self.labels(labels_path), labels_path, self.as_stored)
+
+    def labels(self, path: str) -> np.ndarray:
+        """Class indices or IGNORE of a label file, as it is stored, uint16 [H, W].
+
+        Raises:
+            UserError: it is missing or damaged, or a value has no meaning.
+        """
+        return self.codes.classes(self.values(self.files, path), self.files.uri(path))
 
 
 def listed_paths(

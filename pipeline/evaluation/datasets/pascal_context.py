@@ -1,16 +1,19 @@
-"""Pascal Context with 59 and with 459 classes, on the images of PASCAL VOC 2010.
+"""Pascal Context with 59, 60 and 459 classes, on the images of PASCAL VOC 2010.
 
 Each label file is a MATLAB matrix `LabelMap` of the numbers in `labels.txt`. The 59 classes are named in
 `59_labels.txt`, three of them otherwise than in `labels.txt`. The images of the split are those of VOC 2010's main
-task: 5,105 for validation. (Lists with 5,104 leave out one.)
+task: 5,105 for validation. (Lists with 5,104 leave out one.) The 60 classes are the 59 and a background, which is
+everything else, as in mmsegmentation's PascalContextDataset.
 """
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import scipy.io
 
 from pipeline.errors import UserError
+from pipeline.evaluation.datasets.background import background_of
 from pipeline.evaluation.datasets.config import DatasetConfig
 from pipeline.evaluation.datasets.distribution import Distribution
 from pipeline.evaluation.datasets.label_codes import LabelCodes
@@ -46,7 +49,31 @@ def open_pascal_context_59(config: DatasetConfig) -> LabelledImages:
         UserError: a part is missing.
     """
     files = Distribution(config.root, _SOURCE)
+    return _open(files, config, "pascal_context_59", _chosen(files, files.numbered_names("labels.txt")), ignored=None)
+
+
+def open_pascal_context_60(config: DatasetConfig) -> LabelledImages:
+    """The background, class 0, and the classes of `pascal_context_59`.
+
+    Raises:
+        UserError: a part is missing, or the names of the background have no meaning.
+    """
+    files = Distribution(config.root, _SOURCE)
     names = files.numbered_names("labels.txt")
+    chosen = _chosen(files, names)
+    labelled = _open(files, config, "pascal_context_60", chosen, ignored=None)
+    # Behind its 59 classes are all of SCLIP's names for VOC: it asks for "background" (configs/cls_context60.txt).
+    background, classes = background_of(config, ["background"], 0, labelled.classes)
+    codes = dict.fromkeys([0, *names], 0) | {number: index for index, number in enumerate(chosen, start=1)}
+    return replace(labelled, classes=classes, background=background, codes=LabelCodes(codes, ignored=[]))
+
+
+def _chosen(files: Distribution, names: dict[int, str]) -> dict[int, str]:
+    """Of the numbered names those of `59_labels.txt`, in its order.
+
+    Raises:
+        UserError: one is not among them.
+    """
     # Some names are written with a space in one of the files only.
     numbers = {name.replace(" ", ""): number for number, name in names.items()}
     chosen = {}
@@ -56,7 +83,7 @@ def open_pascal_context_59(config: DatasetConfig) -> LabelledImages:
         if number is None:
             raise UserError(f"{files.uri('59_labels.txt')} names {name}, which {files.uri('labels.txt')} does not")
         chosen[number] = names[number]
-    return _open(files, config, "pascal_context_59", chosen, ignored=None)
+    return chosen
 
 
 def _open(

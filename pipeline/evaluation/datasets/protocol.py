@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.datasets.background import Background
     from pipeline.evaluation.datasets.distribution import Distribution
+    from pipeline.evaluation.datasets.objects import ObjectClasses, TrueInstances, TrueSegments
 
 IGNORE = 65535
 """Label of the pixels that do not count."""
@@ -22,6 +24,10 @@ class LabelledImage:
     """uint8 [H, W, 3] RGB."""
     labels: np.ndarray
     """uint16 [H, W]: index into the data set's classes, or IGNORE."""
+    segments: "TrueSegments | None" = None
+    """None: the data set has none."""
+    instances: "TrueInstances | None" = None
+    """None: the data set has none."""
 
 
 class SegmentationDataset(Protocol):
@@ -35,6 +41,16 @@ class SegmentationDataset(Protocol):
     @property
     def classes(self) -> list[tuple[str, ...]]:
         """The names of each class, by label. The first is the one to show; the others mean the same."""
+        ...
+
+    @property
+    def objects(self) -> "ObjectClasses | None":
+        """Which classes are things, and what of the objects is known; None: only what class each pixel has."""
+        ...
+
+    @property
+    def background(self) -> "Background | None":
+        """The class of what is none of the other classes, and of pixels that no mask covers; None: there is none."""
         ...
 
     @property
@@ -52,8 +68,10 @@ class SegmentationDataset(Protocol):
         """Where the files are."""
         ...
 
-    def paths_of(self, image_id: str) -> tuple[str, str]:
-        """The image file and the label file of an image, for `files`."""
+    def paths_of(self, image_id: str) -> tuple[str, ...]:
+        """The image file and the label files of an image, for `files`; labels may also stand in a file of all images,
+        whose digest is in `identity`.
+        """
         ...
 
     def read(self, image_id: str) -> LabelledImage:
@@ -74,6 +92,14 @@ def describe(name: str, classes: list[tuple[str, ...]], image_ids: list[str], **
         "images_sha256": hashlib.sha256(json.dumps(image_ids).encode()).hexdigest(),
         **more,
     }
+
+
+def shown_names(dataset: SegmentationDataset) -> list[str]:
+    """A name of each class for people, by label."""
+    names = [names[0] for names in dataset.classes]
+    if dataset.background is not None:
+        names[dataset.background.label] = dataset.background.name
+    return names
 
 
 def synonyms(names: str) -> tuple[str, ...]:

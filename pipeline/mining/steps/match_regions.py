@@ -1,6 +1,7 @@
 """Proposals → candidates."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from pipeline.dataset.folds import fold_of
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import decode_jpeg
 from pipeline.masks.masks import Masks
+from pipeline.mining.config import MatchingConfig
 from pipeline.mining.matching import match
 from pipeline.mining.work import Image, Shard, reject_on_error
 
@@ -16,10 +18,10 @@ from pipeline.mining.work import Image, Shard, reject_on_error
 class MatchRegions:
     """Proposals → the candidates of every noun, by CLIP."""
 
-    def __init__(self, encoders: Sequence[RegionEncoder], candidates: int, vocabulary: Vocabulary):
+    def __init__(self, encoders: Sequence[RegionEncoder], matching: MatchingConfig, vocabulary: Vocabulary):
         """`encoders`: one for all images; or several, the f-th for the images of fold f of as many."""
         self._encoders = encoders
-        self._candidates = candidates
+        self._matching = matching
         self._vocabulary = vocabulary
 
     def __call__(self, shard: Shard, announce: Callable[[int], None], *, ahead: bool = True) -> Shard:
@@ -55,5 +57,20 @@ class MatchRegions:
 
         for image, features_VD, valid_K in encoder.encode(inputs(), ahead=ahead):
             image.valid = valid_K
-            nouns_ND = self._vocabulary.embeddings([noun["noun"] for noun in image.nouns])
-            image.matches = match(features_VD, nouns_ND, self._candidates)
+            texts = [noun[self._matching.text] for noun in image.nouns]
+            # Each once: two phrases of a noun, matched by their noun, are no rivals of each other.
+            number = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+            allowed_VN = _asked_for(image, list(number)) if self._matching.among == "prompted" else None
+            found = match(features_VD, self._vocabulary.embeddings(list(number)), self._matching.candidates, allowed_VN)
+            image.matches = [
+                [replace(candidate, noun=noun) for candidate in found[number[text]]] for noun, text in enumerate(texts)
+            ]
+
+
+def _asked_for(image: Image, texts: Sequence[str]) -> np.ndarray:
+    """Of every valid region and every text whether the text asked for it, bool [V,N]."""
+    assert image.proposals is not None
+    assert image.valid is not None
+    prompts = image.proposals.prompts or ({},) * len(image.proposals.masks)
+    asked_KN = [[text in of for text in texts] for of in prompts]
+    return np.array(asked_KN, bool).reshape(len(prompts), len(texts))[image.valid]

@@ -1,26 +1,34 @@
-"""Images → mask proposals."""
+"""Images → mask proposals. A backend that is asked by names is asked for the nouns of each image."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.execution.read_ahead import read_ahead
 from pipeline.images import ImageProblem, UprightJpeg, costs_one_image, decode_jpeg
+from pipeline.mining.config import MatchedText
 from pipeline.mining.work import Image, Shard, reject_on_error
-from pipeline.proposals import Proposer
-from pipeline.proposals.ground_truth import GroundTruth
+from pipeline.proposals import Proposals, Proposer
+from pipeline.proposals.proposer import is_prompted
 
 
 class ProposeMasks:
     """Images → mask proposals."""
 
-    def __init__(self, proposer: Proposer):
+    def __init__(self, proposer: Proposer, text: MatchedText = "noun"):
+        """`text`: what a backend that takes names is asked for."""
         self._proposer = proposer
+        self._text = text
+        self._name = proposer.identity["name"]
 
     def __call__(self, shard: Shard, announce: Callable[..., None], *, ahead: bool = True) -> Shard:
         """Set `proposals` of the shard's remaining images, those of equal size in batches; reject those without any.
+
+        A noun that was asked for and that no mask answers leaves the image, and is a reject of its own: it makes no
+        pair. An image is rejected as `not_found` if that is all of its nouns.
 
         Args:
             announce: is told the indices of the images of each batch before the work on them begins.
@@ -36,10 +44,24 @@ class ProposeMasks:
                             if len(batch) == 1:
                                 raise failure
                             self._alone(image, announce)
+                        self._drop_unanswered(shard, image)
                         assert image.proposals is not None  # `_propose` gave them
                         if not image.proposals.masks:
                             raise self._absence(image.row["image_id"])
         return shard
+
+    def _drop_unanswered(self, shard: Shard, image: Image) -> None:
+        unanswered, image.unanswered = image.unanswered, {}
+        if not unanswered:
+            return
+        for noun in image.nouns:
+            if problem := unanswered.get(noun[self._text]):
+                place, name = noun["caption_index"], noun[self._text]
+                shard.reject(image, "proposals", problem.reason, problem.detail, place, name)
+        asked = len(image.nouns)
+        image.nouns = [noun for noun in image.nouns if noun[self._text] not in unanswered]
+        if not image.nouns:
+            raise ImageProblem("not_found", f"of all nouns that it was asked for: {asked}")
 
     def _absence(self, image_id: str) -> ImageProblem:
         """Why an image has no proposals. Annotations know, models do not."""
@@ -83,12 +105,20 @@ class ProposeMasks:
 
     def _propose(self, batch: list[Image], pixels: list[np.ndarray]) -> None:
         ids = [image.row["image_id"] for image in batch]
-        if isinstance(self._proposer, GroundTruth):
-            found = self._proposer.propose(pixels, ids, [_file(image) for image in batch])
+        files = {"files": [_file(image) for image in batch]} if getattr(self._proposer, "takes_files", False) else {}
+        if is_prompted(self._proposer):
+            names = [[noun[self._text] for noun in image.nouns] for image in batch]
+            for image, named in zip(batch, self._proposer.propose_named(pixels, ids, names, **files), strict=True):
+                image.proposals, image.unanswered = self._signed(named.proposals), dict(named.unanswered)
         else:
-            found = self._proposer.propose(pixels, ids)
-        for image, proposals in zip(batch, found, strict=True):
-            image.proposals = proposals
+            for image, proposals in zip(batch, self._proposer.propose(pixels, ids, **files), strict=True):
+                image.proposals = self._signed(proposals)
+
+    def _signed(self, proposals: Proposals) -> Proposals:
+        """With the backend of every mask."""
+        if proposals.backends is not None:
+            return proposals
+        return replace(proposals, backends=(self._name,) * len(proposals.masks))
 
 
 def _file(image: Image) -> UprightJpeg:

@@ -3,11 +3,13 @@
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 
+import schemas
 from pipeline import storage
 from pipeline.captions import read_image, read_shard
+from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.vocabulary import Vocabulary
 from pipeline.images import ImageProblem, ImagesConfig, read_upright
@@ -43,46 +45,8 @@ class ReadImages:
         shard.images = [Image(index, row) for index, row in enumerate(rows)]
         for image in shard.images:
             self._take_nouns(shard, image)
-        self._take_addresses(shard)
-        denied: dict[str, list[tuple[Image, OSError]]] = defaultdict(list)
-        answering = set()
-        waited = 0.0
-        for image, file in read_ahead(shard.remaining(), self._config.max_bytes):
-            place = _place(image)
-            with reject_on_error(shard, image, "images"):
-                announce(image.index)
-                started = time.perf_counter()
-                try:
-                    data = file.result()
-                except OSError as error:
-                    if not is_denied(error):
-                        raise
-                    denied[place].append((image, error))
-                    continue
-                finally:
-                    waited += time.perf_counter() - started
-                answering.add(place)
-                image.file_bytes, image.file_sha256 = len(data), hashlib.sha256(data).hexdigest()
-                image.jpeg = read_upright(data, self._config)
-        shard.waits["images"] = {STORAGE: waited}
-        for image in shard.images:
-            image.address = None
-        for place, images in denied.items():
-            # A dataset may name what only others may read. Where some of a bucket can be read, or nothing else can,
-            # it is our own storage that has become forbidden.
-            if place in answering or not answering:
-                raise images[0][1]
-            for image, refusal in images:
-                shard.reject(image, "images", "unreachable", str(refusal))
+        read_files(self._layout, shard, self._config, announce)
         return shard
-
-    def _take_addresses(self, shard: Shard) -> None:
-        """The captions table shows addresses without signatures; those with one are in the listing."""
-        shown = [image for image in shard.remaining() if MARK in image.row["image_uri"]]
-        if shown:
-            addresses = read_shard(self._layout.uri, shard.number)["image_uri"].to_pylist()
-            for image in shown:
-                image.address = addresses[image.index]
 
     def _take_nouns(self, shard: Shard, image: Image) -> None:
         row = image.row
@@ -107,12 +71,81 @@ class ReadImages:
             )
 
 
-def read_ahead(images: list[Image], max_bytes: int) -> Iterator[tuple[Image, Future[bytes]]]:
+def read_files(layout: Layout, shard: Shard, config: ImagesConfig, announce: Callable[[int], None]) -> None:
+    """Read the files of the shard's remaining images, as upright JPEG; reject those that are not to be used.
+
+    Args:
+        announce: is told the index of each image before the work on it begins.
+
+    Raises:
+        OSError: storage failed, or nothing can be read where the images lie.
+    """
+    _take_addresses(layout, shard)
+    denied: dict[str, list[tuple[Image, OSError]]] = defaultdict(list)
+    answering = set()
+    waited = 0.0
+    for image, file in read_ahead(shard.remaining(), config):
+        place = _place(image)
+        with reject_on_error(shard, image, "images"):
+            announce(image.index)
+            started = time.perf_counter()
+            try:
+                data = file.result()
+            except OSError as error:
+                if not is_denied(error):
+                    raise
+                denied[place].append((image, error))
+                continue
+            finally:
+                waited += time.perf_counter() - started
+            answering.add(place)
+            image.file_bytes, image.file_sha256 = len(data), hashlib.sha256(data).hexdigest()
+            image.jpeg = read_upright(data, config, hashed=True)
+            image.perceptual_hash = image.jpeg.perceptual_hash
+    shard.waits["images"] = {STORAGE: waited}
+    for image in shard.images:
+        image.address = None
+    for place, images in denied.items():
+        # A dataset may name what only others may read. Where some of a bucket can be read, or nothing else can,
+        # it is our own storage that has become forbidden.
+        if place in answering or not answering:
+            raise images[0][1]
+        for image, refusal in images:
+            shard.reject(image, "images", "unreachable", str(refusal))
+
+
+def read_again(layout: Layout, number: int, image_ids: Collection[str], config: ImagesConfig) -> Shard:
+    """Some images of a shard once more, from where they were mined: those that can be read remain, in their order, and
+    `rejects` says why the others cannot.
+
+    Raises:
+        UserError: the captions table is damaged.
+        OSError: storage failed, or nothing can be read where the images lie.
+    """
+    shard = Shard(number)
+    rows = read_checked_table(layout.table("captions", number), schemas.LISTING.names).to_pylist()
+    shard.images = [Image(index, row) for index, row in enumerate(rows)]
+    for image in shard.images:
+        image.rejected = image.row["image_id"] not in image_ids or image.row["problem"] is not None
+    read_files(layout, shard, config, announce=lambda index: None)
+    return shard
+
+
+def _take_addresses(layout: Layout, shard: Shard) -> None:
+    """The captions table shows addresses without signatures; those with one are in the listing."""
+    shown = [image for image in shard.remaining() if MARK in image.row["image_uri"]]
+    if shown:
+        addresses = read_shard(layout.uri, shard.number)["image_uri"].to_pylist()
+        for image in shown:
+            image.address = addresses[image.index]
+
+
+def read_ahead(images: list[Image], config: ImagesConfig) -> Iterator[tuple[Image, Future[bytes]]]:
     """Every image with its file, a bounded number of files being read or waiting at any time.
 
-    A file of more than `max_bytes` is an `ImageProblem`.
+    A file of more than `config.max_bytes` is an `ImageProblem`.
     """
-    return each_in_threads(lambda image: _read_file(image, max_bytes), images, _CONCURRENT_READS, _CONCURRENT_READS)
+    return each_in_threads(lambda image: _read_file(image, config), images, _CONCURRENT_READS, _CONCURRENT_READS)
 
 
 def _place(image: Image) -> str:
@@ -122,11 +155,11 @@ def _place(image: Image) -> str:
     return f"{protocol}://{path.partition('/')[0]}" if remote and protocol != "file" else address
 
 
-def _read_file(image: Image, max_bytes: int) -> bytes:
+def _read_file(image: Image, config: ImagesConfig) -> bytes:
     row = image.row
     address = image.address or row["image_uri"]
     try:
-        return read_image(address, row["byte_offset"], row["byte_length"], max_bytes)
+        return read_image(address, row["byte_offset"], row["byte_length"], config.max_bytes, config.web)
     except FileNotFoundError:
         raise ImageProblem("missing_file") from None
     except OSError as error:

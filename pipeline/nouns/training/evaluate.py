@@ -1,6 +1,8 @@
 """How well a pipeline finds nouns.
 
 python -m pipeline.nouns.training.evaluate --pipeline DIR [--gold gold.tsv] [--ud treebank.conllu.gz]
+
+--gold: captions labelled by hand with their nouns, or in a column `phrases` with their phrases.
 """
 
 import argparse
@@ -32,7 +34,7 @@ def _scores(right: int, found: int, wanted: int) -> Scores:
 
 
 class LabelledCaption(NamedTuple):
-    """A caption and its nouns: lemmas, or "a|b" where either is right, or "?x" where x counts neither way."""
+    """A caption and its nouns or phrases: "a|b" where either is right, and "?x" where x counts neither way."""
 
     image_id: int
     caption: str
@@ -40,14 +42,25 @@ class LabelledCaption(NamedTuple):
 
 
 def read_gold(path: Path) -> list[LabelledCaption]:
-    """Captions labelled by hand: tab-separated, with the columns image_id, caption, nouns (separated by spaces)."""
+    """Captions labelled by hand: tab-separated, with the columns image_id, caption, and nouns (separated by spaces) or
+    phrases (by semicolons)."""
     with open(path, encoding="utf8", newline="") as file:
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [LabelledCaption(int(row["image_id"]), row["caption"], row["nouns"].split()) for row in rows]
+        return [LabelledCaption(int(row["image_id"]), row["caption"], _labels(row)) for row in rows]
+
+
+def has_phrases(path: Path) -> bool:
+    """Whether what is labelled are phrases."""
+    with open(path, encoding="utf8") as file:
+        return "phrases" in file.readline().split()
+
+
+def _labels(row: dict[str, str]) -> list[str]:
+    return row["nouns"].split() if "nouns" in row else [phrase.strip() for phrase in row["phrases"].split(";")]
 
 
 def score_captions(gold: Iterable[LabelledCaption], found: Iterable[list[str]]) -> Scores:
-    """Lemmas found against lemmas wanted, as multisets, over all captions."""
+    """Lemmas (or phrases) found against those wanted, as multisets, over all captions."""
     right = found_total = wanted_total = 0
     for caption, lemmas in zip(gold, found, strict=True):
         left = Counter(lemmas)
@@ -94,9 +107,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.gold:
         gold = read_gold(args.gold)
-        extractor = NounExtractor(args.pipeline, compounds=False)
-        found = [[noun.lemma for noun in nouns] for nouns in extractor.extract([g.caption for g in gold])]
-        print("captions:", score_captions(gold, found))
+        phrases = has_phrases(args.gold)
+        extractor = NounExtractor(args.pipeline, compounds=phrases, phrases=phrases)
+        found = [[noun.text or noun.lemma for noun in nouns] for nouns in extractor.extract([g.caption for g in gold])]
+        print("phrases:" if phrases else "captions:", score_captions(gold, found))
     if args.ud:
         accuracy, nouns = score_treebank(args.pipeline, args.ud)
         print(f"treebank: tags {accuracy:.2f}, nouns:", nouns)

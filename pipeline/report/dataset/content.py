@@ -1,5 +1,6 @@
 """What the page says of all pairs: figures, charts and tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from pipeline.inspection.trouble import slow_shards
 from pipeline.report.dataset import plots
+from pipeline.report.dataset.opinions import Opinions
 from pipeline.report.dataset.plots import NAMES
 from pipeline.report.dataset.reading import Pairs, Totals
 from pipeline.report.dataset.shared import SharedMasks, couples
@@ -16,6 +18,7 @@ from pipeline.report.formats import number, share
 
 _LISTED_NOUNS = 3000
 _COUPLES = 20
+_NOT_FOUND = 20
 _SLOW = 10
 # A pair without a margin passes every limit (pipeline.mining.matching.passes).
 _CONDITIONS = {
@@ -73,10 +76,25 @@ def describe(
         "pairs": len(pairs),
         "best_masks": int(curves[0].pairs[0]) if curves else len(pairs),
         "rejected": totals.rejected.total(),
+        "not_found": _most_often(totals.not_found),
+        "not_found_nouns": len(totals.not_found),
         "slow": slow_shards(totals.seconds)[:_SLOW],
         "recipe": recipe(description),
         "versions": sorted(description["versions"].items()),
     }
+
+
+def describe_opinions(opinions: Opinions) -> dict:
+    """By verifier the pairs that it has an opinion on, and which shares of them are as `Opinions.counts` has it; by
+    verifier, too, the shards without it; those that are several CLIPs.
+    """
+    rows = []
+    for name in opinions.verifiers:
+        counts = opinions.counts[name]
+        shares = [counts[kind] / counts["pairs"] if counts["pairs"] else None for kind in ("agrees", "mask", "noun")]
+        rows.append((name, counts["pairs"], shares))
+    missing = [(name, count) for name, count in opinions.missing.items() if count]
+    return {"rows": rows, "missing": missing, "other_clips": opinions.other_clips}
 
 
 def _figures(pairs: Pairs, totals: Totals, shared: SharedMasks) -> list[tuple[str, str, str]]:
@@ -91,6 +109,7 @@ def _figures(pairs: Pairs, totals: Totals, shared: SharedMasks) -> list[tuple[st
             f"{share(with_pairs / images)} of {number(images)}" if images else "",
         ),
         ("images rejected", number(totals.rejected.total()), share(totals.rejected.total() / images) if images else ""),
+        *_not_found(totals),
         ("median score", number(median), "cosine similarity"),
         (
             "masks with several nouns",
@@ -98,6 +117,16 @@ def _figures(pairs: Pairs, totals: Totals, shared: SharedMasks) -> list[tuple[st
             f"{share(shared.shared / shared.masks)} of {number(shared.masks)}" if len(pairs) else "",
         ),
     ]
+
+
+def _not_found(totals: Totals) -> list[tuple[str, str, str]]:
+    if not totals.not_found:
+        return []
+    return [("nouns not found", number(totals.not_found.total()), "asked for in their images, in vain")]
+
+
+def _most_often(not_found: Counter) -> list[tuple[str, int]]:
+    return sorted(not_found.items(), key=lambda item: (-item[1], item[0]))[:_NOT_FOUND]
 
 
 def _nouns(pairs: Pairs, counts: np.ndarray, listed: np.ndarray) -> list[tuple]:
@@ -150,12 +179,13 @@ def recipe(description: dict) -> list[tuple[str, str]]:
     configuration, models = description["configuration"], description["models"]
     clip, matching = configuration["clip"], configuration["matching"]
     model = ", ".join(filter(None, (clip["architecture"], clip["weights"])))
-    limits = [f"{key} {value}" for key, value in matching.items() if key != "candidates" and value is not None]
+    limits = [f"{key} {value}" for key, value in matching.items() if key.startswith("min_") and value is not None]
     return [
         ("captions", f"{configuration['captions']['format']}: {configuration['captions']['path']}"),
         ("captions per image", str(configuration["captions_per_image"])),
         ("nouns", f"{models['nouns']['name']} {models['nouns'].get('version', '')}".strip()),
         ("stop lists", ", ".join(configuration["nouns"]["stop_list"]) or "none"),
+        *([("matched by", "phrase")] if matching.get("text") == "phrase" else []),
         ("proposals", str(models["proposals"].get("name", configuration["proposals"]["backend"]))),
         (
             "CLIP",

@@ -1,13 +1,17 @@
 """The sampled pairs as the page's script reads them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from pipeline.report.dataset.additions import additions, offered
+from pipeline.report.dataset.opinions import Opinions
 from pipeline.report.dataset.reading import Pairs
 from pipeline.report.dataset.shared import SharedMasks
 from pipeline.report.dataset.shown import GROUPS, ShownPairs
 from pipeline.report.dataset.thumbnails import Thumbnail
+from pipeline.report.named_text import marked_caption, named_text
 
 ROW_BYTES = 900
 """About what a row takes in the page besides its pictures."""
@@ -25,14 +29,20 @@ _NAMES = {
     "all": "All that are shown",
 }
 
-EMPTY: dict[str, list] = {"rows": [], "blocks": [], "groups": []}
+EMPTY: dict[str, Any] = {"rows": [], "blocks": [], "groups": [], "offered": offered([], Opinions())}
 """The values of a page without pairs."""
 
 
 def describe(
-    pairs: Pairs, shared: SharedMasks, sample: ShownPairs, thumbnails: Sequence[Thumbnail], judged: Mapping[str, bool]
+    pairs: Pairs,
+    shared: SharedMasks,
+    sample: ShownPairs,
+    thumbnails: Sequence[Thumbnail],
+    judged: Mapping[str, bool],
+    opinions: Opinions,
 ) -> dict:
-    """Values of `dataset.html`: rows, their pictures in blocks of base64, and the groups with their sizes.
+    """Values of `dataset.html`: rows, their pictures in blocks of base64, the groups with their sizes, and what the
+    rows have beyond what all pairs have.
 
     A row says in which block its pictures are and where they begin and end, so that a browser cuts out only what it
     shows.
@@ -51,11 +61,13 @@ def describe(
                 "others": _others(pairs, shared, pair),
                 "groups": [*member_of, "all"],
                 "picture": place,
+                **additions(thumbnail.details),
+                **({"opinions": opinions.of_shown[index]} if opinions.verifiers else {}),
             }
         )
     counts = {name: sum(name in row["groups"] for row in rows) for name in _NAMES}
     groups = [(name, _NAMES[name], count) for name, count in counts.items() if count]
-    return {"rows": rows, "blocks": blocks, "groups": groups}
+    return {"rows": rows, "blocks": blocks, "groups": groups, "offered": offered(rows, opinions)}
 
 
 def in_blocks(thumbnails: Sequence[Thumbnail]) -> tuple[list[tuple[int, int, int, int]], list[str]]:
@@ -75,14 +87,13 @@ def in_blocks(thumbnails: Sequence[Thumbnail]) -> tuple[list[tuple[int, int, int
 
 def texts(details: dict) -> dict:
     """What a row says of its pair in words."""
-    caption, start, end = details["caption"], details["char_start"], details["char_end"]
     return {
         "key": details["key"],
         "image": details["image_id"],
         "uri": details["image_uri"],
         "noun": details["noun"],
-        # Cut here: characters are counted differently in JavaScript.
-        "caption": [caption[:start], caption[start:end], caption[end:]],
+        "text": named_text(details),
+        "caption": list(marked_caption(details)),
     }
 
 
@@ -100,9 +111,11 @@ def _numbers(pairs: Pairs, pair: int) -> dict:
 
 def _others(pairs: Pairs, shared: SharedMasks, pair: int) -> list[tuple[str, float | None]]:
     """The other nouns of the image that share this mask, with their scores, best first."""
-    others = [other for other in shared.of(pair).tolist() if other != pair]
-    others.sort(key=lambda other: -pairs.score[other])
-    return [(pairs.nouns[pairs.noun[other]], _rounded(pairs.score[other])) for other in others[:_MOST_OTHERS]]
+    best: dict[int, int] = {}
+    for other in sorted(shared.of(pair).tolist(), key=lambda other: -pairs.score[other]):
+        if pairs.noun[other] != pairs.noun[pair]:  # which may be there with another phrase
+            best.setdefault(int(pairs.noun[other]), other)
+    return [(pairs.nouns[noun], _rounded(pairs.score[other])) for noun, other in list(best.items())[:_MOST_OTHERS]]
 
 
 def _rounded(value: np.float32) -> float | None:

@@ -89,7 +89,9 @@ def describe(output: str, dataset: MinedDataset, sample: LabelSample) -> dict:
 
 
 def _texts(thumbnail: Thumbnail) -> dict:
-    return {name: value for name, value in texts(thumbnail.details).items() if name in ("key", "noun", "caption")}
+    return {
+        name: value for name, value in texts(thumbnail.details).items() if name in ("key", "noun", "text", "caption")
+    }
 
 
 def _identity(shown: Sequence[dict]) -> str:

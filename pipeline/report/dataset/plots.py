@@ -109,6 +109,20 @@ def work_charts(totals: Totals) -> list[Chart | None]:
             note="Their images may have other captions.",
             headers=("reason", "captions"),
         ),
+        *(
+            [
+                bars(
+                    "unanswered",
+                    "Nouns that no proposal answers",
+                    list(totals.unanswered),
+                    list(totals.unanswered.values()),
+                    note="Their images may have pairs by other nouns.",
+                    headers=("reason", "nouns"),
+                )
+            ]
+            if totals.unanswered
+            else []
+        ),
     ]
 
 

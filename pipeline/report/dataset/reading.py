@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from pipeline.dataset.checked_tables import read_columns
+from pipeline import storage
+from pipeline.dataset.checked_tables import parse_columns
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import Manifest, read_manifest
 from pipeline.dataset.statistics import read_statistics
@@ -26,6 +27,7 @@ _COLUMNS = [
     "tar_offset",
     "tar_length",
 ]
+_OF_REJECTS = ["caption_index", "stage", "reason"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Totals:
     """Images that gave nothing, by `stage: reason`."""
     skipped: Counter = field(default_factory=Counter)
     """Captions that gave nothing, by `stage: reason`."""
+    unanswered: Counter = field(default_factory=Counter)
+    """Nouns that no proposal answers, by `stage: reason`."""
+    not_found: Counter = field(default_factory=Counter)
+    """Images that were asked for it in vain, by noun (or phrase, where these were asked for)."""
     seconds: dict[int, dict[str, float]] = field(default_factory=dict)
     """Worker seconds by shard and stage; shards whose worker died before it wrote them have none."""
 
@@ -101,9 +107,13 @@ def read_pairs(layout: Layout, shards: Sequence[int]) -> tuple[Pairs, Totals]:
         totals.images_with_pairs += shard.counts["images_with_pairs"]
         totals.proposals += shard.statistics["regions"]
         totals.seconds[number] = shard.statistics["seconds"]
-        for row in shard.rejects.select(["caption_index", "stage", "reason"]).to_pylist():
-            counter = totals.rejected if row["caption_index"] is None else totals.skipped
+        for row in shard.rejects.to_pylist():
+            # Proposals reject images, and nouns that they were asked for, but no captions.
+            of_caption = totals.unanswered if row["stage"] == "proposals" else totals.skipped
+            counter = totals.rejected if row["caption_index"] is None else of_caption
             counter[f"{row['stage']}: {row['reason']}"] += 1
+            if row["reason"] == "not_found" and isinstance(row.get("noun"), str):  # older tables name none
+                totals.not_found[row["noun"]] += 1
         table = shard.manifest.table
         numbers = {name: table[name].to_numpy() for name in _COLUMNS[2:]}
         image = table["image_id"].combine_chunks().dictionary_encode()
@@ -144,7 +154,9 @@ class NounCodes:
 
 def _read_shard(layout: Layout, shard: int) -> _Shard:
     manifest = read_manifest(layout, shard, _COLUMNS)
-    rejects = read_columns(layout.table("rejects", shard), ["caption_index", "stage", "reason"])
+    uri = layout.table("rejects", shard)
+    with storage.open_input(uri) as file:
+        rejects = parse_columns(file, uri, [*_OF_REJECTS, "noun"], _OF_REJECTS)
     return _Shard(manifest, manifest.counts, rejects, read_statistics(layout, shard))
 
 

@@ -8,6 +8,7 @@ from pipeline.errors import UserError
 from pipeline.inspection.trouble import read_failures
 from pipeline.proposals.ground_truth import GroundTruth, all_annotated
 from pipeline.report.dataset import content, gallery, labelling
+from pipeline.report.dataset.opinions import read_opinions
 from pipeline.report.dataset.reading import read_pairs
 from pipeline.report.dataset.shared import find_shared
 from pipeline.report.dataset.shown import choose
@@ -17,7 +18,7 @@ from pipeline.report.dataset.truth import judge, measure_precision
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.storage.documents import damaged
 
-_SCRIPTS = ("pictures.js", "pager.js", "gallery.js", "thresholds.js", "nouns.js")
+_SCRIPTS = ("pictures.js", "pager.js", "additions.js", "gallery.js", "thresholds.js", "nouns.js")
 _LABELLING_SCRIPTS = ("label_store.js", "label_estimate.js", "labelling.js", "label_files.js")
 
 
@@ -75,6 +76,9 @@ def write_dataset_report(
         precision = measure_precision(layout, shards, truth, curves[0].thresholds, options.seed)
     state = content.State(dataset.complete, len(shards), len(read_failures(layout, set(shards))))
     words = content.describe(output, description, state, pairs, totals, shared, curves, precision)
+    sample = choose(pairs, shared, options.samples, options.seed)
+    opinions = read_opinions(layout, shards, pairs, sample.pairs)
+    words["opinions"] = content.describe_opinions(opinions)
 
     words["labelling"] = None
     scripts: tuple[str, ...] = _SCRIPTS
@@ -85,13 +89,12 @@ def write_dataset_report(
         scripts += _LABELLING_SCRIPTS if to_label.thumbnails else ()
         room -= to_label.size
 
-    sample = choose(pairs, shared, options.samples, options.seed)
     side = pictures.fitting_side(pairs, sample.pairs, room - gallery.ROW_BYTES * len(sample.pairs))
     thumbnails = list(pictures.draw(pairs, sample.pairs, side))
     judged = _judged(thumbnails, truth) if truth else {}
 
     def page(shown: int) -> str:
-        values = gallery.describe(pairs, shared, sample.first(shown), thumbnails[:shown], judged)
+        values = gallery.describe(pairs, shared, sample.first(shown), thumbnails[:shown], judged, opinions)
         return render("dataset.html", scripts, **words, **values)
 
     uri = page_uri(to or layout.path("report"))

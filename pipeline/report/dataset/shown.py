@@ -50,7 +50,7 @@ def choose(pairs: Pairs, shared: SharedMasks, count: int, seed: int) -> ShownPai
 def _of_shared_masks(shared: SharedMasks, quota: int, generator: np.random.Generator) -> np.ndarray:
     """All pairs of some masks that several nouns share."""
     starts = generator.permutation(np.unique(shared.start[shared.nouns > 1]))
-    sizes = shared.nouns[shared.order[starts]]
+    sizes = shared.pairs[shared.order[starts]]
     starts = starts[np.cumsum(sizes) <= quota]
     return np.concatenate([np.zeros(0, np.int64), *(shared.of(shared.order[start]) for start in starts)])
 

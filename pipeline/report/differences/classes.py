@@ -41,7 +41,7 @@ def class_names(model: EvaluatedModel) -> tuple[list[tuple[str, ...]], str | Non
     try:
         return list(open_evaluated(model).classes), None
     except (UserError, OSError, LookupError, TypeError) as error:
-        first = {row["label"]: (row["name"],) for row in model.classes}
+        first = {row["label"]: (row["name"],) for row in [*model.classes, *model.objects]}
         remark = (
             f"other names of the classes than their first are not known, since the data set cannot be read: {error}"
         )

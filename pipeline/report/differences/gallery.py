@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from pipeline.differences.reasons import REASONS
 from pipeline.report.differences.pictures import ShownRegion
+from pipeline.report.named_text import named_text
 
 ROW_BYTES = 900
 """About what a row takes in the page besides its pictures."""
@@ -64,6 +65,7 @@ def describe(
         rows.append(
             {
                 **{name: one.row[name] for name in ("category", "reason", "detail", "noun")},
+                "text": named_text(one.row),
                 "image": one.row["image_id"],
                 "why": REASONS.get(one.row["reason"], ""),
                 "iou": _rounded(one.row["iou"]),

@@ -12,6 +12,7 @@ from pipeline.dataset.manifests import read_manifest
 from pipeline.dataset.opening import MinedDataset
 from pipeline.images import ImageProblem
 from pipeline.report.dataset.thumbnails import SIDES, Region, draw_outlined, read_region
+from pipeline.report.named_text import marked_caption
 from pipeline.storage.documents import DamagedFileError
 from pipeline.storage.in_threads import in_threads
 
@@ -26,7 +27,7 @@ class ShownRegion:
     outlined: str
     """WebP in base64: the stored window with the outline of the mask."""
     caption: tuple[str, str, str]
-    """Before the noun, the noun as it stands there, and after it."""
+    """Before the noun or phrase, the text as it stands there, and after it."""
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 of the mask, as shares of the image's width and height."""
     proportion: float
@@ -81,14 +82,13 @@ def draw_regions(regions: Mapping[str, Region], side: int) -> dict[str, ShownReg
     def one(region: Region) -> ShownRegion | None:
         details = region.details
         try:
-            caption, start, end = details["caption"], details["char_start"], details["char_end"]
             width, height = details["image_width"], details["image_height"]
             x0, y0, x1, y1 = (float(details[f"box_{edge}"]) for edge in ("x0", "y0", "x1", "y1"))
             if not all(map(math.isfinite, (x0 / width, y0 / height, x1 / width, y1 / height, width / height))):
                 return None
             return ShownRegion(
                 draw_outlined(region, side),
-                (str(caption[:start]), str(caption[start:end]), str(caption[end:])),
+                marked_caption(details),
                 (x0 / width, y0 / height, x1 / width, y1 / height),
                 width / height,
             )

@@ -76,13 +76,13 @@ def _chosen(
     comparison: Comparison, options: DifferencesReportOptions, nearest: Sequence[Nearest]
 ) -> tuple[list[Shown], dict[str, str]]:
     """The pairs to show, of the categories in turn, so that each has some however few fit; and names of more groups."""
-    shown: dict[tuple[str, str], Shown] = {}
+    shown: dict[tuple[str, str, str | None], Shown] = {}
     more: dict[str, str] = {}
     for number, found in enumerate(nearest):
         group = f"nearest-{number}"
         more[group] = f"Pairs {found.question.title}"
         for row in pairs_by_key(comparison, found.table["key"].to_pylist()):
-            shown.setdefault((row["image_id"], row["noun"]), Shown(row)).groups.append(group)
+            shown.setdefault((row["image_id"], row["noun"], row["phrase"]), Shown(row)).groups.append(group)
     by_category = [
         sampled_rows(comparison, name, options.samples, options.seed) for name in CATEGORIES if name != "same"
     ]
@@ -90,7 +90,9 @@ def _chosen(
         for rows in by_category:
             if turn < len(rows):
                 row = rows[turn]
-                shown.setdefault((row["image_id"], row["noun"]), Shown(row)).groups.append(row["category"])
+                shown.setdefault((row["image_id"], row["noun"], row["phrase"]), Shown(row)).groups.append(
+                    row["category"]
+                )
     return list(shown.values()), more
 
 

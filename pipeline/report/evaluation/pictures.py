@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import UserError
-from pipeline.evaluation.datasets import IGNORE, DatasetConfig, SegmentationDataset, open_dataset
+from pipeline.evaluation.datasets import IGNORE, DatasetConfig, SegmentationDataset, open_dataset, shown_names
 from pipeline.images import ImageProblem, open_image
 from pipeline.report.evaluation.reading import EvaluatedModel, read_label_maps
 from pipeline.report.page import data_url
@@ -106,7 +106,7 @@ def _draw(dataset: SegmentationDataset, image_id: str, predictions: list[np.ndar
     truth = np.where(truth == IGNORE, np.uint16(UNLABELLED), truth)
     buffer = io.BytesIO()
     Image.fromarray(sample.image).resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=82)
-    names, colours = [names[0] for names in dataset.classes], class_colours(len(dataset.classes))
+    names, colours = shown_names(dataset), class_colours(len(dataset.classes))
     return ShownImage(
         image_id,
         data_url(buffer.getvalue()),

@@ -1,6 +1,5 @@
 """What evaluations have stored, put together for their report."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from pipeline import storage
 from pipeline.configuration.described import read_description
 from pipeline.dataset.checked_tables import read_checked_table
 from pipeline.errors import UserError
+from pipeline.evaluation.chunk_tables import ChunkTables, chunk_names, stored_tables
 from pipeline.evaluation.label_maps import LABEL_MAPS, main_branch
-from pipeline.evaluation.result import CLASSES, RESULT, read_result
+from pipeline.evaluation.result import CLASSES, OBJECT_CLASSES, RESULT, read_result
 from pipeline.storage.in_threads import in_threads
-
-# Other programs leave files of their own in folders, such as ._000000.parquet.
-_CHUNK = re.compile(r"[0-9]{6,}\.parquet")
 
 Pair = tuple[int, int | None]
 """A true class and the one that its pixels were given; None: no class."""
@@ -40,6 +37,9 @@ class EvaluatedModel:
     """Pixels of the main branch that were given another class than theirs."""
     mious: dict[str, float]
     """By image that has labels: the mean IoU of its classes. Empty in evaluations of older versions."""
+    objects: list[dict]
+    """Rows of `schemas.OBJECT_SCORES` of the way to classify that stands for the evaluation; empty without objects."""
+    tables: ChunkTables
 
     @property
     def branch(self) -> str:
@@ -103,12 +103,21 @@ def _read_evaluation(label: str, uri: str) -> EvaluatedModel:
         read_checked_table(storage.join(uri, CLASSES)).to_pylist(),
         dict(confused),
         {row["image_id"]: row["miou"] for row in maps.to_pylist() if row["miou"] is not None},
+        _object_rows(uri, result),
+        stored_tables(uri),
     )
 
 
+def _object_rows(uri: str, result: dict) -> list[dict]:
+    if "objects" not in result:
+        return []
+    rows = read_checked_table(storage.join(uri, OBJECT_CLASSES)).to_pylist()
+    branch = main_branch({row["branch"] for row in rows})
+    return [row for row in rows if row["branch"] == branch]
+
+
 def _chunks(uri: str, folder: str) -> list[pa.Table]:
-    names = [name for name in storage.list_names(storage.join(uri, folder)) if _CHUNK.fullmatch(name)]
-    return list(in_threads(lambda name: read_checked_table(storage.join(uri, folder, name)), names))
+    return list(in_threads(lambda name: read_checked_table(storage.join(uri, folder, name)), chunk_names(uri, folder)))
 
 
 def read_label_maps(model: EvaluatedModel, image_ids: set[str]) -> dict[str, bytes]:

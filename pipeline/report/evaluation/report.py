@@ -6,10 +6,20 @@ import numpy as np
 
 from pipeline.errors import UserError
 from pipeline.evaluation.branches import BRANCHES
+from pipeline.evaluation.cost import cost_in_words, read_cost
 from pipeline.evaluation.datasets.contents import changed_images, changes, file_digests, read_digests
 from pipeline.report.charts import Chart, bars, histogram
+from pipeline.report.evaluation.intervals import interval_chart
+from pipeline.report.evaluation.objects import (
+    object_class_rows,
+    precision_columns,
+    precision_recall,
+    precision_rows,
+    quality_rows,
+)
 from pipeline.report.evaluation.pictures import ShownImage, choose_images, draw_scenes, open_evaluated
 from pipeline.report.evaluation.reading import EvaluatedModel, read_evaluations
+from pipeline.report.evaluation.vocabulary import join_vocabulary
 from pipeline.report.page import page_uri, render, write_page
 
 IMAGES = 4
@@ -18,16 +28,19 @@ _PAIRS, _BARS = 40, 20
 _BOUNDS = {"true_masks": "on true masks", "oracle": "true classes on the proposals"}
 
 
-def write_evaluation_report(evaluations: Mapping[str, str], to: str, images: int | None = None) -> str:
+def write_evaluation_report(
+    evaluations: Mapping[str, str], to: str, images: int | None = None, mined: str | None = None
+) -> str:
     """Write the page; returns its URI.
 
     Args:
         evaluations: output directories of evaluations of the same data, by the name that each gets on the page.
         to: the folder for `index.html`, or an HTML file.
         images: shown of each group; empty: `IMAGES`.
+        mined: a mined dataset whose pairs are set beside the classes of the last evaluation.
 
     Raises:
-        UserError: an evaluation is not complete, or they are not of the same data.
+        UserError: an evaluation is not complete, they are not of the same data, or `mined` is no dataset.
         OSError: storage cannot be read or written.
     """
     models = read_evaluations(evaluations)
@@ -41,7 +54,13 @@ def write_evaluation_report(evaluations: Mapping[str, str], to: str, images: int
         columns=class_columns(models),
         classes=class_rows(models),
         pairs=confused_pairs(models),
-        charts=[chart for chart in _charts(models) if chart],
+        charts=[chart for chart in [interval_chart(models), *_charts(models)] if chart],
+        qualities=quality_rows(models),
+        precision_columns=precision_columns(models),
+        precisions=precision_rows(models),
+        object_classes=object_class_rows(models[-1]),
+        curves=[precision_recall(f"curve-{index}", model) for index, model in enumerate(models)],
+        vocabulary=join_vocabulary(models[-1], mined) if mined else None,
         scenes=scenes,
         groups=groups,
         missing=missing,
@@ -62,8 +81,9 @@ def class_rows(models: Sequence[EvaluatedModel]) -> list[dict]:
     """Every class that has pixels, the lowest IoU of the first model first.
 
     Returns:
-        rows with `name`, `share` (of all labelled pixels), `ious` (as `class_columns`), `accuracy` (of the last model)
-        and `gain` (IoU of the last model minus that of the first; None for one model).
+        rows with `name`, `share` (of all labelled pixels), `ious` (as `class_columns`), `accuracy` (of the last model),
+        `gain` (IoU of the last model minus that of the first; None for one model) and `scores` (the row of
+        `schemas.CLASS_SCORES` of the first model).
     """
     first = models[0]
     if len(models) > 1:
@@ -82,6 +102,7 @@ def class_rows(models: Sequence[EvaluatedModel]) -> list[dict]:
                 "ious": ious,
                 "accuracy": last[label]["accuracy"],
                 "gain": ious[-1] - ious[0] if len(models) > 1 else None,
+                "scores": row,
             }
         )
     return sorted(rows, key=lambda row: (row["ious"][0], row["name"]))
@@ -191,4 +212,6 @@ def _settings(model: EvaluatedModel) -> list[tuple[str, str]]:
     ]
     if model.branch == "fused":
         rows.append(("λ", f"{configuration['segmentation']['weight']:g}"))
+    if cost := read_cost(model.uri):
+        rows.append(("Cost", cost_in_words(cost)))
     return rows

@@ -21,11 +21,11 @@
     const noun = alone ? text.slice(1, -1) : text;
     let shown = rows.filter((row) =>
       row.groups.includes(group) && (!reason || row.reason === reason) &&
-      (alone ? row.noun === noun : row.noun.includes(noun)));
+      (alone ? row.noun === noun || row.text === noun : row.noun.includes(noun) || row.text.includes(noun)));
     const column = element("sort").value;
     const direction = Number(element("direction").value);
     if (column === "noun") {
-      shown = shown.toSorted((a, b) => direction * collator.compare(b.noun, a.noun));
+      shown = shown.toSorted((a, b) => direction * collator.compare(b.text, a.text));
     } else if (column) {
       const of = keys[column];
       // What has no value comes last in either order.
@@ -40,14 +40,14 @@
   function card(row) {
     const item = element("card").content.cloneNode(true).firstElementChild;
     const part = (name) => item.querySelector(`[data-of="${name}"]`);
-    part("noun").textContent = row.noun;
+    part("noun").textContent = row.text;
     part("category").textContent = row.category;
     for (const side of ["a", "b"]) {
       const url = row[side]?.picture ? globalThis.pictureUrl("pictures", row[side].picture, "outlined") : null;
       const image = part(`picture-${side}`);
       if (url) image.src = url;
       image.hidden = !url;
-      image.alt = `Region of ${side.toUpperCase()} for ${row.noun}, outlined`;
+      image.alt = `Region of ${side.toUpperCase()} for ${row.text}, outlined`;
       const absent = part(`absent-${side}`);
       absent.hidden = Boolean(row[side]?.picture);
       absent.textContent = row[side] ? "no picture" : `no such pair in ${side.toUpperCase()}`;

@@ -16,9 +16,10 @@
       return [column, from.value === "" ? -Infinity : Number(from.value), to.value === "" ? Infinity : Number(to.value)];
     }).filter(([, from, to]) => from !== -Infinity || to !== Infinity);
     const fits = (row) =>
-      (alone ? row.noun === noun : row.noun.includes(noun)) &&
+      (alone ? row.noun === noun || row.text === noun : row.noun.includes(noun) || row.text.includes(noun)) &&
       limits.every(([column, from, to]) => row[column] !== null && row[column] >= from && row[column] <= to);
-    return [(row) => row.groups.includes(group) && fits(row), fits];
+    const added = globalThis.additions.wanted();
+    return [(row) => row.groups.includes(group) && fits(row) && added(row), (row) => fits(row) && added(row)];
   }
 
   function sorted(found) {
@@ -26,10 +27,11 @@
     const direction = Number(element("direction").value);
     if (!column) return found;
     const compare = column === "noun"
-      ? (a, b) => direction * collator.compare(b.noun, a.noun)
+      ? (a, b) => direction * collator.compare(b.text, a.text)
       : (a, b) => direction * (a[column] - b[column]);
     // What has no value comes last in either order.
-    return found.toSorted((a, b) => (a[column] === null) - (b[column] === null) || compare(a, b));
+    const missing = (row) => (row[column] ?? null) === null;
+    return found.toSorted((a, b) => missing(a) - missing(b) || compare(a, b));
   }
 
   function update() {
@@ -49,9 +51,9 @@
       const url = pictureUrl("pictures", row.picture, name);
       if (url) part(name).src = url;
     }
-    part("outlined").alt = `Region with its mask outlined, chosen for ${row.noun}`;
+    part("outlined").alt = `Region with its mask outlined, chosen for ${row.text}`;
     part("blanked").alt = "The same, blanked outside the mask";
-    part("noun").textContent = row.noun;
+    part("noun").textContent = row.text;
     part("right").hidden = !row.groups.includes("right");
     part("wrong").hidden = !row.groups.includes("wrong");
     [part("before").textContent, part("surface").textContent, part("after").textContent] = row.caption;
@@ -62,17 +64,17 @@
     const others = row.others.map(([noun, score]) => `${noun} (${number(score, 3)})`);
     part("others").textContent = others.length ? `Same mask: ${others.join(", ")}` : "";
     part("others").hidden = !others.length;
+    globalThis.additions.describe(row, part);
     part("key").textContent = `${row.key} · image ${row.image}`;
     part("key").title = row.uri;
     return item;
   }
 
+  const typed = ["noun", ...ranged.flatMap((column) => [`${column}-from`, `${column}-to`]), ...globalThis.additions.ids];
   const pager = globalThis.makePager(card);
 
   function set(values) {
-    for (const id of ["noun", "sort", ...ranged.flatMap((column) => [`${column}-from`, `${column}-to`])]) {
-      element(id).value = values[id] ?? "";
-    }
+    for (const id of ["sort", ...typed]) element(id).value = values[id] ?? "";
     element("direction").value = values.direction ?? "-1";
     if (ranged.some((column) => values[`${column}-from`] ?? values[`${column}-to`])) element("ranges").open = true;
     if (values.group) element("group").value = values.group;
@@ -87,9 +89,7 @@
   };
 
   for (const id of ["group", "sort", "direction"]) element(id).addEventListener("change", update);
-  for (const id of ["noun", ...ranged.flatMap((column) => [`${column}-from`, `${column}-to`])]) {
-    element(id).addEventListener("input", update);
-  }
+  for (const id of typed) element(id).addEventListener("input", update);
   element("group").addEventListener("change", () => {
     // Pairs of one mask belong side by side.
     if (element("group").value === "shared" && !element("sort").value) set({ group: "shared", sort: "mask" });

@@ -68,7 +68,7 @@
       element(`label-${name}`).setAttribute("aria-pressed", Boolean(pair) && store.given[index] === name);
     }
     if (!pair) return;
-    element("label-noun").textContent = pair.noun;
+    element("label-noun").textContent = pair.text;
     const [before, surface, after] = element("label-caption").children;
     [before.textContent, surface.textContent, after.textContent] = pair.caption;
     element("label-caption").scrollTop = 0;
@@ -106,7 +106,7 @@
   // A noun within a sentence, whatever its direction of writing.
   function named(index) {
     const noun = document.createElement("bdi");
-    noun.textContent = pairs[index].noun;
+    noun.textContent = pairs[index].text;
     return noun;
   }
 

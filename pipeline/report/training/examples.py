@@ -8,6 +8,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.dataset.layout import Layout
 from pipeline.report.dataset.thumbnails import Thumbnail, draw, read_region
+from pipeline.report.named_text import marked_caption
 from pipeline.report.training.reading import Change, TrainingRun
 from pipeline.storage.in_threads import in_threads
 from pipeline.training.run_directory import RunDirectory
@@ -26,10 +27,8 @@ class Example:
 
     @property
     def caption(self) -> tuple[str, str, str]:
-        """The caption up to the noun, the noun as it stands there, and the rest."""
-        details = self.thumbnail.details
-        start, end = details["char_start"], details["char_end"]
-        return details["caption"][:start], details["caption"][start:end], details["caption"][end:]
+        """The caption up to the noun or phrase, the text as it stands there, and the rest."""
+        return marked_caption(self.thumbnail.details)
 
 
 def draw_examples(run: TrainingRun, changes: Sequence[Change]) -> list[Example]:

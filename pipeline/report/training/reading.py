@@ -43,6 +43,8 @@ class TrainingRun:
     """Rows of `metrics.parquet`, with `total`: steps since the beginning, over all phases."""
     validations: list[ShownValidation]
     """In their order; empty if nothing was held out."""
+    interpolation: dict | None = None
+    """`interpolation/result.json`; None if the run was not interpolated."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,17 @@ def read_run(uri: str) -> TrainingRun:
         result,
         metrics,
         [_validation(directory, row) for row in metrics if row["accuracy_top1"] is not None],
+        _interpolation(directory, result),
     )
+
+
+def _interpolation(directory: RunDirectory, result: dict) -> dict | None:
+    """What was measured between the original CLIP and this run's; not what is left there of an earlier run."""
+    try:
+        found = read_json(directory.interpolated)
+    except FileNotFoundError:
+        return None
+    return found if found.get("fingerprint") == result.get("fingerprint") else None
 
 
 def _validation(directory: RunDirectory, row: dict) -> ShownValidation:

@@ -9,6 +9,7 @@ from pipeline.report.charts import Chart, bars, lines
 from pipeline.report.page import page_uri, render, write_page
 from pipeline.report.training.examples import draw_examples
 from pipeline.report.training.reading import Change, NounGain, TrainingRun, changes, noun_gains, read_run
+from pipeline.report.training.retention import interpolation_charts, retention_chart
 
 EXAMPLES = 24
 """Regions shown of those that are named rightly now and were not, and as many of the reverse."""
@@ -41,6 +42,8 @@ def write_training_report(run: str, to: str, examples: int | None = None) -> str
         run=found,
         settings=_settings(found),
         curves=[chart for chart in _curves(found) if chart],
+        retention=[chart for chart in (retention_chart(found), *interpolation_charts(found)) if chart],
+        frequencies=_frequencies(found),
         gain_charts=[chart for chart in _gain_charts(gains) if chart],
         gains=gains,
         changed={"learnt": len(learnt), "lost": len(lost)},
@@ -99,6 +102,25 @@ def _curves(run: TrainingRun) -> list[Chart | None]:
     ]
 
 
+def _frequencies(run: TrainingRun) -> Chart | None:
+    """The nouns by frequency, before and after `data.balance`; None for a run without it."""
+    balance = (run.result.get("selection") or {}).get("balance")
+    if not balance:
+        return None
+    ranks = np.array(balance["ranks"], np.float64)
+    return lines(
+        "frequencies",
+        "Pairs of a noun, by its rank",
+        {name: (ranks, np.array(balance[name], np.float64)) for name in ("before", "after")},
+        axes=("rank of the noun by frequency", "training pairs"),
+        note=f"Balanced to {balance['threshold']:,} pairs a noun: {balance['pairs_after']:,} of "
+        f"{balance['pairs_before']:,} pairs are left. The {balance['tail_nouns']:,} nouns of the tail lose none; they "
+        f"were {balance['tail_share_before']:.1%} of the pairs and are {balance['tail_share_after']:.1%}.",
+        from_zero=True,
+        log=True,
+    )
+
+
 def _points(rows: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
     columns = np.array(rows, np.float64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
@@ -139,6 +161,14 @@ def _settings(run: TrainingRun) -> list[tuple[str, str]]:
         ("Fill of regions", data["fill"]),
         ("Condition on pairs", data["where"] or "none"),
         ("Skipped shards", f"{len(result['skipped_shards'])}"),
+    ]
+    rows += [
+        (
+            f"Leakage {name}",
+            f"{leak['copies']:,} of {leak['images']:,} images of {leak['against']} have copies among the mined images; "
+            f"{leak['training_pairs']:,} training pairs are cut from these",
+        )
+        for name, leak in result.get("leakage", {}).items()
     ]
     for name, steps in result["steps"].items():
         stage = configuration[name]

@@ -14,6 +14,7 @@ import torch
 
 from pipeline.clip import Clip, RegionEncoder, load_clip
 from pipeline.images import UprightJpeg
+from pipeline.mining.config import MatchingConfig
 from pipeline.mining.steps.match_regions import MatchRegions
 from pipeline.mining.work import Image, Shard
 from pipeline.proposals.proposer import Proposals
@@ -59,7 +60,7 @@ def make_clip(features: Callable[[torch.Tensor], torch.Tensor]) -> Clip:
 def make_stage(features: Callable[[torch.Tensor], torch.Tensor], batch_size: int) -> MatchRegions:
     """The step of mining with a tower that is none."""
     encoder = RegionEncoder(make_clip(features), RegionsConfig(), batch_size)
-    return MatchRegions([encoder], 5, make_vocabulary(WIDTH))
+    return MatchRegions([encoder], MatchingConfig(), make_vocabulary(WIDTH))
 
 
 def make_vocabulary(width: int) -> Vocabulary:

@@ -48,11 +48,12 @@ def drawn_photographs() -> list[Photograph]:
 
 
 def _clip_stage(architecture: str, precision: str, photographs: list[Photograph], peak_tflops: float | None) -> None:
+    from pipeline.mining.config import MatchingConfig
     from pipeline.mining.steps.match_regions import MatchRegions
 
     clip = load_clip(architecture, "random", precision=precision, device="cuda")
     encoder = RegionEncoder(clip, RegionsConfig(), _BATCH)
-    stage = MatchRegions([encoder], 5, make_vocabulary(clip.vision.visual.output_dim))
+    stage = MatchRegions([encoder], MatchingConfig(), make_vocabulary(clip.vision.visual.output_dim))
     ready = torch.randn(_BATCH, 3, clip.input.size, clip.input.size, device=clip.device)
     ready = ready.to(memory_format=torch.channels_last)  # as they are cut
     regions = sum(len(photograph.codes) for photograph in photographs)

@@ -1,0 +1,1 @@
+"""Two evaluations of the same images: which differences are larger than chance."""
