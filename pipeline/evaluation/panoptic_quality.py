@@ -54,9 +54,7 @@ def count_segments(truth: TrueSegments, predicted: PanopticSegments, classes: in
     if truth.ids.shape != predicted.ids.shape:
         raise ValueError(f"segments of images {truth.ids.shape} and {predicted.ids.shape} cannot be compared")
     count_S, count_P = len(truth.labels), len(predicted.labels)
-    cells = truth.ids.ravel() * np.int64(count_P + 1)
-    cells += predicted.ids.ravel()
-    common = np.bincount(cells, minlength=(count_S + 1) * (count_P + 1)).reshape(count_S + 1, count_P + 1)
+    common = _common_pixels(truth.ids.ravel(), predicted.ids.ravel(), (count_S + 1, count_P + 1))
     common_SP, unlabelled_P = common[1:, 1:], common[0, 1:]
     areas_P = common[:, 1:].sum(axis=0)
     alike_SP = (truth.labels[:, None] == predicted.labels) & ~truth.crowd[:, None] & (common_SP > 0)
@@ -78,6 +76,16 @@ def count_segments(truth: TrueSegments, predicted: PanopticSegments, classes: in
         np.bincount(predicted.labels[wrong_P], minlength=classes),
         np.bincount(truth.labels[missed_S], minlength=classes),
     )
+
+
+def _common_pixels(true: np.ndarray, predicted: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """How many pixels each of the true numbers shares with each of the predicted ones, int64 of this shape."""
+    # Segments are connected: pixels that are alike in both are counted by the run.
+    changes = (true[1:] != true[:-1]) | (predicted[1:] != predicted[:-1])
+    starts = np.concatenate([np.zeros(min(len(true), 1), np.int64), np.flatnonzero(changes) + 1])
+    lengths = np.diff(np.append(starts, len(true)))
+    cells = true[starts] * np.int64(shape[1]) + predicted[starts]
+    return np.bincount(cells, lengths, minlength=shape[0] * shape[1]).astype(np.int64).reshape(shape)
 
 
 def panoptic_qualities(counts: PanopticCounts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

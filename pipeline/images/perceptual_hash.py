@@ -10,8 +10,9 @@ picture is made smaller. Whoever mirrors, turns or crops a picture makes another
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 from PIL import Image
+
+from pipeline.images.pixels import pixels_in_place
 
 PLAIN = 0
 """The hash of a picture without structure, which tells it from no other such picture. (No other picture has it.)"""
@@ -28,7 +29,7 @@ _STEP = 1 / 256
 
 def perceptual_hash(image: Image.Image) -> int:
     """The hash of an upright picture of mode RGB or L that has been loaded: 64 bits, or `PLAIN`."""
-    pixels = _pixels(image)
+    pixels = pixels_in_place(image)
     height, width, channels = pixels.shape
     count = min(height, _ROWS)
     rows = (2 * np.arange(count) + 1) * height // (2 * count)
@@ -41,16 +42,6 @@ def perceptual_hash(image: Image.Image) -> int:
     middle = len(ordered) // 2
     bits = coefficients > (ordered[middle - 1] + ordered[middle]) / 2
     return int.from_bytes(np.packbits(bits).tobytes())
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    """uint8 [H,W,1] or [H,W,4]: the memory of the picture itself, where it lies in one piece."""
-    try:
-        pixels = pa.array(image)
-    except ValueError:  # more than 16 MB lie in several pieces
-        return np.asarray(image.convert("RGBA" if image.mode == "RGB" else image.mode)).reshape(*image.size[::-1], -1)
-    values = pixels if image.mode == "L" else pixels.flatten()
-    return values.to_numpy(zero_copy_only=True).reshape(image.height, image.width, -1)
 
 
 @lru_cache(256)

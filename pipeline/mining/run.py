@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shlex
 import uuid
 from collections import Counter, deque
@@ -59,6 +60,8 @@ _PASSES = 2
 # More failures than this, and more failures than successes: the cause is not a single shard.
 _FAILURES_AT_ONCE = 8
 _SHARDS_PER_MEDIAN = 64
+# A worker that finds nouns is ten seconds of a core in starting, and finds those of 2,000 captions or more in each.
+_CAPTIONS_PER_FINDER = 20_000
 
 
 class MiningError(IncompleteError):
@@ -160,12 +163,12 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: 
     """Captions tables of all shards, then the vocabulary with its embeddings."""
     if storage.exists(layout.vocabulary):
         missing = sorted(set(range(listing.shards)) - layout.present("captions"))
-        for _ in _noun_counts(config, layout, missing, failures):
+        for _ in _noun_counts(config, layout, listing, missing, failures):
             pass
         return
     images_per_noun: Counter[str] = Counter()
     images_per_phrase: Counter[Phrase] = Counter()
-    for counts in _noun_counts(config, layout, list(range(listing.shards)), failures):
+    for counts in _noun_counts(config, layout, listing, list(range(listing.shards)), failures):
         images_per_noun.update({noun: images for (noun, phrase), images in counts.items() if not phrase})
         if config.matching.text == "phrase":
             images_per_phrase.update({phrase: images for phrase, images in counts.items() if phrase[1]})
@@ -191,14 +194,15 @@ def _find_nouns(config: MineConfig, layout: Layout, listing: Listing, failures: 
 
 
 def _noun_counts(
-    config: MineConfig, layout: Layout, shards: list[int], failures: Failures
+    config: MineConfig, layout: Layout, listing: Listing, shards: list[int], failures: Failures
 ) -> Iterator[dict[Phrase, int]]:
     """By shard, how many images each noun has (its phrase is empty), and each phrase."""
     if not shards:
         return
     captions_per_image = None if config.captions_per_image == "all" else config.captions_per_image
     cpus = int(ray.cluster_resources().get("CPU", 1))
-    finders = Pool(FindNounsStage, (layout, captions_per_image, config.nouns), cpus=1, gpus=0, workers=cpus)
+    workers = min(cpus, math.ceil(listing.captions / _CAPTIONS_PER_FINDER))
+    finders = Pool(FindNounsStage, (layout, captions_per_image, config.nouns), cpus=1, gpus=0, workers=max(1, workers))
     progress = Progress("nouns", len(shards), "shards")
     for row in in_batches(shards, lambda shards: map_on_actors(finders, shards_dataset(shards))):
         if row["error"]:

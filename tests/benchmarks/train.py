@@ -1,6 +1,7 @@
 """Training speed against stock open_clip_train on the same shards, model, batch and threads.
 
 python -m tests.benchmarks.train [--architecture ViT-B-32] [--batch-size 16] [--steps 8] [--rounds 1] [--mode full]
+python -m tests.benchmarks.train --replay 0.25        # whole images of 480×960 are so much of each of our batches
 
 Both train the image tower with random weights and the text tower locked, with one loader process, in turn, in processes
 of their own. The first steps, in which loaders start, are left out of both. Targets: a ratio of at least 1.0, and less
@@ -33,6 +34,7 @@ from pipeline.microworld.pair_shards import describe_pairs
 from pipeline.training.config import FullConfig, TrainConfig
 from pipeline.training.phases import Phase, prepare, with_prompts
 from tests.shard_samples import make_sample
+from tests.training.datasets import list_images
 
 SHARDS, HEIGHT, WIDTH = 4, 240, 320
 DEPTH = 3
@@ -86,7 +88,7 @@ def ours(folder: Path, options: argparse.Namespace) -> tuple[float, float]:
         "--model.architecture", options.architecture, "--model.weights", "random",
         "--batch_size", str(options.batch_size), "--full.epochs", "1", "--mask_prompt.epochs", "1",
         "--mask_prompt.depth", str(DEPTH), "--data.held_out_share", "0", "--data.loaders", str(options.loaders),
-        "--log_every", str(LOG_EVERY), "--loggers", "[]",
+        "--log_every", str(LOG_EVERY), "--loggers", "[]", "--replay.share", str(options.replay),
     )
     # fmt: on
     rows = [row for row in pq.read_table(output / "metrics.parquet").to_pylist() if row["loss"] is not None][_SKIPPED:]
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--mode", choices=["full", "mask_prompt"], default="full")
     parser.add_argument("--loaders", type=int, default=1)
+    parser.add_argument("--replay", type=float, default=0.0, help="share of whole images in our batches")
     parser.add_argument("--peak-tflops", type=float, help="bf16 peak of the GPU, dense")
     options = parser.parse_args()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU, one thread"
@@ -139,6 +142,9 @@ def main() -> None:
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         write_shards(Path(folder), options.batch_size * options.steps)
+        if options.replay:
+            pictures = Path(folder) / "pictures"
+            list_images(Path(folder), pictures, SHARDS, options.batch_size * options.steps // SHARDS, side=480)
         for _ in range(options.rounds):
             theirs, their_waiting = stock(Path(folder), options)
             own, waiting = ours(Path(folder), options)

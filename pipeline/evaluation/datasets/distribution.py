@@ -13,6 +13,7 @@ from pipeline import storage
 from pipeline.errors import UserError
 from pipeline.evaluation.datasets.protocol import LabelledImage
 from pipeline.images import ImageProblem, UprightPixels, open_image, turned, upright_pixels
+from pipeline.images.pixels import pixels_in_place
 from pipeline.storage.in_threads import in_threads
 
 _ROOT_KEY = "dataset.root"
@@ -215,7 +216,7 @@ class Distribution:
         if image.mode not in ("RGB", "RGBA", "P"):
             raise UserError(f"{self.uri(path)} is not an RGB image, whose colours tell segments")
         # Four bytes a pixel, as Pillow holds it, are one number as they are; the last byte is no colour.
-        pixels_HW4 = np.asarray(image.convert("RGBA"))
+        pixels_HW4 = pixels_in_place(image.convert("RGB") if image.mode == "P" else image)
         return pixels_HW4.view("<i4")[..., 0] & 0xFFFFFF
 
     def exists(self, path: str) -> bool:

@@ -24,15 +24,15 @@ _GROUPS = {"r": "ap_rare", "c": "ap_common", "f": "ap_frequent"}
 
 
 class InstanceFigures:
-    """AP, AP50, AP75, in LVIS also of rare, common and frequent classes; AP of each class. Objects of all sizes."""
+    """AP, AP50, AP75, AP by size, in LVIS also of rare, common and frequent classes; AP of each class."""
 
     def __init__(
         self, detections: pa.Table, truth: pa.Table, images: pa.Array, classes: int, objects: ObjectClasses
     ) -> None:
         """Take rows of `schemas.DETECTIONS`, of one branch, and of `schemas.TRUE_OBJECTS`."""
         by_size = truth["instances"].combine_chunks().flatten().to_numpy().reshape(-1, len(SIZES))
-        self._objects = ImageSums(truth, {"objects": by_size[:, 0]}, images, classes)
-        self.images_of_class = self._objects.images_with("objects")
+        self._objects = ImageSums(truth, dict(zip(SIZES, by_size.T, strict=True)), images, classes)
+        self.images_of_class = self._objects.images_with(SIZES[0])
         self._groups: dict[str, np.ndarray] = {}
         if objects.frequencies is not None:
             group = np.array(objects.frequencies)
@@ -40,21 +40,28 @@ class InstanceFigures:
         chosen, places = image_indices(detections, images)
         found, order = found_instances(detections.filter(pa.array(chosen)))
         places = places[order]
-        self._classes: list[_ClassDetections] = []
+        self._classes: dict[str, list[_ClassDetections]] = {size: [] for size in SIZES}
         for of_class in detections_by_class(found, classes):
-            matched_NT, ignored_NT = (threshold_bits(bits[of_class, 0]) for bits in (found.matched, found.ignored))
-            self._classes.append(_ClassDetections(matched_NT, ignored_NT, places[of_class], len(images)))
+            for index, size in enumerate(SIZES):
+                matched_NT, ignored_NT = (
+                    threshold_bits(bits[of_class, index]) for bits in (found.matched, found.ignored)
+                )
+                self._classes[size].append(_ClassDetections(matched_NT, ignored_NT, places[of_class], len(images)))
 
     def figures(self, weights_BI: np.ndarray) -> Figures:
         """See `ImageFigures`."""
         weights_IB = np.ascontiguousarray(weights_BI.T)
-        objects_BC = self._objects.sums(weights_BI)["objects"]
-        precision_BCT = np.stack(
-            [found.precisions(weights_IB, objects_BC[:, label]) for label, found in enumerate(self._classes)], axis=1
-        )
+        objects = self._objects.sums(weights_BI)
+        precisions = {}
+        for size, of_classes in self._classes.items():
+            objects_CB = objects[size].T
+            each_BT = [found.precisions(weights_IB, objects_CB[label]) for label, found in enumerate(of_classes)]
+            precisions[size] = np.stack(each_BT, axis=1)
+        precision_BCT = precisions[SIZES[0]]
         ap_BC = precision_BCT.mean(axis=2)
         headline = {"ap": class_means(ap_BC)}
         headline |= {name: class_means(precision_BCT[..., index]) for name, index in (("ap50", 0), ("ap75", 5))}
+        headline |= {f"ap_{size}": class_means(precisions[size].mean(axis=2)) for size in SIZES[1:]}
         headline |= {name: class_means(ap_BC[:, group]) for name, group in self._groups.items()}
         return Figures(headline, {"ap": ap_BC})
 
