@@ -12,6 +12,8 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from tests.forked_workers import environment
+
 pytest_plugins = ["tests.browser", "tests.hub", "tests.s3"]
 
 # Set before any test imports torch, numpy or Ray: few cores are shared by many processes.
@@ -67,26 +69,39 @@ def coco_sample(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster():
+def shared_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes that share the tests."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def forked_workers(shared_base: Path) -> dict[str, str]:
+    """Variables with which Ray's workers start sooner."""
+    return environment(shared_base)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(forked_workers: dict[str, str]):
     """One Ray instance for all tests that run in this process."""
     import ray
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in forked_workers.items():
+            patch.setenv(name, value)
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     yield
     ray.shutdown()
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+def made_once(shared_base: Path) -> Callable[[str, Callable[[Path], object]], Path]:
     """A folder of this name, filled by the first of the processes that share the tests; the others wait for it."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
 
     def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
-        folder, filled = base / name, base / f"{name}.filled"
-        with FileLock(base / f"{name}.lock"):
+        folder, filled = shared_base / name, shared_base / f"{name}.filled"
+        with FileLock(shared_base / f"{name}.lock"):
             if not filled.exists():
                 shutil.rmtree(folder, ignore_errors=True)  # where another one failed
                 folder.mkdir()
