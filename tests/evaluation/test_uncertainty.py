@@ -209,6 +209,30 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     assert np.mean(widths) == pytest.approx(1, abs=0.03)
 
 
+def test_intervals_of_miou_hold_the_truth_as_often_as_they_say():
+    """Classes are in half of the images, a share of their pixels is found, and so many wrong ones with them: the IoU of
+    all images that there could be is the quotient of the means.
+    """
+    rng = np.random.default_rng(6)
+    images, pixels, repeats = 200, 100, 300
+    wrong_C = np.array([5, 10, 20, 40, 80])
+    truth = np.mean(3 / 5 * pixels / 2 / (pixels / 2 + wrong_C))
+    held = 0
+    for _ in range(repeats):
+        labelled_IC = pixels * rng.integers(0, 2, (images, len(wrong_C)))
+        correct_IC = rng.binomial(labelled_IC, rng.beta(3, 2, labelled_IC.shape))
+        predicted_IC = correct_IC + rng.poisson(wrong_C, labelled_IC.shape)
+        image, label = (index.ravel() for index in np.indices(labelled_IC.shape))
+        columns = {"branch": ["clip"] * image.size, "image_id": image.astype(str), "label": label}
+        columns |= {"correct": correct_IC.ravel(), "predicted": predicted_IC.ravel(), "labelled": labelled_IC.ravel()}
+        table = pa.table([pa.array(columns[f.name], f.type) for f in schemas.CLASS_PIXELS], schema=schemas.CLASS_PIXELS)
+        source = PixelFigures(table, pa.array([str(i) for i in range(images)]), len(wrong_C))
+        low, high = interval(resample({"pixels": source}, images, 400)["pixels"].headline["miou"])
+        held += low <= truth <= high
+    lowest, highest = binom.interval(0.999, repeats, 0.95)
+    assert lowest <= held <= highest
+
+
 def test_intervals_of_a_whole_evaluation_and_of_one_by_an_older_version(world, tmp_path):
     output = made_evaluation(world, tmp_path / "it", 0.3)
     evaluation = read_evaluation(str(output), 2, len(NAMES))

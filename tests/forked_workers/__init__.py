@@ -23,7 +23,7 @@ def environment(base: Path) -> dict[str, str]:
     with FileLock(f"{address}.lock"):
         if not (started := Path(f"{address}.started")).exists():
             started.touch()
-            command = [sys.executable, str(FOLDER / "server.py"), str(address)]
+            command = [sys.executable, str(FOLDER / "fork_server.py"), str(address)]
             silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
             subprocess.Popen(command, **silent)
     path = os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))

@@ -4,7 +4,7 @@ A Ray worker that uses CLIP imports packages for ten seconds of a core, and a sm
 what such tests take, most is that. Python runs this file at its start where its folder is on PYTHONPATH
 (`tests/conftest.py`); whatever is no Ray worker goes on untouched, and so does a worker while nobody answers.
 
-`server.py` forks; the worker is then a child of the server, with the environment, the arguments, the open standard
+`fork_server.py` forks; the worker is then a child of the server, with the environment, the arguments, the open standard
 streams and the folder of this process, which ends.
 """
 
@@ -22,7 +22,8 @@ def _ask() -> None:
         server.settimeout(60)
         try:
             server.connect(SOCKET)
-            worker = {"argv": sys.orig_argv[_SCRIPT:], "environ": dict(os.environ), "path": sys.path, "cwd": os.getcwd()}
+            worker = {"argv": sys.orig_argv[_SCRIPT:], "path": sys.path, "cwd": os.getcwd()}
+            worker["environ"] = dict(os.environ)
             socket.send_fds(server, [b"\0"], [0, 1, 2])
             server.sendall(json.dumps(worker).encode() + b"\n")
             answer = server.recv(1)

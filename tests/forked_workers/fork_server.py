@@ -1,12 +1,12 @@
 """Imports what Ray's workers import, but Ray itself, and forks one for each that asks: see `sitecustomize.py`.
 
-    python tests/forked_workers/server.py SOCKET
+    python tests/forked_workers/fork_server.py SOCKET
 
 Ends with the process that started it.
 """
 
-import contextlib
 import ctypes
+import importlib
 import json
 import os
 import runpy
@@ -16,13 +16,15 @@ import sys
 import threading
 from pathlib import Path
 
+_PACKAGES = ("cv2", "open_clip", "pandas", "pyarrow.dataset", "spacy", "timm.models.eva", "webdataset")
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def main(address: str) -> None:
     """Serve until the parent ends."""
     ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)
-    import_packages()
+    for package in _PACKAGES:
+        importlib.import_module(package)
     check_threads()
     server = socket.socket(socket.AF_UNIX)
     server.bind(f"{address}.new")
@@ -31,9 +33,10 @@ def main(address: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
     while True:
         client, _ = server.accept()
-        with client, contextlib.suppress(OSError, ValueError):
-            _, streams, _, _ = socket.recv_fds(client, 1, 3)
-            worker = json.loads(client.makefile("rb").readline())
+        with client:
+            if (asked := request(client)) is None:
+                continue
+            worker, streams = asked
             if not os.fork():
                 server.close()
                 client.close()
@@ -43,16 +46,13 @@ def main(address: str) -> None:
                 os.close(stream)
 
 
-def import_packages() -> None:
-    """The large ones."""
-    import cv2  # noqa: F401
-    import open_clip  # noqa: F401
-    import pandas  # noqa: F401
-    import pyarrow.dataset  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-    import spacy  # noqa: F401
-    import timm.models.eva  # noqa: F401
-    import webdataset  # noqa: F401
+def request(client: socket.socket) -> tuple[dict, list[int]] | None:
+    """What a process that asks is, and its standard streams; None if it has gone."""
+    try:
+        _, streams, _, _ = socket.recv_fds(client, 1, 3)
+        return json.loads(client.makefile("rb").readline()), streams
+    except (OSError, ValueError):
+        return None
 
 
 def check_threads() -> None:
