@@ -52,13 +52,16 @@ def job(
         kill(process)
 
 
-def run(name: str, arguments: Sequence[str], log: Path) -> int:
+def run(name: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> int:
     """The exit code of a job that nobody disturbs.
+
+    Args:
+        environment: as of `job`; the fixture `forked_workers` is one.
 
     Raises:
         subprocess.TimeoutExpired: it hangs.
     """
-    with job(name, arguments, log) as process:
+    with job(name, arguments, log, environment) as process:
         return process.wait(LIMIT_SECONDS)
 
 

@@ -14,7 +14,7 @@ def environment(base: Path) -> dict[str, str]:
     """Variables for whatever starts Ray, whose workers are to be forks. Starts the server if nobody has.
 
     A worker is a child of the server, not of Ray: no variables for Ray that is to be killed, or that has a network of
-    its own.
+    its own. Nor where a package is to find something in its environment when it is imported, as huggingface_hub does.
 
     Args:
         base: a folder of all processes that share the tests.
@@ -25,6 +25,6 @@ def environment(base: Path) -> dict[str, str]:
             started.touch()
             command = [sys.executable, str(FOLDER / "fork_server.py"), str(address)]
             silent = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-            subprocess.Popen(command, **silent)
+            subprocess.Popen(command, start_new_session=True, **silent)
     path = os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))
     return {"OVSEG_FORKED_WORKERS": str(address), "PYTHONPATH": path}

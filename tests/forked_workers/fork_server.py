@@ -66,6 +66,7 @@ def become(worker: dict, streams: list[int]) -> None:
     """Go on as the process that asked; never returns."""
     ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)  # Ray ends the whole group of a worker that has died
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)

@@ -12,7 +12,9 @@ from tests.mining.killer import CRASHES, EXITS, HANGS, KILLED
 
 
 @pytest.mark.slow
-def test_images_that_kill_or_keep_their_worker_every_time_cost_only_themselves(mined, world, small_clip, tmp_path):
+def test_images_that_kill_or_keep_their_worker_every_time_cost_only_themselves(
+    mined, world, small_clip, forked_workers, tmp_path
+):
     output = tmp_path / "out"
     arguments = [
         *command_line(world, small_clip, str(output)),
@@ -20,7 +22,8 @@ def test_images_that_kill_or_keep_their_worker_every_time_cost_only_themselves(m
         "--resources.straggler_factor=1",
         "--resources.straggler_seconds=5",
     ]
-    assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    log = tmp_path / "log.txt"
+    assert run("mine", arguments, log, forked_workers) == 0, log.read_text()
     rejects = pq.read_table(output / "rejects").to_pylist()
     assert [(row["image_id"], row["stage"], row["reason"], row["detail"]) for row in rejects] == [
         (image, "proposals", "kills_worker", "3 workers died while working on it")

@@ -83,7 +83,7 @@ def test_on_s3_lies_what_a_local_run_writes(s3, s3_uri, mined, world, small_clip
 
 @pytest.mark.slow
 @pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
-def test_captions_images_annotations_and_output_on_s3(s3, s3_uri, mined, world, small_clip, tmp_path):
+def test_captions_images_annotations_and_output_on_s3(s3, s3_uri, mined, world, small_clip, forked_workers, tmp_path):
     """And the requests for them are those that the simulation's model counts."""
     bucket = s3_uri.removeprefix("s3://")
     for path in world.rglob("*.*"):
@@ -95,7 +95,8 @@ def test_captions_images_annotations_and_output_on_s3(s3, s3_uri, mined, world, 
         f"--proposals.options.annotations={s3_uri}/in/panoptic.json",
     ]
     with faulty_proxy(s3.endpoint) as proxy, s3_environment(s3.environment | {"AWS_ENDPOINT_URL": proxy.endpoint}):
-        assert run("mine", arguments, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+        log = tmp_path / "log.txt"
+        assert run("mine", arguments, log, forked_workers) == 0, log.read_text()
         requests = that_grow(proxy.requests, {path.name for path in (world / "images").iterdir()})
         measured = measured_delays(f"{s3_uri}/out", seed=0)
     assert measured.shards == 4

@@ -18,7 +18,7 @@ import pytest
 from pipeline.captions import CaptionsConfig
 from pipeline.mining.run import mine
 from tests.captions.sources import write_tar
-from tests.disturbed_jobs import job
+from tests.disturbed_jobs import run as run_job
 from tests.mining.configs import command_line, dataset_bytes, mine_config
 from tests.mining.test_mine import manifest
 from tests.servers.hub import hub_server
@@ -215,8 +215,7 @@ def test_a_dataset_on_the_hub(
     def run(path: str, *more: str) -> tuple[int, str]:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": token, "HF_HOME": str(tmp_path / "home")}
         log.unlink(missing_ok=True)
-        with job("mine", [*arguments, f"--captions.path={path}", *more], log, environment) as process:
-            return process.wait(600), log.read_text()
+        return run_job("mine", [*arguments, f"--captions.path={path}", *more], log, environment), log.read_text()
 
     with hub_server() as hub:
         commit = hub.commit("org/pictures", files)

@@ -137,14 +137,14 @@ def test_keys_of_earlier_versions_in_a_list_of_evaluations(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_mining_with_a_backend_of_ones_own(world, small_clip, tmp_path):
+def test_mining_with_a_backend_of_ones_own(world, small_clip, forked_workers, tmp_path):
     write_own_backend(tmp_path)
     output = tmp_path / "out"
     (tmp_path / "mine.yaml").write_text(
         yaml.safe_dump({"limit": 6, "proposals": {"backend": BACKEND, "options": {"stripes": 3}}})
     )
     kept = [one for one in command_line(world, small_clip, str(output)) if not one.startswith("--proposals.")]
-    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    path = os.pathsep.join([str(tmp_path), forked_workers["PYTHONPATH"]])
     arguments = [
         "--config",
         str(tmp_path / "mine.yaml"),
@@ -153,7 +153,7 @@ def test_mining_with_a_backend_of_ones_own(world, small_clip, tmp_path):
         "--proposals.options.weights=LICENSE",
     ]
     log = tmp_path / "log.txt"
-    with job("mine", arguments, log, {"PYTHONPATH": os.pathsep.join(paths)}) as process:
+    with job("mine", arguments, log, forked_workers | {"PYTHONPATH": path}) as process:
         assert process.wait(600) == 0, log.read_text()
     assert verify(str(output)) == []
     rows = pq.read_table(output / "manifests").to_pylist()

@@ -200,13 +200,14 @@ def test_files_folders_and_patterns_with_classes_as_text(photos, tiny_folder, tm
 @pytest.mark.soak
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.parametrize("s3", ["moto_s3"], indirect=True)
-def test_on_s3_lies_what_a_local_run_writes(s3, s3_uri, photos, tiny_folder, tmp_path):
+def test_on_s3_lies_what_a_local_run_writes(s3, s3_uri, photos, tiny_folder, forked_workers, tmp_path):
     bucket, client, output = s3_uri.removeprefix("s3://"), s3.client(), tmp_path / "out"
     for name in ("fields.jpg", "thin.png"):
         client.upload_file(str(photos / name), bucket, f"photos/a/{name}")
     # In a process of its own: the workers of this one's Ray do not know the server.
     remote = [f"{s3_uri}/photos/**/*", *arguments(photos, f"{s3_uri}/out", tiny_folder, images=None)]
-    assert run("segment", remote, tmp_path / "log.txt") == 0, (tmp_path / "log.txt").read_text()
+    log = tmp_path / "log.txt"
+    assert run("segment", remote, log, forked_workers) == 0, log.read_text()
     files = [str(photos / name) for name in ("fields.jpg", "thin.png")]
     assert segment_job.main([*files, *arguments(photos, output, tiny_folder, images=None)]) == 0
     for kind, suffix in (("labels", "png"), ("overlays", "jpg"), ("panoptic", "png"), ("segments", "json")):

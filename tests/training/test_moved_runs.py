@@ -52,6 +52,8 @@ RUNS = {
     },
 }
 
+*BOTH_TOWERS, LAST_BLOCK = RUNS
+
 MOVED = dict(
     zip(
         RUNS,
@@ -81,7 +83,7 @@ def go_back(output: Path, stage: str, step: int) -> None:
     shutil.rmtree(output / "model")
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [*BOTH_TOWERS, pytest.param(LAST_BLOCK, marks=pytest.mark.soak)])
 def test_a_killed_run_ends_with_the_same_weights(name, mined, small_clip, ray_cluster, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     result = train(settings(name, mined, small_clip, whole))
