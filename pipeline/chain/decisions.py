@@ -1,5 +1,6 @@
 """The rule that stops rounds, and the choice of the best one: from figures alone."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class Round:
     """None without labels."""
     miou: float | None = None
     """Of the evaluation that chooses; None if none does."""
+    regions: int = 0
+    """Held-out regions that accuracy is a share of."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def decide(rounds: Sequence[Round], original_retention: float | None, stop: Stop
         by_miou: whether mIoU chooses, not the accuracy.
     """
     last = rounds[-1]
-    violated = list(_violations(last, original_retention, stop))
+    violated = list(_violations(last, rounds[0].retention if last.number else original_retention, stop))
     if not last.number:
         # There is nothing before it to go back to, so it stands; what is wrong with it is told.
         return Decision(0, stops=False, eligible=not violated, reasons=tuple(violated))
@@ -73,34 +76,47 @@ def decide(rounds: Sequence[Round], original_retention: float | None, stop: Stop
         return Decision(last.number, stops=True, eligible=False, reasons=tuple(violated))
     name = "mIoU" if by_miou else "accuracy"
     figure = _figure(last, by_miou)
-    earlier = [found for row in rounds[:-1] if (found := _figure(row, by_miou)) is not None]
+    earlier = [(found, _error(row, by_miou)) for row in rounds[:-1] if (found := _figure(row, by_miou)) is not None]
     if figure is None or not earlier:
         return Decision(last.number, stops=True, eligible=False, reasons=(f"no {name} to compare it by",))
-    gain = figure - max(earlier)
+    best, error = max(earlier)
+    gain = figure - best
     said = f"{name} {100 * gain:+.1f} points against the best before"
-    stops = stop.min_gain is not None and gain <= stop.min_gain
+    if error:
+        said += f" (standard error {100 * error:.1f})"
+    stops = stop.min_gain is not None and gain + stop.errors * error <= stop.min_gain
     return Decision(last.number, stops, eligible=True, reasons=(said,))
 
 
-def best_round(rounds: Sequence[Round], decisions: Sequence[Decision], by_miou: bool) -> int:
-    """The number of the round with the best figure of those that violate no guard, the earliest among equals; 0 if none
-    is left.
+def best_round(rounds: Sequence[Round], decisions: Sequence[Decision], stop: StopConfig, by_miou: bool) -> int:
+    """The number of the last round, of those that violate no guard, whose figure is the best or within `stop.errors`
+    standard errors of it; 0 if none is left.
     """
-    figures = {
-        row.number: figure
+    figures = [
+        (figure, _error(row, by_miou), row.number)
         for row, decision in zip(rounds, decisions, strict=True)
         if decision.eligible and (figure := _figure(row, by_miou)) is not None
-    }
-    return max(figures, key=lambda number: (figures[number], -number)) if figures else 0
+    ]
+    if not figures:
+        return 0
+    best, error, _ = max(figures)
+    return max(number for figure, _, number in figures if figure >= best - stop.errors * error)
 
 
 def _figure(row: Round, by_miou: bool) -> float | None:
     return row.miou if by_miou else row.accuracy
 
 
-def _violations(row: Round, original_retention: float | None, stop: StopConfig) -> Iterator[str]:
-    if stop.max_retention_loss is not None and row.retention is not None and original_retention is not None:
-        loss = original_retention - row.retention
+def _error(row: Round, by_miou: bool) -> float:
+    """The standard error of a share of so many regions; 0 of mIoU."""
+    if by_miou or row.accuracy is None or not row.regions:
+        return 0.0
+    return math.sqrt(row.accuracy * (1 - row.accuracy) / row.regions)
+
+
+def _violations(row: Round, retention_before: float | None, stop: StopConfig) -> Iterator[str]:
+    if stop.max_retention_loss is not None and row.retention is not None and retention_before is not None:
+        loss = retention_before - row.retention
         if loss > stop.max_retention_loss:
             yield f"retention −{100 * loss:.1f} points, stop.max_retention_loss {100 * stop.max_retention_loss:g}"
     for what, found, key in (

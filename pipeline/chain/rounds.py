@@ -49,7 +49,7 @@ class Rounds:
     @property
     def best(self) -> int:
         """The number of the best round so far."""
-        return best_round(self.rounds, self.decisions, self._by_miou)
+        return best_round(self.rounds, self.decisions, self._jobs.rounds.stop, self._by_miou)
 
     def steps(self) -> Iterator[ChainStep]:
         """The steps, as the decisions of those before them give them; where none is done, those of all rounds."""
@@ -115,6 +115,7 @@ class Rounds:
             found.nouns_survived if number else None,
             self._labels.follow(number),
             self._mious.get(number),
+            measured.regions,
         )
         self.rounds.append(row)
         decision = decide(self.rounds, self._original.retention, rounds.stop, self._by_miou)

@@ -21,7 +21,7 @@ from pipeline.evaluation.run import evaluate
 COUNT = 2
 """Rounds after round 0. All are run, whatever the rule that stops says, to show whether it is right."""
 _HELD_OUT_SHARE = 0.1
-_ENDLESS = StopConfig(None, None, None, None, None)
+_ENDLESS = StopConfig(min_gain=None, max_retention_loss=None, min_nouns=None, min_agreement=None, min_right_kept=None)
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ def _measure(runs: DemoRuns, variant: RoundsVariant, row: dict) -> MeasuredRound
 def by_the_rule(result: dict) -> tuple[int, int]:
     """The round after which the rule that stops would have stopped, and the one that it would have chosen."""
     rounds = [_round(row) for row in result["rounds"]]
-    decisions = []
+    stop, decisions = StopConfig(), []
     for count in range(1, len(rounds) + 1):
-        decisions.append(decide(rounds[:count], result["original"]["retention"], StopConfig(), by_miou=False))
+        decisions.append(decide(rounds[:count], result["original"]["retention"], stop, by_miou=False))
         if decisions[-1].stops:
             break
-    return len(decisions) - 1, best_round(rounds[: len(decisions)], decisions, by_miou=False)
+    return len(decisions) - 1, best_round(rounds[: len(decisions)], decisions, stop, by_miou=False)
 
 
 def _round(row: dict) -> Round:
