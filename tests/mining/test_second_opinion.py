@@ -23,7 +23,7 @@ from pipeline.clip import Clip, RegionEncoder, TextEmbedder, load_clip
 from pipeline.dataset.layout import Layout
 from pipeline.dataset.manifests import read_whole_manifest
 from pipeline.dataset.shards import ShardsConfig
-from pipeline.dataset.verified import read_verified
+from pipeline.dataset.verified import check_verified, read_verified
 from pipeline.dataset.vocabulary import Vocabulary, vocabulary_table
 from pipeline.errors import UserError
 from pipeline.images import ImageProblem, ImagesConfig
@@ -108,7 +108,7 @@ def proposals(index: int) -> Proposals:
     return Proposals(Masks.encode(masks), np.ones(len(masks), np.float32))
 
 
-def mine(folder: Path, clips: dict[str, Clip], *verifiers: str) -> tuple[Layout, Shard]:
+def mine(folder: Path, clips: dict[str, Clip], *verifiers: str, candidates: int = 2) -> tuple[Layout, Shard]:
     """The steps of mining on one shard of five images; the last one passes no threshold."""
     (folder / "images").mkdir(parents=True)
     rows = []
@@ -134,7 +134,7 @@ def mine(folder: Path, clips: dict[str, Clip], *verifiers: str) -> tuple[Layout,
     for image in shard.images:
         image.proposals = proposals(image.index)
     encoder = RegionEncoder(clips["clip"], RegionsConfig(), 4)
-    MatchRegions([encoder], MatchingConfig(candidates=2), vocabulary(clips["clip"]))(shard, lambda _: None)
+    MatchRegions([encoder], MatchingConfig(candidates=candidates), vocabulary(clips["clip"]))(shard, lambda _: None)
     verification(clips, *verifiers)(shard, lambda _: None)
     last = shard.images[-1]
     last.matches = [[replace(candidate, score=-1.0) for candidate in best] for best in last.matches or ()]
@@ -162,6 +162,14 @@ def at_once(clips, tmp_path_factory) -> Layout:
 def mined(clips, tmp_path) -> Layout:
     """The same, mined without."""
     return mine(tmp_path, clips)[0]
+
+
+def test_no_noun_has_a_second_candidate(clips, tmp_path):
+    """A column without any number is no damage."""
+    layout, _ = mine(tmp_path, clips, "second", candidates=1)
+    margins = pq.read_table(layout.table("verified", 0))["second_mask_margin"]
+    assert margins.null_count == len(margins) > 5
+    assert list(check_verified(layout, read_whole_manifest(layout, 0))) == []
 
 
 def test_scores_are_those_of_open_clip_on_regions_cut_one_by_one(at_once, clips):
