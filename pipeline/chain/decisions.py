@@ -83,7 +83,7 @@ def decide(rounds: Sequence[Round], original_retention: float | None, stop: Stop
     gain = figure - best
     said = f"{name} {100 * gain:+.1f} points against the best before"
     if error:
-        said += f" (standard error {100 * error:.1f})"
+        said += f" (error {100 * error:.1f})"
     stops = stop.min_gain is not None and gain + stop.errors * error <= stop.min_gain
     return Decision(last.number, stops, eligible=True, reasons=(said,))
 

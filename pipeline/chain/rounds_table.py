@@ -7,7 +7,7 @@ from pipeline.report.rounds import COLUMNS, round_cells
 
 
 def rounds_table(result: dict) -> Table:
-    """One row a round.
+    """One column a round.
 
     Args:
         result: the content of `rounds.json`.
@@ -19,8 +19,11 @@ def rounds_table(result: dict) -> Table:
         "whether labelled pairs whose region changed are wrong or right.",
         caption_justify="left",
     )
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("round", "decision") else "right")
-    for row in result["rounds"]:
-        table.add_row(*map(escape, round_cells(row, result)))
+    # A column for each round: one for each figure would not fit 80 characters.
+    rounds = [round_cells(row, result) for row in result["rounds"]]
+    table.add_column(COLUMNS[0])
+    for number, *_ in rounds:
+        table.add_column(number)
+    for name, *cells in zip(COLUMNS[1:], *(cells[1:] for cells in rounds), strict=True):
+        table.add_row(name, *map(escape, cells))
     return table
