@@ -1,4 +1,4 @@
-"""Ray workers of the tests that begin as forks, in a sixth of the time: see `sitecustomize.py`."""
+"""Ray workers of the tests that begin as forks, and so sooner: see `sitecustomize.py`."""
 
 import os
 import subprocess
