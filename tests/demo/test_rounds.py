@@ -11,13 +11,15 @@ from tests.report.test_rounds import FIRST, LATER, RESULT
 
 
 def test_by_the_rule():
-    """All rounds are run; the rule would have stopped at the first that does not gain."""
+    """All rounds are run; the rule would have stopped at the first that does not gain by more than chance."""
     later = LATER | {"labelled": None}
     good = later | {"accuracy": 0.6}
     for rounds, expected in (
         ([FIRST, later, good | {"number": 2}], (1, 0)),
         ([FIRST, good, later | {"number": 2}], (2, 1)),
         ([FIRST, good | {"agreement": 0.1}, good | {"number": 2}], (1, 0)),
+        # On a hundred regions an error is five points: neither of the later rounds is worse than round 0.
+        ([row | {"regions": 100} for row in (FIRST, later, good | {"number": 2})], (2, 2)),
     ):
         assert by_the_rule(RESULT | {"rounds": rounds}) == expected
 

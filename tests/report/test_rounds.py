@@ -9,6 +9,7 @@ LATER = {
     "pairs": 12345,
     "nouns": 42,
     "accuracy": 0.5,
+    "regions": 0,
     "retention": 0.35,
     "agreement": 0.8,
     "surviving_nouns": 1.0,
