@@ -14,7 +14,7 @@ def environment(base: Path) -> dict[str, str]:
     """Variables for whatever starts Ray, whose workers are to be forks. Starts the server if nobody has.
 
     A worker is a child of the server, not of Ray: no variables for Ray that is to be killed, or that has a network of
-    its own. Nor where a package is to find something in its environment when it is imported, as huggingface_hub does.
+    its own. Nor where a package other than huggingface_hub is to find something in its environment when it is imported.
 
     Args:
         base: a folder of all processes that share the tests.

@@ -16,7 +16,13 @@ import sys
 import threading
 from pathlib import Path
 
-_PACKAGES = ("cv2", "open_clip", "pandas", "pyarrow.dataset", "spacy", "timm.models.eva", "webdataset")
+import huggingface_hub
+
+_PACKAGES = (
+    "aiohttp", "botocore.parsers", "cv2", "duckdb", "jsonargparse", "jsonschema", "open_clip", "pandas", "psutil",
+    "pyarrow.dataset", "pycocotools.mask", "pydantic", "scipy.ndimage", "scipy.sparse.csgraph", "spacy",
+    "timm.models.eva", "webdataset",
+)  # fmt: skip
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -73,6 +79,7 @@ def become(worker: dict, streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(worker["environ"])
     os.chdir(worker["cwd"])
+    importlib.reload(huggingface_hub.constants)  # they are what the environment said at import
     sys.argv, sys.path[:] = worker["argv"], worker["path"]
     runpy.run_path(sys.argv[0], run_name="__main__")
     sys.exit()

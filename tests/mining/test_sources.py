@@ -195,7 +195,12 @@ def test_a_list_of_addresses(
 
 @pytest.mark.slow
 def test_a_dataset_on_the_hub(
-    pictures: list[Picture], world: Path, small_clip: str, mined: Path, tmp_path: Path
+    pictures: list[Picture],
+    world: Path,
+    small_clip: str,
+    mined: Path,
+    forked_workers: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     files = {"README.md": b"# pictures"}
     for number in range(2):
@@ -214,6 +219,7 @@ def test_a_dataset_on_the_hub(
 
     def run(path: str, *more: str) -> tuple[int, str]:
         environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": token, "HF_HOME": str(tmp_path / "home")}
+        environment |= forked_workers
         log.unlink(missing_ok=True)
         return run_job("mine", [*arguments, f"--captions.path={path}", *more], log, environment), log.read_text()
 

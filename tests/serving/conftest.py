@@ -41,7 +41,9 @@ def png(image: np.ndarray) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    tiny_folder: Path, forked_workers: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """`python -m jobs.serve` with a CLIP that knows nothing and colours as proposals; ended by Ctrl-C."""
     folder = tmp_path_factory.mktemp("gate")
     gate, port = Gate(folder), free_port()
@@ -66,7 +68,7 @@ def server(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env=os.environ | {"RAY_ADDRESS": ""},
+        env=os.environ | {"RAY_ADDRESS": ""} | forked_workers,
     )
     try:
         line = process.stdout.readline()
