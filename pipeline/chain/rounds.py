@@ -76,7 +76,7 @@ class Rounds:
             evaluation = evaluation_of_round(self._jobs, rounds.choose_by, number)
             section = f"round {number}, evaluate[{rounds.choose_by}]"
             yield ChainStep("rounds", section, evaluation.output, self._evaluating(evaluation, number), "evaluate")
-        section = f"round {number}, held-out images"
+        section = f"round {number}, held-out images (rounds.keep)"
         yield ChainStep("rounds", section, self._figures(number), lambda _: self._judge(jobs), "held out")
 
     def _evaluating(self, config: EvaluateConfig, number: int) -> Callable[[bool], dict]:

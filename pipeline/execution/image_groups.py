@@ -1,6 +1,7 @@
 """Groups of images on a pool of Ray actors, each of which loads its models once."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
+from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.errors import IncompleteError, UserError, told_of
 from pipeline.execution import metrics
@@ -113,14 +115,16 @@ def run_groups(
         return
     DataContext.get_current().enable_progress_bars = False  # ours counts images
     watch_placement("wait_minutes", workers.wait_minutes, "groups of images")
-    results = ray.data.from_items(groups, override_num_blocks=len(groups)).map(
-        _Counted,
-        fn_constructor_args=(name, output, stage, *arguments, workers.gpus),
-        compute=ActorPoolStrategy(size=min(workers.most, len(groups))),
-        num_cpus=1,
-        num_gpus=workers.gpus,
-        max_task_retries=_DEATHS - 1,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RayDeprecationWarning)  # of max_task_retries; there is no other way yet
+        results = ray.data.from_items(groups, override_num_blocks=len(groups)).map(
+            _Counted,
+            fn_constructor_args=(name, output, stage, *arguments, workers.gpus),
+            compute=ActorPoolStrategy(size=min(workers.most, len(groups))),
+            num_cpus=1,
+            num_gpus=workers.gpus,
+            max_task_retries=_DEATHS - 1,
+        )
     errors = []
     progress = Progress(name, total, "images", initial=total - sum(len(group["images"]) for group in groups))
     try:

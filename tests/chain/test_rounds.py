@@ -111,8 +111,8 @@ def without_paths(result: dict) -> list[dict]:
     ("argument", "message"),
     [
         ("--rounds.labels=/nowhere.json", "error: rounds.labels: /nowhere.json: there is no such file of labels"),
-        ("--rounds.keep=p_right > 2", "error: round 1, matcher (train, rounds.keep): data.where: none of the"),
-        ("--rounds.keep=no_column > 2", "error: round 1, matcher (train, rounds.keep): data.where: "),
+        ("--rounds.keep=p_right > 2", "error: round 0, held-out images (rounds.keep): data.where: none of the"),
+        ("--rounds.keep=no_column > 2", "error: round 0, held-out images (rounds.keep): data.where: "),
         ("--rounds.keep=random() < 0.5", "error: rounds.keep: 'random() < 0.5' uses random"),
         ("--rounds.final=select", "error: rounds.final: 'select' is no expression"),
         ("--rounds.keep=key = '000000-00000-000'", "error: round 1, matcher (train, rounds.keep): batch_size is 16"),

@@ -1,5 +1,8 @@
 """What the page of evaluations says of objects, of intervals, and of mined pairs."""
 
+import json
+import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -124,6 +127,21 @@ def test_without_objects_and_without_intervals_there_are_no_such_sections(world,
     html = Path(write_evaluation_report({"it": str(output)}, str(tmp_path / "page"))).read_text()
     assert 'id="objects"' not in html
     assert 'id="vocabulary"' not in html
+
+
+@pytest.mark.parametrize(("left_out", "kept"), [("instances", "PQ"), ("panoptic", "AP")])
+def test_a_table_of_classes_has_columns_of_what_was_measured(evaluated, tmp_path, left_out, kept):
+    output = Path(shutil.copytree(evaluated, tmp_path / "it"))
+    result = json.loads((output / "result.json").read_text())
+    del result[left_out]
+    (output / "result.json").write_text(json.dumps(result))
+    html = Path(write_evaluation_report({"it": str(output)}, str(tmp_path / "page"))).read_text()
+    table = re.search(r"<h3>(\w+) by class</h3>.*?<thead>(.*?)</thead>\s*<tbody>\s*<tr>(.*?)</tr>", html, re.DOTALL)
+    title, head, first_row = table.groups()
+    names = re.findall(r"<th[^>]*>([^<]*)</th>", head)
+    expected = {"PQ": ["PQ", "95 % interval", "SQ", "RQ", "segments"], "AP": ["AP", "95 % interval", "AP50", "objects"]}
+    assert (title, names) == (kept, ["class", "kind", *expected[kept]])
+    assert len(re.findall(r"<t[dh]", first_row)) == len(names)
 
 
 def test_names_in_charts_are_text():
