@@ -17,7 +17,7 @@ from pipeline.simulation.report import print_simulation
 from pipeline.simulation.run import simulate
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_forty_shards_on_two_machines(capsys):
     captions = CaptionsConfig(format="coco", path="none.json")
     shards = ShardsConfig(images_per_shard=10)

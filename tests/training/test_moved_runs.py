@@ -52,7 +52,7 @@ RUNS = {
     },
 }
 
-*BOTH_TOWERS, LAST_BLOCK = RUNS
+WITH_REPLAY, LORA_THEN_PROMPTS, LAST_BLOCK = RUNS
 
 MOVED = dict(
     zip(
@@ -83,7 +83,10 @@ def go_back(output: Path, stage: str, step: int) -> None:
     shutil.rmtree(output / "model")
 
 
-@pytest.mark.parametrize("name", [*BOTH_TOWERS, pytest.param(LAST_BLOCK, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "name",
+    [LORA_THEN_PROMPTS, *(pytest.param(name, marks=pytest.mark.soak) for name in (WITH_REPLAY, LAST_BLOCK))],
+)
 def test_a_killed_run_ends_with_the_same_weights(name, mined, small_clip, ray_cluster, tmp_path):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     result = train(settings(name, mined, small_clip, whole))
@@ -115,10 +118,12 @@ def test_a_killed_run_ends_with_the_same_weights(name, mined, small_clip, ray_cl
     assert len(accuracy) == (3 if "prompts" in name else 2)
 
 
+@pytest.mark.soak
 def test_two_workers_learn_what_one_learns(mined, small_clip, ray_cluster, tmp_path):
-    name = "query and value of both towers, with replay"
     for workers in (1, 2):
-        train(settings(name, mined, small_clip, tmp_path / str(workers), workers=WorkersConfig(workers, gpu=False)))
+        train(
+            settings(WITH_REPLAY, mined, small_clip, tmp_path / str(workers), workers=WorkersConfig(workers, gpu=False))
+        )
     one, two = (weights(tmp_path / str(workers) / "model") for workers in (1, 2))
     for key in one:
         torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=1e-4, msg=key)
