@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV = $(BIN)/uv pip install --python $(BIN)/python
+# Bytecode at once: where Python writes none itself (PYTHONDONTWRITEBYTECODE), every process would compile torch anew.
+UV = $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python
 # A folder with images/ and annotations/{instances,panoptic}.json, for the recall of proposals.
 COCO ?= ../shared/coco-sample
 

@@ -78,7 +78,7 @@ def histogram(
             (f"{start:.0f}" if end - start == 1 else f"{start:.0f} to {end - 1:.0f}", count)
             for start, end, (_, count) in zip(edges[:-1] + 0.5, edges[1:] + 0.5, rows, strict=True)
         ]
-    note = f"{note} Dashed: the median, {number(median)}.".strip()
+    note = f"{note} Dashed: the median, {number(median, 1 if abs(median) >= 10 else 3)}.".strip()
     return Chart(title, note, svg, ("value", "count"), rows)
 
 

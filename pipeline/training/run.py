@@ -16,7 +16,6 @@ from ray.train import (
     ScalingConfig,
     WorkerGroupError,
 )
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from pipeline import storage
@@ -39,6 +38,7 @@ from pipeline.training.result import write_result
 from pipeline.training.retention import Retention
 from pipeline.training.run_directory import OWN_FILES, RunDirectory
 from pipeline.training.samples import select_samples
+from pipeline.training.trainer import Trainer
 
 _SAMPLES = "samples_sha256"
 
@@ -187,7 +187,7 @@ def _fit(config: TrainConfig, directory: RunDirectory, task: WorkerTask, gpu: bo
     filesystem, folder = storage.arrow_filesystem(config.output)
     # Ray takes the name of a directory and the one above it.
     name = directory.checkpoints.rpartition("/")[2]
-    trainer = TorchTrainer(
+    trainer = Trainer(
         train_worker,
         train_loop_config={"task": cloudpickle.dumps(task)},
         scaling_config=ScalingConfig(num_workers=config.workers.count, use_gpu=gpu),

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.proposals import Proposals, ProposalsConfig
 from pipeline.proposals.ground_truth import GroundTruth, GroundTruthOptions
 
-CRASHES, KILLED, HANGS, EXITS = "3", "8", "15", "21"
+CRASHES, HANGS, KILLED, EXITS = FATAL = ("3", "8", "15", "21")
 """One in each shard of six."""
 
 

@@ -1,4 +1,4 @@
-"""The same pictures through every kind of source give the same pairs."""
+"""The same forty pictures through every kind of source give the same pairs."""
 
 import contextlib
 import functools
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.captions import CaptionsConfig
+from pipeline.microworld.world import write_world
 from pipeline.mining.run import mine
 from tests.captions.sources import write_tar
 from tests.disturbed_jobs import run as run_job
@@ -41,13 +42,27 @@ class Picture:
 
 
 @pytest.fixture(scope="module")
-def pictures(world: Path) -> list[Picture]:
-    document = json.loads((world / "captions.json").read_text())
+def forty(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """Scenes in COCO format."""
+    return made_once("forty", lambda folder: write_world(folder, images=40, seed=5))
+
+
+@pytest.fixture(scope="module")
+def mined_forty(forty: Path, small_clip: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is mined from them as they are."""
+    output = tmp_path_factory.mktemp("mined-forty")
+    mine(mine_config(forty, small_clip, output))
+    return output
+
+
+@pytest.fixture(scope="module")
+def pictures(forty: Path) -> list[Picture]:
+    document = json.loads((forty / "captions.json").read_text())
     captions: dict[int, list[str]] = {}
     for item in document["annotations"]:
         captions.setdefault(item["image_id"], []).append(item["caption"])
     images = document["images"]
-    return [Picture(world, number, image, captions[image["id"]]) for number, image in enumerate(images)]
+    return [Picture(forty, number, image, captions[image["id"]]) for number, image in enumerate(images)]
 
 
 def dataset_of(pictures: list[Picture]) -> datasets.Dataset:
@@ -171,34 +186,34 @@ Source = Callable[[list[Picture], Path, Path], CaptionsConfig]
 @pytest.mark.soak
 @pytest.mark.parametrize("source", [parquet, arrow, json_lines, columns, karpathy, flickr, files, tars])
 def test_local_sources(
-    pictures: list[Picture], world: Path, small_clip: str, mined: Path, tmp_path: Path, source: Source
+    pictures: list[Picture], forty: Path, small_clip: str, mined_forty: Path, tmp_path: Path, source: Source
 ) -> None:
     (tmp_path / "source").mkdir()
-    config = source(pictures, world, tmp_path / "source")
-    mine(mine_config(world, small_clip, tmp_path / "mined", captions=config))
-    assert pairs(tmp_path / "mined") == pairs(mined)
+    config = source(pictures, forty, tmp_path / "source")
+    mine(mine_config(forty, small_clip, tmp_path / "mined", captions=config))
+    assert pairs(tmp_path / "mined") == pairs(mined_forty)
     accounting_closes(tmp_path / "mined", len(pictures))
 
 
 @pytest.mark.slow
 def test_a_list_of_addresses(
-    pictures: list[Picture], world: Path, small_clip: str, mined: Path, tmp_path: Path
+    pictures: list[Picture], forty: Path, small_clip: str, mined_forty: Path, tmp_path: Path
 ) -> None:
-    with web_server(world / "images") as address:
+    with web_server(forty / "images") as address:
         rows = [{"url": f"{address}/{one.name}", "caption": one.captions, "id": one.id} for one in pictures]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "urls.parquet")
         config = CaptionsConfig("table", str(tmp_path / "urls.parquet"), image_column="url", id_column="id")
-        mine(mine_config(world, small_clip, tmp_path / "mined", captions=config))
-    assert pairs(tmp_path / "mined") == pairs(mined)
+        mine(mine_config(forty, small_clip, tmp_path / "mined", captions=config))
+    assert pairs(tmp_path / "mined") == pairs(mined_forty)
     accounting_closes(tmp_path / "mined", len(pictures))
 
 
 @pytest.mark.slow
 def test_a_dataset_on_the_hub(
     pictures: list[Picture],
-    world: Path,
+    forty: Path,
     small_clip: str,
-    mined: Path,
+    mined_forty: Path,
     forked_workers: dict[str, str],
     tmp_path: Path,
 ) -> None:
@@ -212,7 +227,7 @@ def test_a_dataset_on_the_hub(
     output, log = tmp_path / "mined", tmp_path / "log"
     arguments = [
         argument
-        for argument in command_line(world, small_clip, str(output))
+        for argument in command_line(forty, small_clip, str(output))
         if not argument.startswith("--captions.")
     ]  # fmt: skip
     arguments += ["--captions.format=table", "--captions.id_column=id"]
@@ -228,7 +243,7 @@ def test_a_dataset_on_the_hub(
         hub.protect("org/pictures", token)
         code, text = run("hf://datasets/org/pictures/data")
         assert code == 0, text
-        assert pairs(output) == pairs(mined)
+        assert pairs(output) == pairs(mined_forty)
         accounting_closes(output, len(pictures))
         assert commit in (output / "config.yaml").read_text()
         assert token not in "".join(path.read_text(errors="ignore") for path in output.rglob("*") if path.is_file())
@@ -246,13 +261,13 @@ def test_a_dataset_on_the_hub(
 
 @pytest.mark.slow
 def test_columns_are_carried_and_rows_left_out(
-    pictures: list[Picture], world: Path, small_clip: str, mined: Path, tmp_path: Path
+    pictures: list[Picture], forty: Path, small_clip: str, mined_forty: Path, tmp_path: Path
 ) -> None:
-    config = parquet(pictures, world, tmp_path)
+    config = parquet(pictures, forty, tmp_path)
     config.keep, config.where = ["licence"], "licence is not null"
     wanted = {one.id: one.licence for one in pictures if one.licence}
     for name in ("first", "second"):
-        mine(mine_config(world, small_clip, tmp_path / name, captions=config))
+        mine(mine_config(forty, small_clip, tmp_path / name, captions=config))
         accounting_closes(tmp_path / name, len(wanted), len(pictures) - len(wanted))
     assert dataset_bytes(tmp_path / "first") == dataset_bytes(tmp_path / "second")
     assert "licence is not null" in (tmp_path / "first" / "README.md").read_text()
@@ -262,7 +277,7 @@ def test_columns_are_carried_and_rows_left_out(
     ).fetchall()
     assert set(found) <= set(wanted.items())
     assert sorted(image_id for image_id, _ in found) == sorted(row["image_id"] for row in manifest(tmp_path / "first"))
-    expected = [row for row in manifest(mined) if row["image_id"] in wanted]
+    expected = [row for row in manifest(mined_forty) if row["image_id"] in wanted]
     assert sorted((row["image_id"], row["noun"], row["mask_rle"]) for row in manifest(tmp_path / "first")) == sorted(
         (row["image_id"], row["noun"], row["mask_rle"]) for row in expected
     )
