@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,13 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.captions import CaptionsConfig
+from pipeline.errors import UserError
 from pipeline.microworld.world import write_world
 from pipeline.mining.run import mine
 from tests.captions.sources import write_tar
 from tests.disturbed_jobs import run as run_job
 from tests.mining.configs import command_line, dataset_bytes, mine_config
 from tests.mining.test_mine import manifest
-from tests.servers.hub import hub_server
+from tests.servers.hub import Hub
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -210,11 +212,13 @@ def test_a_list_of_addresses(
 
 @pytest.mark.slow
 def test_a_dataset_on_the_hub(
+    hub: Hub,
     pictures: list[Picture],
     forty: Path,
     small_clip: str,
     mined_forty: Path,
     forked_workers: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     files = {"README.md": b"# pictures"}
@@ -224,39 +228,31 @@ def test_a_dataset_on_the_hub(
         part.to_parquet(file, batch_size=5)
         files[f"data/train-{number:05}-of-00002.parquet"] = file.getvalue()
     token = "hf_" + "x" * 24
-    output, log = tmp_path / "mined", tmp_path / "log"
-    arguments = [
-        argument
-        for argument in command_line(forty, small_clip, str(output))
-        if not argument.startswith("--captions.")
-    ]  # fmt: skip
-    arguments += ["--captions.format=table", "--captions.id_column=id"]
+    commit = hub.commit("org/pictures", files)
+    hub.protect("org/pictures", token)
 
-    def run(path: str, *more: str) -> tuple[int, str]:
-        environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": token, "HF_HOME": str(tmp_path / "home")}
-        environment |= forked_workers
-        log.unlink(missing_ok=True)
-        return run_job("mine", [*arguments, f"--captions.path={path}", *more], log, environment), log.read_text()
+    output, log, path = tmp_path / "mined", tmp_path / "log", "hf://datasets/org/pictures/data"
+    usual = command_line(forty, small_clip, str(output))
+    arguments = [argument for argument in usual if not argument.startswith("--captions.")]
+    arguments += ["--captions.format=table", "--captions.id_column=id", f"--captions.path={path}"]
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": token, "HF_HOME": str(tmp_path / "home")}
+    assert run_job("mine", arguments, log, environment | forked_workers) == 0, log.read_text()
+    assert pairs(output) == pairs(mined_forty)
+    accounting_closes(output, len(pictures))
+    assert commit in (output / "config.yaml").read_text()
+    assert token not in "".join(path.read_text(errors="ignore") for path in output.rglob("*") if path.is_file())
 
-    with hub_server() as hub:
-        commit = hub.commit("org/pictures", files)
-        hub.protect("org/pictures", token)
-        code, text = run("hf://datasets/org/pictures/data")
-        assert code == 0, text
-        assert pairs(output) == pairs(mined_forty)
-        accounting_closes(output, len(pictures))
-        assert commit in (output / "config.yaml").read_text()
-        assert token not in "".join(path.read_text(errors="ignore") for path in output.rglob("*") if path.is_file())
-        # The branch moves on: what was begun is not mixed with it, and the commit can still be asked for.
-        before = dataset_bytes(output)
-        hub.commit("org/pictures", {name: data for name, data in files.items() if "00001-of" not in name})
-        code, text = run("hf://datasets/org/pictures/data")
-        assert code == 2
-        assert "was made with something else" in text
-        assert f"captions.path: 'hf://datasets/org/pictures@{commit}/data'" in text
-        code, text = run(f"hf://datasets/org/pictures@{commit}/data")
-        assert code == 0, text
-        assert dataset_bytes(output) == before
+    # The branch moves on: what was begun is not mixed with it, and the commit can still be asked for.
+    before = dataset_bytes(output)
+    hub.commit("org/pictures", {name: data for name, data in files.items() if "00001-of" not in name})
+    monkeypatch.setenv("HF_TOKEN", token)
+    config = mine_config(forty, small_clip, output, captions=CaptionsConfig("table", path, id_column="id"))
+    with pytest.raises(UserError, match="was made with something else") as told:
+        mine(config)
+    at_commit = f"hf://datasets/org/pictures@{commit}/data"
+    assert f"captions.path: '{at_commit}'" in str(told.value)
+    mine(replace(config, captions=replace(config.captions, path=at_commit)))
+    assert dataset_bytes(output) == before
 
 
 @pytest.mark.slow
