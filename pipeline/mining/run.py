@@ -60,7 +60,7 @@ _PASSES = 2
 # More failures than this, and more failures than successes: the cause is not a single shard.
 _FAILURES_AT_ONCE = 8
 _SHARDS_PER_MEDIAN = 64
-# A worker that finds nouns is several seconds of a core in starting, and finds those of 2,000 captions or more in each.
+# A worker that finds nouns takes several seconds of a core to start, and one for those of 2,000 captions or more.
 _CAPTIONS_PER_FINDER = 20_000
 
 
