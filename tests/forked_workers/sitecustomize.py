@@ -1,7 +1,7 @@
 """Lets Ray's workers begin as forks of a process that has imported the large packages already.
 
-A Ray worker that uses CLIP imports packages for five seconds of a core, and a small job of the tests has six workers: of
-what such tests take, most is that. Python runs this file at its start where its folder is on PYTHONPATH
+A Ray worker that uses CLIP imports packages for five seconds of a core, and a small job of the tests has six workers:
+of what such tests take, most is that. Python runs this file at its start where its folder is on PYTHONPATH
 (`tests/conftest.py`); whatever is no Ray worker goes on untouched, and so does a worker while nobody answers.
 
 `fork_server.py` forks; the worker is then a child of the server, with the environment, the arguments, the open standard
