@@ -89,8 +89,9 @@ def _write_pairs(
     """
     scene_seed = _scene_seed(seed, scenes or folder.name)
     firsts = range(1, scenes_count + 1, _SCENES_PER_SHARD)
-    describe_pairs(folder, len(firsts), scenes_count)
     due = set(range(len(firsts))) - Layout(str(folder)).committed()
+    if due:
+        describe_pairs(folder, len(firsts), scenes_count)
     ray.get(
         [
             _write_shard.remote(
