@@ -24,7 +24,16 @@ def main() -> None:
         )
         plain = Path(folder) / "plain"
         subprocess.run([sys.executable, "-m", "venv", plain], check=True)
-        install = [plain / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
+        install = [
+            plain / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-cache-dir",
+            "--no-deps",
+            "--require-hashes",
+        ]
         by_pip = _seconds([*install, "--requirement", "requirements.lock"], dict(os.environ))
     print(f"make: {by_make:.0f} s, pip: {by_pip:.0f} s, ratio {by_make / by_pip:.2f} (target 0.5)")
 

@@ -31,6 +31,13 @@ def test_the_image_adds_nothing_that_the_lock_has_in_another_version():
         assert not locked(requirement.name), f"{requirement.name} is locked"
 
 
+def test_the_lock_is_installed_as_it_is():
+    """It leaves out what a package asks for and nothing uses (`make lock`), which pip would look for."""
+    commands = [line for text in TEXTS.values() for line in text.splitlines() if "--require-hashes" in line]
+    assert len(commands) == 2
+    assert all("--no-deps" in line for line in commands)
+
+
 def test_cuda_and_the_noun_pipeline_fit_the_locked_packages():
     assert {ARGUMENTS["CUDA_VERSION"]} == locked("cuda-toolkit")
     [spacy] = locked("spacy")
